@@ -1,0 +1,1 @@
+"""The rules of a till, pure: no clock, no socket, no file."""

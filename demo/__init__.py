@@ -1,0 +1,1 @@
+"""The virtual counter: shoppers, bench and broker around the real daemon."""

@@ -1,0 +1,1 @@
+"""What hangs at the end of a cable: one module a UnifiedPOS device class."""

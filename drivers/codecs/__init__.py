@@ -1,0 +1,1 @@
+"""Parsers of what devices say, without I/O."""

@@ -1,0 +1,1 @@
+"""Headquarters: collector, its database, commands, live view."""

@@ -1,0 +1,1 @@
+"""What must not be lost: database, journal, outbox, catalogue, keys, backup."""

@@ -1,0 +1,1 @@
+"""The daemon: puts core, drivers and store together and keeps them running."""

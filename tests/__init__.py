@@ -1,0 +1,1 @@
+"""Tests mirror the packages; proofs hold what `make prove` runs."""

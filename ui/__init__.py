@@ -1,0 +1,1 @@
+"""What people see: clients of the daemon's socket, which hold nothing."""
