@@ -1,0 +1,253 @@
+"""What is kept: the bodies of the journal's records, in past tense. Folding them in order gives the till's state.
+
+No personal data and no tag's UID stands in any of them, and never a card number beyond its last four digits.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+from core.ledger import Draft, Stream
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What all entries share: the stream they go to and whether they move money (see `core.ledger.Draft`)."""
+
+    STREAM: ClassVar[Stream] = Stream.SALES
+    MOVES_MONEY: ClassVar[bool] = False
+
+
+class EpochOpened(Entry, tag="epoch_opened", frozen=True, kw_only=True):
+    """The first record of an epoch: what came before it, and the key that its heads are signed with (hex)."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    terminal: str
+    reason: str
+    signing_key: str
+    previous_epoch: str | None = None
+    previous_seq: int = 0
+    previous_head: str | None = None
+
+
+class DaemonStarted(Entry, tag="daemon_started", frozen=True, kw_only=True):
+    """The daemon came up; `clean` says whether the run before had said goodbye."""
+
+    STREAM = Stream.TECHNICAL
+    software: str
+    clean: bool
+
+
+class DaemonStopped(Entry, tag="daemon_stopped", frozen=True, kw_only=True):
+    """The daemon was asked to stop, and finished what was in hand."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+
+
+class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=True):
+    """A RetailTransaction began. `number` is the POSLog SequenceNumber and never comes again on this terminal."""
+
+    number: int
+    business_day: str
+    currency: str
+
+
+class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
+    """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount."""
+
+    line: int
+    gtin: str
+    name: str
+    unit: str
+    quantity_milli: int
+    unit_price_minor: int
+    amount_minor: int
+    tax: str
+    entry_method: str
+    lot: str | None = None
+    use_by: str | None = None
+    best_before: str | None = None
+
+
+class QuantityChanged(Entry, tag="quantity_changed", frozen=True, kw_only=True):
+    """A line's quantity is another now, and so is its amount."""
+
+    line: int
+    quantity_milli: int
+    amount_minor: int
+
+
+class LineVoided(Entry, tag="line_voided", frozen=True, kw_only=True):
+    """A line was taken back before payment; it stays visible, struck through."""
+
+    line: int
+
+
+class ItemRefused(Entry, tag="item_refused", frozen=True, kw_only=True):
+    """A scan did not become a line (POSLog ItemNotFound and the like); `reason` is the message's id."""
+
+    STREAM = Stream.TECHNICAL
+    reason: str
+    gtin: str | None = None
+
+
+class CustomerIdentified(Entry, tag="customer_identified", frozen=True, kw_only=True):
+    """A loyalty tag was presented. `customer` is a random reference that means nothing outside the customer store."""
+
+    customer: str
+
+
+class CashTendered(Entry, tag="cash_tendered", frozen=True, kw_only=True):
+    """Cash was taken towards the sale; more than is due leads to change at completion."""
+
+    MOVES_MONEY = True
+    tender: int
+    amount_minor: int
+
+
+class PaymentRequested(Entry, tag="payment_requested", frozen=True, kw_only=True):
+    """The intent to charge a card, durable before the payment device hears of it. `reference` is asked about later."""
+
+    MOVES_MONEY = True
+    tender: int
+    reference: str
+    amount_minor: int
+
+
+class PaymentApproved(Entry, tag="payment_approved", frozen=True, kw_only=True):
+    """The payment device approved. `card` is masked to the last four digits; `poi_transaction` is the device's own id."""
+
+    MOVES_MONEY = True
+    reference: str
+    amount_minor: int
+    poi_transaction: str
+    authorisation: str = ""
+    brand: str = ""
+    card: str = ""
+
+
+class PaymentDeclined(Entry, tag="payment_declined", frozen=True, kw_only=True):
+    """No money moved, and this is certain: declined, aborted, or not known to the payment device."""
+
+    MOVES_MONEY = True
+    reference: str
+    reason: str
+
+
+class PaymentUnknown(Entry, tag="payment_unknown", frozen=True, kw_only=True):
+    """No answer came: the outcome is unknown until the device has been asked about `reference`."""
+
+    MOVES_MONEY = True
+    reference: str
+
+
+class PaymentSetAside(Entry, tag="payment_set_aside", frozen=True, kw_only=True):
+    """The sale goes on without this payment; should it prove approved, it is reversed."""
+
+    MOVES_MONEY = True
+    reference: str
+
+
+class ReversalRequested(Entry, tag="reversal_requested", frozen=True, kw_only=True):
+    """An approved payment is to be taken back, durable before the payment device hears of it."""
+
+    MOVES_MONEY = True
+    reference: str
+
+
+class PaymentReversed(Entry, tag="payment_reversed", frozen=True, kw_only=True):
+    """The payment device confirmed that the approved amount was given back."""
+
+    MOVES_MONEY = True
+    reference: str
+
+
+class TaxTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the tax table: a rate in hundredths of a percent, what was sold at it, and the tax in it."""
+
+    code: str
+    rate_bp: int
+    included: bool
+    gross_minor: int
+    net_minor: int
+    tax_minor: int
+
+
+class TenderTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken by one kind of tender (ARTS TenderTypeCode), change already given back."""
+
+    kind: str
+    amount_minor: int
+
+
+class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_only=True):
+    """The sale is final: its total, taxes, tenders and change."""
+
+    MOVES_MONEY = True
+    number: int
+    business_day: str
+    currency: str
+    lines: int
+    total_minor: int
+    change_minor: int
+    taxes: tuple[TaxTotal, ...]
+    tenders: tuple[TenderTotal, ...]
+    customer: str | None = None
+
+
+class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_only=True):
+    """The basket was given up; whatever had been paid was given back first."""
+
+    MOVES_MONEY = True
+    number: int
+    reason: str
+    returned_minor: int = 0
+
+
+class ReceiptPrinted(Entry, tag="receipt_printed", frozen=True, kw_only=True):
+    """The printer took a whole receipt. `copy` is 0 for the first, then counts; `doubtful` says it was so marked."""
+
+    number: int
+    copy: int
+    doubtful: bool = False
+
+
+class DrawerOpened(Entry, tag="drawer_opened", frozen=True, kw_only=True):
+    """The drawer's sensor saw it open; `commanded` says whether a kick came shortly before."""
+
+    STREAM = Stream.TILL
+    commanded: bool
+
+
+class DrawerClosed(Entry, tag="drawer_closed", frozen=True, kw_only=True):
+    """The drawer's sensor saw it closed after `open_ms`."""
+
+    STREAM = Stream.TILL
+    open_ms: int
+
+
+AnyEntry = (
+    EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | ItemAdded | QuantityChanged | LineVoided
+    | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
+    | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
+    | TransactionCancelled | ReceiptPrinted | DrawerOpened | DrawerClosed
+)  # fmt: skip
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEntry)
+
+
+def encode(entry: AnyEntry) -> bytes:
+    """An entry's JSON, as it goes into a record's body."""
+    return _encoder.encode(entry)
+
+
+def decode(body: bytes | msgspec.Raw) -> AnyEntry:
+    """The entry in a record's body. Raises msgspec.DecodeError or ValidationError (ValueErrors) on anything else."""
+    return _decoder.decode(body)
+
+
+def draft(entry: AnyEntry) -> Draft:
+    """An entry made ready for the journal."""
+    return Draft(stream=entry.STREAM, body=encode(entry), moves_money=entry.MOVES_MONEY)

@@ -1,0 +1,213 @@
+"""What comes in: device facts, answers of the payment device and the operator's orders, in past tense.
+
+Drivers emit the events of the first half under their own device's name; the control socket and the engine make the
+others. Time is not in an event: it comes with the facts of a step.
+"""
+
+import enum
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What all events share."""
+
+
+# --- from devices ------------------------------------------------------------------------------------------------
+
+
+class Scanned(Event, frozen=True, kw_only=True, tag="scanned"):
+    """A scanner delivered one whole code: UnifiedPOS ScanData, without prefix and terminator.
+
+    `data` holds the bytes as ISO 8859-1 text, so that every byte survives; FNC1 as a separator is 0x1D. `aim` is the
+    AIM symbology identifier without its ``]`` (``E0``) where the scanner sent one.
+    """
+
+    device: str
+    data: str
+    aim: str | None = None
+
+
+class ScanFault(enum.StrEnum):
+    """Why a scanner's bytes did not become a code."""
+
+    TORN = "torn"
+    OVERLONG = "overlong"
+    BINARY = "binary"
+
+
+class ScanGarbled(Event, frozen=True, kw_only=True, tag="scan_garbled"):
+    """Bytes came that are no code: cut off in the middle, without an end, or not printable."""
+
+    device: str
+    fault: ScanFault
+    length: int
+
+
+class TagPresented(Event, frozen=True, kw_only=True, tag="tag_presented"):
+    """A tag came into the reader's field. `uid` in hex (never journaled), `ndef` the text or URI of its first record."""
+
+    device: str
+    uid: str
+    technology: str
+    ndef: str | None = None
+
+
+class TagTorn(Event, frozen=True, kw_only=True, tag="tag_torn"):
+    """A tag left the field before it could be read whole."""
+
+    device: str
+
+
+class DrawerSensed(Event, frozen=True, kw_only=True, tag="drawer_sensed"):
+    """The drawer's sensor changed."""
+
+    device: str
+    is_open: bool
+    commanded: bool = False
+    open_ms: int = 0
+
+
+class PaperStatus(enum.StrEnum):
+    """What a printer says of its paper."""
+
+    OK = "ok"
+    NEAR_END = "near_end"
+    OUT = "out"
+    UNKNOWN = "unknown"
+
+
+class PrinterSensed(Event, frozen=True, kw_only=True, tag="printer_sensed"):
+    """The printer's status changed."""
+
+    device: str
+    online: bool
+    cover_open: bool
+    paper: PaperStatus
+
+
+class DevicePhase(enum.StrEnum):
+    """Where a device stands in its supervised life."""
+
+    ABSENT = "absent"
+    OPENING = "opening"
+    READY = "ready"
+    STALLED = "stalled"
+
+
+class DeviceChanged(Event, frozen=True, kw_only=True, tag="device_changed"):
+    """A device's supervisor moved it to another phase; `fault` is the DeviceError's code, `detail` for technicians."""
+
+    device: str
+    phase: DevicePhase
+    fault: str | None = None
+    detail: str = ""
+
+
+# --- answers of the world ----------------------------------------------------------------------------------------
+
+
+class PaymentAnswered(Event, frozen=True, kw_only=True, tag="payment_answered"):
+    """The payment device approved `reference`."""
+
+    reference: str
+    amount_minor: int
+    poi_transaction: str
+    authorisation: str = ""
+    brand: str = ""
+    card: str = ""
+
+
+class PaymentRefused(Event, frozen=True, kw_only=True, tag="payment_refused"):
+    """It is certain that `reference` moved no money: declined, aborted, busy, or not known to the device."""
+
+    reference: str
+    reason: str
+
+
+class PaymentUnanswered(Event, frozen=True, kw_only=True, tag="payment_unanswered"):
+    """No answer, or none that settles it: `reference` may or may not have moved money."""
+
+    reference: str
+
+
+class PaymentTakenBack(Event, frozen=True, kw_only=True, tag="payment_taken_back"):
+    """The payment device confirmed the reversal of `reference`, or that there is nothing to reverse."""
+
+    reference: str
+
+
+class ReversalUnanswered(Event, frozen=True, kw_only=True, tag="reversal_unanswered"):
+    """The reversal of `reference` has no certain outcome yet; it is asked for again."""
+
+    reference: str
+
+
+class ReceiptTaken(Event, frozen=True, kw_only=True, tag="receipt_taken"):
+    """The printer took the whole receipt of transaction `number`."""
+
+    number: int
+    copy: int
+    doubtful: bool = False
+
+
+# --- from the operator -------------------------------------------------------------------------------------------
+
+
+class CodeKeyed(Event, frozen=True, kw_only=True, tag="code_keyed"):
+    """A code was typed by hand."""
+
+    data: str
+
+
+class QuantityKeyed(Event, frozen=True, kw_only=True, tag="quantity_keyed"):
+    """A line gets another quantity, in thousandths of its unit. `line` 0 is the last one."""
+
+    quantity_milli: int
+    line: int = 0
+
+
+class VoidKeyed(Event, frozen=True, kw_only=True, tag="void_keyed"):
+    """A line is taken back. `line` 0 is the last one."""
+
+    line: int = 0
+
+
+class CashKeyed(Event, frozen=True, kw_only=True, tag="cash_keyed"):
+    """Cash was put on the counter; None means exactly what is due."""
+
+    amount_minor: int | None = None
+
+
+class CardKeyed(Event, frozen=True, kw_only=True, tag="card_keyed"):
+    """A card pays; None means all that is due."""
+
+    amount_minor: int | None = None
+
+
+class CancelKeyed(Event, frozen=True, kw_only=True, tag="cancel_keyed"):
+    """While a card is being paid: stop that payment. Else: give up the basket."""
+
+
+class ReprintKeyed(Event, frozen=True, kw_only=True, tag="reprint_keyed"):
+    """A copy of the last receipt is wanted."""
+
+
+class DrawerKeyed(Event, frozen=True, kw_only=True, tag="drawer_keyed"):
+    """The drawer is to be opened without a sale."""
+
+
+# --- from the engine ---------------------------------------------------------------------------------------------
+
+
+class Booted(Event, frozen=True, kw_only=True, tag="booted"):
+    """The journal was replayed; what was pending is resolved now."""
+
+
+DeviceEvent = Scanned | ScanGarbled | TagPresented | TagTorn | DrawerSensed | PrinterSensed | DeviceChanged
+
+AnyEvent = (
+    DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
+    | ReceiptTaken | CodeKeyed | QuantityKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
+    | DrawerKeyed | Booted
+)  # fmt: skip

@@ -1,0 +1,214 @@
+"""What the daemon needs of the outside, as Protocols, and the tree of device errors.
+
+Drivers and stores fulfil these without knowing each other; `terminald.daemon` puts them together.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Protocol
+
+from core.document import Document
+from core.events import DeviceEvent, PaymentAnswered, PaymentRefused, PaymentTakenBack
+from core.ledger import Draft, Head, Record, Stamp
+
+Emit = Callable[[DeviceEvent], None]
+"""How a driver hands an event on; called on the event loop's thread, never blocks."""
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+class DeviceError(Exception):
+    """A device does not do what it should. `code` is stable, `remedy` tells the operator what to do."""
+
+    code: ClassVar[str] = "device"
+    remedy: ClassVar[str] = "Unplug the device, wait five seconds, plug it in again."
+
+
+class DeviceAbsent(DeviceError, FileNotFoundError):
+    """Nothing is plugged in where the configuration says."""
+
+    code = "device-absent"
+    remedy = "Plug the device in, or correct its place in the configuration."
+
+
+class DeviceGone(DeviceError, ConnectionError):
+    """It was there, and its cable, power or connection went."""
+
+    code = "device-gone"
+    remedy = "Check the cable and the power of the device; it is taken up again by itself."
+
+
+class DeviceDenied(DeviceError, PermissionError):
+    """The system does not let us open it."""
+
+    code = "device-denied"
+    remedy = "Install terminald's udev rules, or run as a user of the group terminald."
+
+
+class DeviceBusy(DeviceError, BlockingIOError):
+    """Another program holds it (UnifiedPOS E_CLAIMED)."""
+
+    code = "device-busy"
+    remedy = "Stop the other program that uses the device."
+
+
+class DeviceStalled(DeviceError, TimeoutError):
+    """It is open and does not answer or take what we send in time."""
+
+    code = "device-stalled"
+    remedy = "Switch the device off and on."
+
+
+class ProtocolError(DeviceError, ValueError):
+    """It said something that its protocol does not allow."""
+
+    code = "device-protocol"
+    remedy = "Check that the configured driver fits the device."
+
+
+class PrinterFault(DeviceError):
+    """The printer is there and cannot print now."""
+
+    code = "printer"
+
+
+class PaperOut(PrinterFault):
+    """No paper."""
+
+    code = "paper-out"
+    remedy = "Put in a new roll of paper; the receipt is printed then."
+
+
+class CoverOpen(PrinterFault):
+    """The printer's cover is open."""
+
+    code = "cover-open"
+    remedy = "Close the printer's cover; the receipt is printed then."
+
+
+class PrinterOffline(PrinterFault):
+    """The printer is switched offline or reports an error."""
+
+    code = "printer-offline"
+    remedy = "Press the printer's feed button, or switch it off and on; the receipt is printed then."
+
+
+class JournalError(Exception):
+    """The journal cannot be used. `code` is stable, `remedy` tells the operator what to do."""
+
+    code: ClassVar[str] = "journal"
+    remedy: ClassVar[str] = "Call your technician; nothing was lost."
+
+
+class OutcomeUnknown(JournalError):
+    """A commit failed: its records may or may not be there. The process must stop and look after a restart."""
+
+    code = "journal-outcome-unknown"
+    remedy = "The terminal restarts by itself and looks whether the last step was kept."
+
+
+# --- devices -----------------------------------------------------------------------------------------------------
+
+
+class Device(Protocol):
+    """One device on its cable, as its supervisor runs it: open, serve until it fails, close, and again.
+
+    A device object lives through many openings. `identity` names the physical device (its serial number or port path)
+    once it has been opened, and stays the same when it is plugged in again.
+    """
+
+    identity: str
+
+    async def open(self) -> None:
+        """Opens it. Raises DeviceError."""
+
+    async def serve(self) -> None:
+        """Runs until the device fails, and then raises DeviceError. Cancelled to stop."""
+
+    def close(self) -> None:
+        """Lets go of it. Never raises, may be called twice."""
+
+    def facts(self) -> dict[str, str | int]:
+        """Flat facts for status and telemetry: counts of reads and faults, paper, firmware."""
+
+
+class Printer(Device, Protocol):
+    """A receipt printer (UnifiedPOS POSPrinter)."""
+
+    async def print(self, document: Document) -> None:
+        """Returns when the printer has taken all of it. Raises PrinterFault before the first byte, else DeviceError."""
+
+
+class CashDrawer(Device, Protocol):
+    """A cash drawer (UnifiedPOS CashDrawer) with its sensor."""
+
+    async def kick(self) -> None:
+        """Opens it with one pulse whose length is bounded outside this process. Raises DeviceError."""
+
+
+class PaymentDevice(Device, Protocol):
+    """A payment terminal (nexo POI). `reference` is ours and unique: the device is asked about it later."""
+
+    async def pay(self, reference: str, amount_minor: int, currency: str) -> PaymentAnswered | PaymentRefused:
+        """Charges a card. Raises DeviceError when the outcome is not certain."""
+
+    async def abort(self, reference: str) -> None:
+        """Asks to stop a running payment; its own answer says how it ended. Raises DeviceError."""
+
+    async def enquire(self, reference: str) -> PaymentAnswered | PaymentRefused | None:
+        """What became of `reference`; None while it is still in progress. Raises DeviceError."""
+
+    async def reverse(self, reference: str, amount_minor: int, currency: str, poi_transaction: str) -> PaymentTakenBack:
+        """Gives an approved payment back; a second call for one already given back succeeds. Raises DeviceError."""
+
+
+# --- store -------------------------------------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """The chain of records, insert-only; also the outbox (headquarters' cursor lives beside it)."""
+
+    @property
+    def head(self) -> Head:
+        """The last record of the current epoch."""
+
+    @property
+    def synced(self) -> Head:
+        """The last record that is on the medium: all that forwarder, anchor and signatures may see."""
+
+    async def append(self, drafts: Sequence[Draft], stamp: Stamp, *, key: str | None = None) -> tuple[Record, ...]:
+        """Commits all drafts as one, in order; returns once they are as durable as they ask to be.
+
+        `key` is an idempotency key kept with the first of them. Raises OutcomeUnknown when the commit failed.
+        """
+
+    async def find(self, key: str) -> Record | None:
+        """The record that was committed under an idempotency key."""
+
+    async def read(self, epoch: str, after_seq: int, count_max: int) -> Sequence[Record]:
+        """Synced records of an epoch, in order, from the one after `after_seq`."""
+
+    async def sync(self) -> None:
+        """Everything committed so far is on the medium when this returns."""
+
+
+class Clock(Protocol):
+    """Time as the daemon's shell sees it: real, or virtual in a simulation."""
+
+    def stamp(self) -> Stamp:
+        """Now, with the wall clock's quality."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never go back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+
+
+class Signer(Protocol):
+    """Holds the terminal's Ed25519 signing key."""
+
+    public_key: bytes
+
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes."""
