@@ -182,7 +182,7 @@ class TenderTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_only=True):
-    """The sale is final: its total, taxes, tenders and change."""
+    """The sale is final: its total, taxes, tenders and change. `ended` is the shop's local time (ISO 8601)."""
 
     MOVES_MONEY = True
     number: int
@@ -193,6 +193,7 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     change_minor: int
     taxes: tuple[TaxTotal, ...]
     tenders: tuple[TenderTotal, ...]
+    ended: str = ""
     customer: str | None = None
 
 
@@ -235,7 +236,7 @@ AnyEntry = (
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(AnyEntry)
+_decoder: msgspec.json.Decoder[AnyEntry] = msgspec.json.Decoder(AnyEntry)
 
 
 def encode(entry: AnyEntry) -> bytes:

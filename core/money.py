@@ -27,7 +27,8 @@ class Currency(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"{text!r} is not an amount: digits and one decimal point are")
         if len(part) > self.exponent:
             raise ValueError(f"{text!r} has more than {self.exponent} decimal places of {self.code}")
-        return int(whole or "0") * 10**self.exponent + int(part.ljust(self.exponent, "0") or "0")
+        minor_per_unit: int = 10**self.exponent
+        return int(whole or "0") * minor_per_unit + int(part.ljust(self.exponent, "0") or "0")
 
 
 def currency(code: str) -> Currency:

@@ -13,6 +13,6 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, str | int] = {}
 
 
-def message(id: str, /, **params: str | int) -> Message:
+def message(condition: str, /, **params: str | int) -> Message:
     """A message from its id and parameters."""
-    return Message(id=id, params=params)
+    return Message(id=condition, params=params)

@@ -1,10 +1,27 @@
 """What is shown: the whole of a till as its screens need it. The daemon pushes it; a screen holds nothing."""
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import msgspec
 
 from core.entries import TaxTotal
+from core.sale import allowed
+from core.state import (
+    Authorizing,
+    Basket,
+    Enquiring,
+    Idle,
+    Line,
+    Reversing,
+    Ringing,
+    Shop,
+    Tendering,
+    Till,
+    basket_of,
+    due_minor,
+    taxes,
+    total_minor,
+)
 from core.text import Message
 
 Mode = Literal["idle", "ringing", "tendering", "authorizing", "enquiring", "reversing"]
@@ -129,3 +146,76 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     day: DayView
     journal: JournalView
     link: LinkView
+
+
+_NO_BASKET = Basket(number=0, business_day="")
+
+
+def sale_view(shop: Shop, till: Till) -> SaleView:
+    """The open transaction as it is shown."""
+    basket = basket_of(till.sale)
+    shown = basket or _NO_BASKET
+    totals = taxes(shop, shown)
+    return SaleView(
+        mode=_mode(till),
+        number=basket.number if basket else None,
+        lines=tuple(_line(line) for line in shown.lines),
+        tenders=tuple(
+            TenderView(kind=tender.kind, amount_minor=tender.amount_minor, card=tender.card) for tender in shown.tenders
+        ),
+        taxes=totals,
+        total_minor=total_minor(shop, shown),
+        tax_minor=sum(total.tax_minor for total in totals),
+        due_minor=due_minor(shop, shown),
+        customer=shown.customer is not None,
+        allowed=allowed(till),
+    )
+
+
+def last_view(till: Till) -> LastView | None:
+    """The transaction before as it is shown."""
+    last = till.last
+    if last is None:
+        return None
+    completed = last.completed
+    return LastView(
+        number=last.number,
+        total_minor=completed.sale.total_minor if completed else 0,
+        change_minor=completed.sale.change_minor if completed else 0,
+        printed=completed.printed if completed else 0,
+        cancelled=last.cancelled,
+    )
+
+
+def _mode(till: Till) -> Mode:
+    match till.sale:
+        case Idle():
+            return "idle"
+        case Ringing():
+            return "ringing"
+        case Tendering():
+            return "tendering"
+        case Authorizing():
+            return "authorizing"
+        case Enquiring():
+            return "enquiring"
+        case Reversing():
+            return "reversing"
+    assert_never(till.sale)
+
+
+def _line(line: Line) -> LineView:
+    item = line.item
+    return LineView(
+        line=item.line,
+        name=item.name,
+        gtin=item.gtin,
+        unit=item.unit,
+        quantity_milli=item.quantity_milli,
+        unit_price_minor=item.unit_price_minor,
+        amount_minor=item.amount_minor,
+        voided=line.voided,
+        lot=item.lot,
+        use_by=item.use_by,
+        best_before=item.best_before,
+    )
