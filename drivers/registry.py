@@ -1,0 +1,149 @@
+"""Which drivers there are: a name as the configuration gives it, its options, and where its class is.
+
+A driver's module is imported when a device is built, so that a terminal without a printer never pays for the printer's
+library. This is a table and nothing more: `terminald.daemon` alone asks it.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from core.ports import Clock, Device, Emit
+from drivers import options as o
+
+Options = Any
+"""One of the dataclasses of `drivers.options`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """`kind` is a UnifiedPOS device class, `implementation` is ``module:Class``."""
+
+    kind: str
+    options: type
+    implementation: str
+
+
+DRIVERS: Mapping[str, Driver] = {
+    "scanner-serial": Driver(
+        kind="Scanner", options=o.SerialScannerOptions, implementation="drivers.scanner:SerialScanner"
+    ),
+    "scanner-hid": Driver(kind="Scanner", options=o.HidScannerOptions, implementation="drivers.hid_scanner:HidScanner"),
+    "printer-escpos": Driver(
+        kind="POSPrinter", options=o.EscposPrinterOptions, implementation="drivers.printer:EscposPrinter"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionFault:
+    """One thing wrong with a device's table. `key` is the key it is about, or None for the table itself."""
+
+    where: str
+    key: str | None
+    message: str
+
+
+class OptionsRejected(ValueError):
+    """A device's table cannot be used; `faults` holds everything that is wrong with it."""
+
+    def __init__(self, faults: tuple[OptionFault, ...]) -> None:
+        super().__init__("; ".join(f"{fault.where}: {fault.message}" for fault in faults))
+        self.faults = faults
+
+
+def options_for(driver: str, table: Mapping[str, object], where: str) -> Options:
+    """The options of a device's table, its own key `driver` left out. `where` names the table (``device.scanner``).
+
+    Raises OptionsRejected with every fault found.
+    """
+    entry = DRIVERS.get(driver)
+    if entry is None:
+        raise OptionsRejected((OptionFault(where=where, key="driver", message=_unknown("driver", driver, DRIVERS)),))
+    fields = {field.name: field for field in dataclasses.fields(entry.options)}
+    hints = typing.get_type_hints(entry.options)
+    faults: list[OptionFault] = []
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        if key == "driver":
+            continue
+        if key not in fields:
+            faults.append(OptionFault(where=where, key=key, message=_unknown("key", key, fields)))
+            continue
+        try:
+            values[key] = _convert(value, hints[key])
+        except TypeError as error:
+            faults.append(OptionFault(where=where, key=key, message=f"{key} {error}"))
+    for name, field in fields.items():
+        if field.default is dataclasses.MISSING and name not in table:
+            faults.append(OptionFault(where=where, key=None, message=f"{name} is missing: {driver} needs it"))
+    if faults:
+        raise OptionsRejected(tuple(faults))
+    try:
+        return entry.options(**values)
+    except ValueError as error:
+        key = str(error).partition(":")[0]
+        raise OptionsRejected((OptionFault(where=where, key=key, message=str(error)),)) from error
+
+
+def kind_of(options: Options) -> str:
+    """The UnifiedPOS device class of the driver that these options are for."""
+    return _entry(options).kind
+
+
+def paths_of(options: Options, base_dir: Path) -> tuple[Path, ...]:
+    """Where in the file system the device will turn up: what a `drivers.hotplug.Watcher` should watch."""
+    placed = _placed(options, base_dir)
+    values = (getattr(placed, field.name) for field in dataclasses.fields(placed))
+    return tuple(value for value in values if isinstance(value, Path))
+
+
+def build(name: str, options: Options, emit: Emit, base_dir: Path, clock: Clock) -> Device:
+    """The device, not yet opened. Relative paths count from `base_dir`. Raises ImportError where a library is missing."""
+    module, _, class_name = _entry(options).implementation.partition(":")
+    make: Callable[[str, Options, Emit, Clock], Device] = getattr(importlib.import_module(module), class_name)
+    return make(name, _placed(options, base_dir), emit, clock)
+
+
+def _entry(options: Options) -> Driver:
+    return next(driver for driver in DRIVERS.values() if driver.options is type(options))
+
+
+def _placed(options: Options, base_dir: Path) -> Options:
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return dataclasses.replace(options, **{k: base_dir / v for k, v in values.items() if isinstance(v, Path)})
+
+
+def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return f"unknown {what} {name!r}.{guess} Known are: {', '.join(sorted(known))}"
+
+
+def _convert(value: object, hint: Any) -> object:
+    """A TOML value as a field's type. Raises TypeError whose message reads on after the key's name."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
+        return _convert(value, hint)
+    if origin is Literal:
+        allowed = typing.get_args(hint)
+        if value in allowed:
+            return value
+        raise TypeError(f"must be one of {', '.join(allowed)}, not {value!r}")
+    if hint is float and type(value) is int:
+        return float(value)
+    if hint is Path and isinstance(value, str) and value:
+        return Path(value)
+    if type(value) is hint:
+        return value
+    raise TypeError(f"must be {_WORDS.get(hint, hint.__name__)}, not {value!r}")
+
+
+_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path in quotes"}
