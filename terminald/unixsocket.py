@@ -17,7 +17,7 @@ BACKLOG_MAX = 16
 MODE = 0o660
 
 _SO_PEERGROUPS = 59  # asm-generic/socket.h; Python has no name for it
-_GROUPS_MAX = 1024
+_GROUPS_BYTES_MAX = 1024  # as much as socket.getsockopt takes: 256 groups
 _PEERCRED = struct.Struct("=iII")
 
 
@@ -59,7 +59,10 @@ def access(group: str | None = None, uids: frozenset[int] = frozenset()) -> Acce
 def peer_of(connection: socket.socket) -> Peer:
     """Who is at the other end of a connected Unix socket. Raises OSError when the kernel does not say."""
     pid, uid, gid = _PEERCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
-    packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _GROUPS_MAX)
+    try:
+        packed = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_BYTES_MAX)
+    except OSError:
+        packed = b""  # It has more groups than fit: its user and first group decide.
     return Peer(pid=pid, uid=uid, gids=frozenset({gid, *struct.unpack(f"={len(packed) // 4}I", packed)}))
 
 
