@@ -1,0 +1,64 @@
+"""The names of MQTT topics, for both ends: ``pos/v1/{terminal}/...``.
+
+A topic names the terminal alone: with an organisation or a site in it, a broker's ACL pattern would let one terminal
+publish under another's name.
+"""
+
+import re
+
+PREFIX = "pos/v1"
+TERMINAL_CHARACTERS_MAX = 63
+
+EVERY_STATUS = f"{PREFIX}/+/status"
+EVERY_TELE = f"{PREFIX}/+/tele/+"
+EVERY_BATCH = f"{PREFIX}/+/money/batch"
+EVERY_ACK = f"{PREFIX}/+/money/ack"
+
+_TERMINAL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TERMINAL_CHARACTERS_MAX - 1}}}")
+_GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+def check_terminal(terminal: str) -> str:
+    """The same id. Raises ValueError where it could not stand in a topic, a client id and a certificate's name."""
+    if not _TERMINAL.fullmatch(terminal):
+        raise ValueError(
+            f"{terminal!r} is no terminal id: 1 to {TERMINAL_CHARACTERS_MAX} letters, digits, dots, dashes and"
+            " underscores are, the first a letter or a digit"
+        )
+    return terminal
+
+
+def status(terminal: str) -> str:
+    """Retained, and the will: whether the terminal is online."""
+    return _under(terminal, "status")
+
+
+def tele(terminal: str, group: str) -> str:
+    """A group of flat JSON measurements."""
+    if not _GROUP.fullmatch(group):
+        raise ValueError(f"{group!r} is no telemetry group: lower-case letters, digits, dashes and underscores are")
+    return _under(terminal, f"tele/{group}")
+
+
+def batch(terminal: str) -> str:
+    """Batches of records, from the terminal."""
+    return _under(terminal, "money/batch")
+
+
+def ack(terminal: str) -> str:
+    """Retained: what headquarters holds. Only the collector may write it."""
+    return _under(terminal, "money/ack")
+
+
+def terminal_of(topic: str) -> str:
+    """The terminal that a topic belongs to. Raises ValueError for a topic that is not one of ours."""
+    if not topic.startswith(f"{PREFIX}/"):
+        raise ValueError(f"{topic!r} does not begin with {PREFIX}/")
+    terminal, slash, rest = topic[len(PREFIX) + 1 :].partition("/")
+    if not slash or not rest:
+        raise ValueError(f"{topic!r} names nothing of a terminal")
+    return check_terminal(terminal)
+
+
+def _under(terminal: str, rest: str) -> str:
+    return f"{PREFIX}/{check_terminal(terminal)}/{rest}"
