@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 READY_DEMO := .venv/.ready-demo
 READY_TEST := .venv/.ready-test
-SET_UP := tools/set-up tools/install-packages requirements/build.txt setup.cfg pyproject.toml
+SET_UP := tools/set-up tools/install-packages requirements/build.txt setup.cfg
 ARGS ?=
 
 .PHONY: help venv demo test check prove bench lock transcripts clean
