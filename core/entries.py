@@ -228,11 +228,21 @@ class DrawerClosed(Entry, tag="drawer_closed", frozen=True, kw_only=True):
     open_ms: int
 
 
+class DeviceReported(Entry, tag="device_reported", frozen=True, kw_only=True):
+    """A device became ready, or stopped being so; `fault` is the error's code."""
+
+    STREAM = Stream.TECHNICAL
+    device: str
+    phase: str
+    fault: str | None = None
+
+
 AnyEntry = (
     EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | ItemAdded | QuantityChanged | LineVoided
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | DrawerOpened | DrawerClosed
+    | DeviceReported
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

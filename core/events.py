@@ -151,6 +151,19 @@ class ReceiptTaken(Event, frozen=True, kw_only=True, tag="receipt_taken"):
     doubtful: bool = False
 
 
+class ReceiptUncertain(Event, frozen=True, kw_only=True, tag="receipt_uncertain"):
+    """The printer failed after the first byte of a receipt: whether a paper came out is not known."""
+
+    number: int
+    copy: int
+
+
+class DrawerStuck(Event, frozen=True, kw_only=True, tag="drawer_stuck"):
+    """The drawer could not be kicked open; `fault` is the DeviceError's code."""
+
+    fault: str
+
+
 # --- from the operator -------------------------------------------------------------------------------------------
 
 
@@ -208,6 +221,6 @@ DeviceEvent = Scanned | ScanGarbled | TagPresented | TagTorn | DrawerSensed | Pr
 
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
-    | ReceiptTaken | CodeKeyed | QuantityKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
+    | ReceiptTaken | ReceiptUncertain | DrawerStuck | CodeKeyed | QuantityKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | DrawerKeyed | Booted
 )  # fmt: skip

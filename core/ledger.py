@@ -64,7 +64,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The fields of a record, in the order in which they stand in its exact bytes."""
+    """The fields of a record, in the order in which they stand in its exact bytes.
+
+    `stream_prev` (hex) is the chain over the records of this stream alone: ``link(stream_prev, exact)`` of the stream's
+    record before, and `GENESIS` for its first. So one stream can be verified without the bytes of the others.
+    """
 
     version: int
     epoch: str

@@ -115,12 +115,16 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return _booted(shop, till)
         case v.ReceiptTaken():
             return Step(entries=(e.ReceiptPrinted(number=event.number, copy=event.copy, doubtful=event.doubtful),))
+        case v.ReceiptUncertain():
+            return _uncertain(shop, till, event)
         case v.ReprintKeyed():
             return _reprint(shop, till)
         case v.DrawerKeyed():
             return Step(effects=(x.OpenDrawer(),))
         case v.DrawerSensed():
             return _drawer(event)
+        case v.DrawerStuck():
+            return Step(notice=message("drawer-stuck", fault=event.fault), level="error")
         case v.ScanGarbled():
             return _refuse("scan-garbled", device=event.device, fault=event.fault.value)
         case v.TagTorn():
@@ -627,6 +631,13 @@ def _reprint(shop: Shop, till: Till) -> Step:
     return Step(effects=(_print(shop, last.completed, copy=last.completed.printed),))
 
 
+def _uncertain(shop: Shop, till: Till, event: v.ReceiptUncertain) -> Step:
+    for completed in till.unprinted:
+        if completed.sale.number == event.number:
+            return Step(effects=(_print(shop, completed, copy=0, doubtful=True),))
+    return Step(notice=message("copy-not-printed"), level="error")
+
+
 def _drawer(event: v.DrawerSensed) -> Step:
     if event.is_open:
         opened = e.DrawerOpened(commanded=event.commanded)
@@ -649,10 +660,18 @@ def _device(event: v.PrinterSensed | v.DeviceChanged) -> Step:
                 return Step(notice=message("printer-paper-low"), level="warning")
             return _NOTHING
         case v.DeviceChanged():
-            if event.phase is v.DevicePhase.STALLED:
-                return Step(notice=message("device-lost", device=event.device, fault=event.fault or ""), level="error")
-            return _NOTHING
+            return _device_changed(event)
     assert_never(event)
+
+
+def _device_changed(event: v.DeviceChanged) -> Step:
+    if event.phase is v.DevicePhase.OPENING:
+        return _NOTHING
+    entries = (e.DeviceReported(device=event.device, phase=event.phase.value, fault=event.fault),)
+    if event.phase is v.DevicePhase.READY or event.fault == "device-absent":
+        return Step(entries=entries)
+    notice = message("device-lost", device=event.device, fault=event.fault or "")
+    return Step(entries=entries, notice=notice, level="error")
 
 
 def _booted(shop: Shop, till: Till) -> Step:

@@ -168,7 +168,7 @@ def due_minor(shop: Shop, basket: Basket) -> int:
 def apply(till: Till, entry: e.AnyEntry) -> Till:
     """The till after an entry. Raises AssertionError on one that cannot follow what came before."""
     match entry:
-        case e.EpochOpened() | e.ItemRefused() | e.DrawerOpened() | e.DrawerClosed():
+        case e.EpochOpened() | e.ItemRefused() | e.DrawerOpened() | e.DrawerClosed() | e.DeviceReported():
             return till
         case e.DaemonStarted():
             return msgspec.structs.replace(till, started=True)

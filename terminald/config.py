@@ -1,0 +1,314 @@
+"""The terminal's configuration: TOML to frozen dataclasses. An unknown key is an error, and every fault has its line.
+
+Relative paths count from the folder of the file itself, so that a terminal's folder can be moved and opened again.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TypeVar
+
+from core.money import currency
+from core.scan import VariableMeasure
+from core.state import Shop
+from core.tax import TaxRate
+from core.topics import TERMINAL_ID
+from drivers import registry
+
+DEVICES_MAX = 64
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with a configuration: its line in the file (from 1; 0 where none applies) and what to do."""
+
+    line: int
+    message: str
+
+
+class ConfigError(ValueError):
+    """A configuration cannot be used; `faults` holds everything that is wrong with it."""
+
+    def __init__(self, path: Path, faults: tuple[Fault, ...]) -> None:
+        super().__init__("\n".join(f"{path}:{fault.line}: {fault.message}" for fault in faults))
+        self.path = path
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceConfig:
+    """A device: its name, its driver's name in `drivers.registry`, and that driver's options."""
+
+    name: str
+    driver: str
+    options: registry.Options
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadquartersConfig:
+    """Where batches go: the broker's URL, and the key (hex) that signs what headquarters acknowledges."""
+
+    broker: str
+    ack_key: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All that a daemon is told. Paths are absolute."""
+
+    base: Path
+    terminal: str
+    shop: Shop
+    journal: Path
+    journal_key: Path
+    catalogue: Path
+    customers: Path
+    credentials: Path
+    socket: Path
+    socket_group: str | None
+    headquarters: HeadquartersConfig | None
+    double_read_ms: int
+    devices: tuple[DeviceConfig, ...]
+
+
+def load(path: Path) -> Config:
+    """The configuration in a file. Raises ConfigError with every fault, OSError when the file cannot be read."""
+    text = path.read_bytes().decode(errors="replace")
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+)", str(error))
+        raise ConfigError(path, (Fault(line=int(found[1]) if found else 0, message=f"not TOML: {error}"),)) from error
+    faults: list[Fault] = []
+    config = _config(_Table(document, (), _Lines(text), faults), path.resolve().parent)
+    if faults:
+        raise ConfigError(path, tuple(sorted(faults, key=lambda fault: fault.line)))
+    return config
+
+
+def _config(root: "_Table", base: Path) -> Config:
+    terminal = root.table("terminal")
+    identity = terminal.text("id", r"till-1")
+    if not TERMINAL_ID.fullmatch(identity):
+        terminal.fault("id", f"id {identity!r} must be 1 to 64 of the letters, digits, '-' and '_'")
+    terminal.end()
+    shop = _shop(root.table("shop"), identity, root.table("scan", optional=True))
+    journal = root.table("journal", optional=True)
+    catalogue = root.table("catalogue", optional=True)
+    customers = root.table("customers", optional=True)
+    credentials = root.table("credentials", optional=True)
+    control = root.table("control", optional=True)
+    scan = root.table("scan", optional=True)
+    config = Config(
+        base=base,
+        terminal=identity,
+        shop=shop,
+        journal=base / journal.text("path", "journal.db"),
+        journal_key=base / journal.text("key", "journal.key"),
+        catalogue=base / catalogue.text("path", "catalogue.db"),
+        customers=base / customers.text("path", "customers.db"),
+        credentials=base / credentials.text("path", "credentials.db"),
+        socket=base / control.text("socket", "control.sock"),
+        socket_group=control.text("group", "") or None,
+        headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
+        double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
+        devices=_devices(root.table("device", optional=True)),
+    )
+    scan.known("variable")
+    for table in (journal, catalogue, customers, credentials, control, scan, root):
+        table.end()
+    return config
+
+
+def _shop(table: "_Table", terminal: str, scan: "_Table") -> Shop:
+    code = table.text("currency", "EUR")
+    if not re.fullmatch(r"[A-Z]{3}", code):
+        table.fault("currency", f"currency {code!r} must be an ISO 4217 code of three capital letters, such as EUR")
+    rates = tuple(_tax(tax) for tax in table.tables("tax"))
+    if len({rate.code for rate in rates}) != len(rates):
+        table.fault("tax", "two tax rates have the same code")
+    shop = Shop(
+        name=table.text("name"),
+        address=table.texts("address"),
+        terminal=terminal,
+        currency=currency(code),
+        taxes=rates,
+        layouts=tuple(_layout(layout) for layout in scan.tables("variable")),
+    )
+    table.end()
+    return shop
+
+
+def _tax(table: "_Table") -> TaxRate:
+    rate_text = table.text("rate", "0")
+    try:
+        rate_bp = Decimal(rate_text) * 100
+    except InvalidOperation:
+        rate_bp = Decimal(-1)
+    if not 0 <= rate_bp < 10_000 or rate_bp != int(rate_bp):
+        table.fault("rate", f'rate {rate_text!r} must be a percentage from "0.00" to "99.99", in quotes')
+        rate_bp = Decimal(0)
+    rate = TaxRate(code=table.text("code"), rate_bp=int(rate_bp), included=table.truth("included", True))
+    table.end()
+    return rate
+
+
+def _layout(table: "_Table") -> VariableMeasure:
+    prefix = table.text("prefix")
+    item_digits = table.whole("item_digits", 5, 1, 9)
+    value_digits = table.whole("value_digits", 5, 1, 9)
+    value = table.text("value", "price")
+    if value not in ("price", "weight"):
+        table.fault("value", f'value {value!r} must be "price" or "weight"')
+    if not (prefix.isascii() and prefix.isdigit()) or len(prefix) + item_digits + value_digits > 12:
+        table.fault("prefix", "prefix, item_digits and value_digits must be digits that fit into the 12 of an EAN-13")
+    table.end()
+    return VariableMeasure(
+        prefix=prefix,
+        item_digits=item_digits,
+        value_digits=value_digits,
+        value="weight" if value == "weight" else "price",
+    )
+
+
+def _headquarters(table: "_Table") -> HeadquartersConfig:
+    broker = table.text("broker")
+    if not re.match(r"mqtts?://", broker):
+        table.fault("broker", f"broker {broker!r} must begin with mqtt:// or mqtts://")
+    key_text = table.text("ack_key")
+    key = bytes.fromhex(key_text) if re.fullmatch(r"[0-9a-fA-F]{64}", key_text) else b""
+    if not key:
+        table.fault("ack_key", "ack_key must be 64 hexadecimal digits: `terminald-fleet key` prints them")
+    table.end()
+    return HeadquartersConfig(broker=broker, ack_key=key)
+
+
+def _devices(table: "_Table") -> tuple[DeviceConfig, ...]:
+    devices: list[DeviceConfig] = []
+    for name in table.keys():
+        device = table.table(name)
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+            table.fault(name, f"a device's name {name!r} must be small letters, digits and '-', at most 32")
+        driver = device.text("driver")
+        try:
+            options = registry.options_for(driver, device.rest(), f"device.{name}") if driver else None
+        except registry.OptionsRejected as error:
+            for fault in error.faults:
+                device.fault(fault.key, fault.message)
+        else:
+            devices.append(DeviceConfig(name=name, driver=driver, options=options))
+    if len(devices) > DEVICES_MAX:
+        table.fault(None, f"more than {DEVICES_MAX} devices")
+    return tuple(devices)
+
+
+class _Lines:
+    """Finds the line on which a key of a TOML document stands. tomllib does not tell."""
+
+    _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$")
+    _KEY = re.compile(r"""\s*("[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(\s*\.\s*[A-Za-z0-9_-]+)*\s*=""")
+
+    def __init__(self, text: str) -> None:
+        self._at: dict[tuple[str, ...], int] = {}
+        seen: dict[tuple[str, ...], int] = {}
+        here: tuple[str, ...] = ()
+        for number, line in enumerate(text.splitlines(), start=1):
+            if header := self._HEADER.match(line):
+                here = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+                if line.lstrip().startswith("[["):
+                    seen[here] = seen.get(here, -1) + 1
+                    here = (*here, str(seen[here]))
+                for depth in range(1, len(here) + 1):
+                    self._at.setdefault(here[:depth], number)
+            elif key := self._KEY.match(line):
+                names = [part.strip().strip("\"'") for part in key[0].rstrip("= ").split(".")]
+                for depth in range(1, len(names) + 1):
+                    self._at.setdefault((*here, *names[:depth]), number)
+
+    def of(self, path: tuple[str, ...]) -> int:
+        """The line of a key, or of the nearest table around it."""
+        while path and path not in self._at:
+            path = path[:-1]
+        return self._at.get(path, 1)
+
+
+class _Table:
+    """One table being read: every key is asked for by its type, `end` reports the keys that nobody asked for."""
+
+    def __init__(self, values: Mapping[str, object], path: tuple[str, ...], lines: _Lines, faults: list[Fault]) -> None:
+        self._values = values
+        self._path = path
+        self._lines = lines
+        self._faults = faults
+        self._asked: set[str] = set()
+
+    def fault(self, key: str | None, text: str) -> None:
+        path = self._path if key is None else (*self._path, key)
+        where = f"[{'.'.join(part for part in self._path if not part.isdigit())}] " if self._path else ""
+        self._faults.append(Fault(line=self._lines.of(path), message=where + text))
+
+    def has(self, key: str) -> bool:
+        return key in self._values
+
+    def known(self, key: str) -> None:
+        self._asked.add(key)
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._values)
+
+    def rest(self) -> Mapping[str, object]:
+        return self._values
+
+    def text(self, key: str, default: str | None = None) -> str:
+        return self._typed(key, str, "a text in quotes", default, "")
+
+    def truth(self, key: str, default: bool) -> bool:
+        return self._typed(key, bool, "true or false", default, False)
+
+    def whole(self, key: str, default: int, low: int, high: int) -> int:
+        value = self._typed(key, int, "a whole number", default, low)
+        if not low <= value <= high:
+            self.fault(key, f"{key} {value} is not within {low} to {high}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        values = self._typed(key, list, "a list of texts", [], [])
+        if not all(isinstance(value, str) for value in values):
+            self.fault(key, f"{key} must be a list of texts in quotes")
+        return tuple(str(value) for value in values)
+
+    def table(self, key: str, *, optional: bool = False) -> "_Table":
+        value = self._typed(key, dict, "a table", {} if optional else None, {})
+        return _Table(value, (*self._path, key), self._lines, self._faults)
+
+    def tables(self, key: str) -> tuple["_Table", ...]:
+        values = self._typed(key, list, f"tables, each under [[{'.'.join((*self._path, key))}]]", [], [])
+        return tuple(
+            _Table(value if isinstance(value, dict) else {}, (*self._path, key, str(place)), self._lines, self._faults)
+            for place, value in enumerate(values)
+        )
+
+    def end(self) -> None:
+        for key in self._values:
+            if key not in self._asked:
+                near = difflib.get_close_matches(key, self._asked, n=1)
+                guess = f" Did you mean {near[0]!r}?" if near else ""
+                self.fault(key, f"unknown key {key!r}.{guess} Known are: {', '.join(sorted(self._asked))}")
+
+    def _typed(self, key: str, kind: type[_T], words: str, default: _T | None, fallback: _T) -> _T:
+        self._asked.add(key)
+        if key not in self._values:
+            if default is not None:
+                return default
+            self.fault(None, f"{key} is missing")
+            return fallback
+        value = self._values[key]
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return value
+        self.fault(key, f"{key} must be {words}, not {value!r}")
+        return fallback

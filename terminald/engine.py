@@ -1,0 +1,213 @@
+"""The engine: queue -> read -> question -> step -> journal -> fold -> effects, one event at a time.
+
+Nothing is done before the records that call for it are as durable as they ask to be. The till's state is the fold of
+the journal and is never written by anything else, so that a start after a power cut is the same fold again.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from core import entries as e
+from core import events as v
+from core.catalogue import Item
+from core.effects import AnyEffect
+from core.ledger import Record, Stamp, open_record
+from core.ports import Clock, Journal
+from core.sale import CustomerWanted, Facts, ItemWanted, Step, read, step
+from core.state import Idle, Shop, Till, apply
+from core.text import Message
+from core.view import NoticeView
+
+EVENTS_MAX = 4096
+KEYS_MAX = 1024
+"""Idempotency keys of orders that the engine remembers itself; older ones are looked up in the journal."""
+CHECKPOINT_RECORDS = 2_000
+"""A checkpoint of the till is kept after so many records, so that a start replays a bounded number of them."""
+CHECKPOINT_VERSION = 1
+
+_log = logging.getLogger(__name__)
+
+
+class CheckpointedJournal(Journal, Protocol):
+    """A journal that can also be replayed, and keeps checkpoints of what was folded from it."""
+
+    async def save_checkpoint(self, seq: int, state: bytes) -> None:
+        """Keeps the state after record `seq` of the current epoch."""
+
+    async def load_checkpoint(self) -> tuple[int, bytes] | None:
+        """The newest state kept, with its seq."""
+
+    def replay(self, after_seq: int) -> Iterable[Record]:
+        """The records of the current epoch after `after_seq`."""
+
+
+class Doubles:
+    """Tells a double read: the same code by the same scanner within a window is one presentation, not two."""
+
+    def __init__(self, window_ms: int) -> None:
+        self.count = 0
+        self._window_ms = window_ms
+        self._last: dict[str, tuple[str, int]] = {}
+
+    def is_double(self, event: v.Scanned, mono_ms: int) -> bool:
+        data, at_ms = self._last.get(event.device, ("", 0))
+        double = event.data == data and mono_ms - at_ms < self._window_ms
+        self._last[event.device] = (event.data, mono_ms)
+        self.count += double
+        return double
+
+
+class Engine:
+    """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done."""
+
+    def __init__(
+        self,
+        *,
+        shop: Shop,
+        journal: CheckpointedJournal,
+        clock: Clock,
+        local_time: Callable[[Stamp], datetime],
+        lookup: Callable[[str], Item | None],
+        identify: Callable[[str], Awaitable[str]],
+        perform: Callable[[AnyEffect], None],
+        changed: Callable[[], None],
+        software: str,
+        double_read_ms: int = 0,
+    ) -> None:
+        self.shop = shop
+        self.till = Till()
+        self.notice: NoticeView | None = None
+        self.doubles = Doubles(double_read_ms)
+        self._journal = journal
+        self._clock = clock
+        self._local_time = local_time
+        self._lookup = lookup
+        self._identify = identify
+        self._perform = perform
+        self._changed = changed
+        self._software = software
+        self._queue: asyncio.Queue[tuple[v.AnyEvent, str | None, asyncio.Future[Step] | None]] = asyncio.Queue(
+            EVENTS_MAX
+        )
+        self._keys: OrderedDict[str, None] = OrderedDict()
+        self._checkpointed_seq = 0
+
+    async def boot(self) -> int:
+        """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
+        after_seq = 0
+        if kept := await self._journal.load_checkpoint():
+            after_seq = self._restore(*kept)
+        count = 0
+        for count, record in enumerate(self._journal.replay(after_seq), start=1):  # noqa: B007 (count is the result)
+            self.till = apply(self.till, e.decode(open_record(record.exact).body))
+        clean = not self.till.started
+        await self._keep((e.DaemonStarted(software=self._software, clean=clean),), None)
+        await self._take(v.Booted(), None)
+        return count
+
+    async def run(self) -> None:
+        """Takes events for ever. Raises JournalError when the journal does; the process must end then."""
+        while True:
+            event, key, waiter = await self._queue.get()
+            try:
+                taken = await self._take(event, key)
+            except BaseException as error:
+                if waiter is not None and not waiter.done():
+                    waiter.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+                raise
+            finally:
+                self._queue.task_done()
+            if waiter is not None and not waiter.done():
+                waiter.set_result(taken)
+
+    def post(self, event: v.AnyEvent) -> None:
+        """Queues a fact from a device. Never blocks; a full queue is said and the event is dropped."""
+        try:
+            self._queue.put_nowait((event, None, None))
+        except asyncio.QueueFull:
+            _log.error("the till cannot keep up: an event was dropped", extra={"event": type(event).__name__})
+
+    async def order(self, event: v.AnyEvent, key: str | None = None) -> Step:
+        """Queues an operator's order and returns what came of it. The same `key` has its order done once only."""
+        waiter: asyncio.Future[Step] = asyncio.get_running_loop().create_future()
+        await self._queue.put((event, key, waiter))
+        return await waiter
+
+    async def stop(self) -> None:
+        """Finishes what is queued and says goodbye in the journal."""
+        await self._queue.join()
+        await self._keep((e.DaemonStopped(),), None)
+        if isinstance(self.till.sale, Idle):
+            await self._checkpoint()
+
+    async def _take(self, event: v.AnyEvent, key: str | None) -> Step:
+        if key is not None and await self._is_known(key):
+            return Step(notice=Message(id="already-done"))
+        stamp = self._clock.stamp()
+        if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
+            return Step(notice=Message(id="double-read"))
+        taken = step(self.shop, self.till, event, await self._facts(event, stamp))
+        if taken.entries:
+            await self._keep(taken.entries, key)
+        if key is not None:
+            self._remember(key)
+        for effect in taken.effects:
+            self._perform(effect)
+        if taken.notice is not None:
+            serial = self.notice.serial + 1 if self.notice else 1
+            self.notice = NoticeView(serial=serial, level=taken.level, message=taken.notice)
+        self._changed()
+        if self._journal.head.seq - self._checkpointed_seq >= CHECKPOINT_RECORDS and isinstance(self.till.sale, Idle):
+            await self._checkpoint()
+        return taken
+
+    async def _facts(self, event: v.AnyEvent, stamp: Stamp) -> Facts:
+        local = self._local_time(stamp)
+        question = read(self.shop, event)
+        return Facts(
+            business_day=local.date().isoformat(),
+            local_time=local.isoformat(timespec="seconds"),
+            question=question,
+            item=self._lookup(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            customer=await self._identify(question.uid) if isinstance(question, CustomerWanted) else None,
+        )
+
+    async def _keep(self, entries: tuple[e.AnyEntry, ...], key: str | None) -> None:
+        """Folds first, so that an entry that cannot follow is a fault of ours before it is in the journal for ever."""
+        till = self.till
+        for entry in entries:
+            till = apply(till, entry)
+        await self._journal.append([e.draft(entry) for entry in entries], self._clock.stamp(), key=key)
+        self.till = till
+
+    async def _is_known(self, key: str) -> bool:
+        return key in self._keys or await self._journal.find(key) is not None
+
+    def _remember(self, key: str) -> None:
+        self._keys[key] = None
+        if len(self._keys) > KEYS_MAX:
+            self._keys.popitem(last=False)
+
+    async def _checkpoint(self) -> None:
+        self._checkpointed_seq = self._journal.head.seq
+        state = msgspec.json.encode((CHECKPOINT_VERSION, self.till))
+        await self._journal.save_checkpoint(self._checkpointed_seq, state)
+
+    def _restore(self, seq: int, state: bytes) -> int:
+        """Takes a checkpoint; one of another version is left, and the whole journal folded instead."""
+        try:
+            version, till = msgspec.json.decode(state, type=tuple[int, msgspec.Raw])
+            if version != CHECKPOINT_VERSION:
+                return 0
+            self.till = msgspec.json.decode(till, type=Till)
+        except msgspec.MsgspecError:
+            _log.warning("the checkpoint cannot be read; the whole journal is folded instead")
+            return 0
+        self._checkpointed_seq = seq
+        return seq

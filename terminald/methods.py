@@ -1,0 +1,144 @@
+"""What the control socket offers: the operator's orders as events for the engine, and what is the matter."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from core import events as v
+from core.ports import Journal
+from core.state import basket_of, due_minor, taxes, total_minor
+from core.text import message
+from terminald.control import Method, Params, Refused
+from terminald.engine import Engine
+from terminald.supervisor import Supervisor
+from terminald.views import Views, device_view
+
+DATA_LENGTH_MAX = 4096
+
+
+class Keyed(Params, frozen=True, kw_only=True):
+    """An order; sent again with the same `key` it is done once only."""
+
+    key: str | None = None
+
+
+class ScanParams(Keyed, frozen=True, kw_only=True):
+    data: str
+
+
+class QuantityParams(Keyed, frozen=True, kw_only=True):
+    quantity_milli: int
+    line: int = 0
+
+
+class LineParams(Keyed, frozen=True, kw_only=True):
+    line: int = 0
+
+
+class AmountParams(Keyed, frozen=True, kw_only=True):
+    amount_minor: int | None = None
+
+
+class NameParams(Params, frozen=True, kw_only=True):
+    name: str
+
+
+def methods(
+    engine: Engine,
+    views: Views,
+    devices: Sequence[Supervisor],
+    journal: Journal,
+    acknowledged_seq: Callable[[], int],
+    status: Callable[[], dict[str, object]],
+) -> Mapping[str, Method[Any]]:
+    """The method table."""
+
+    async def order(event: v.AnyEvent, key: str | None) -> object:
+        taken = await engine.order(event, key)
+        if taken.refused and taken.notice is not None:
+            raise Refused(taken.notice)
+        notice = taken.notice
+        return {
+            "notice": {"id": notice.id, "params": notice.params} if notice else None,
+            "entries": [entry.__struct_config__.tag for entry in taken.entries],
+            "number": basket.number if (basket := basket_of(engine.till.sale)) else None,
+        }
+
+    async def subtotal(_: Params) -> object:
+        basket = basket_of(engine.till.sale)
+        if basket is None:
+            raise Refused(message("no-open-sale"))
+        return {
+            "number": basket.number,
+            "total_minor": total_minor(engine.shop, basket),
+            "due_minor": due_minor(engine.shop, basket),
+            "taxes": taxes(engine.shop, basket),
+        }
+
+    async def device_list(_: Params) -> object:
+        return [device_view(device) for device in devices]
+
+    async def device_test(params: NameParams) -> object:
+        for device in devices:
+            if device.name == params.name:
+                return {
+                    "name": device.name,
+                    "works": device.ready.is_set(),
+                    "fault": device.fault,
+                    "remedy": device.remedy if device.fault else "",
+                }
+        raise Refused(message("device-not-known", device=params.name))
+
+    async def journal_status(_: Params) -> object:
+        head = journal.head
+        return {
+            "epoch": head.epoch,
+            "seq": head.seq,
+            "synced_seq": journal.synced.seq,
+            "acknowledged_seq": acknowledged_seq(),
+            "head": head.hash.hex(),
+        }
+
+    async def daemon_status(_: Params) -> object:
+        return status()
+
+    def keyed(summary: str, params: type[Keyed], event: Callable[[Any], v.AnyEvent]) -> Method[Any]:
+        async def carry_out(given: Keyed) -> object:
+            return await order(event(given), given.key)
+
+        return Method(summary=summary, params=params, handler=carry_out)
+
+    return {
+        "sale.scan": keyed(
+            "Rings up a code as if it were scanned or typed",
+            ScanParams,
+            lambda p: v.CodeKeyed(data=p.data[:DATA_LENGTH_MAX]),
+        ),
+        "sale.quantity": keyed(
+            "Gives a line another quantity, in thousandths of its unit; line 0 is the last",
+            QuantityParams,
+            lambda p: v.QuantityKeyed(quantity_milli=p.quantity_milli, line=p.line),
+        ),
+        "sale.void": keyed("Takes a line back; line 0 is the last", LineParams, lambda p: v.VoidKeyed(line=p.line)),
+        "sale.subtotal": Method(summary="What the basket comes to, with its taxes", params=Params, handler=subtotal),
+        "sale.cash": keyed(
+            "Takes cash in minor units; without an amount exactly what is due",
+            AmountParams,
+            lambda p: v.CashKeyed(amount_minor=p.amount_minor),
+        ),
+        "sale.card": keyed(
+            "Charges a card in minor units; without an amount all that is due",
+            AmountParams,
+            lambda p: v.CardKeyed(amount_minor=p.amount_minor),
+        ),
+        "sale.cancel": keyed("Stops a card payment, or gives up the basket", Keyed, lambda _: v.CancelKeyed()),
+        "receipt.reprint": keyed("Prints a copy of the last receipt", Keyed, lambda _: v.ReprintKeyed()),
+        "drawer.open": keyed("Opens the drawer without a sale", Keyed, lambda _: v.DrawerKeyed()),
+        "device.list": Method(summary="The devices and their state", params=Params, handler=device_list),
+        "device.test": Method(
+            summary="Whether a device works, and what to do if not", params=NameParams, handler=device_test
+        ),
+        "journal.status": Method(
+            summary="The journal's depth and what is acknowledged", params=Params, handler=journal_status
+        ),
+        "daemon.status": Method(summary="What the daemon says of itself", params=Params, handler=daemon_status),
+    }

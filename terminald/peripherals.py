@@ -1,0 +1,239 @@
+"""Has effects done by the devices: receipts one after the other, payments each in a task of its own, the drawer at once.
+
+What comes of an effect goes back to the engine as an event. Whether anything is retried is decided in the core; here
+only a receipt waits, for as long as its printer cannot print.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import assert_never, cast
+
+from core import effects as x
+from core import events as v
+from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault
+from terminald.supervisor import Supervisor
+
+RECEIPTS_MAX = 64
+PAYMENT_TASKS_MAX = 64
+PRINTER_RETRY_S = 1.0
+"""A printer that cannot print is tried again so often, or at once when it says that something changed."""
+
+_log = logging.getLogger(__name__)
+_Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayment
+
+
+class Peripherals:
+    """Runs effects on the first supervised device of each class. `post` hands events to the engine."""
+
+    def __init__(self, devices: Sequence[Supervisor], post: Callable[[v.AnyEvent], None], clock: Clock) -> None:
+        self._printer = _first(devices, "POSPrinter")
+        self._drawer = _first(devices, "CashDrawer")
+        self._payment = _first(devices, "CAT")
+        self._post = post
+        self._clock = clock
+        self._receipts: deque[x.PrintReceipt] = deque()
+        self._receipts_arrived = asyncio.Event()
+        self._printer_changed = asyncio.Event()
+        self._requests: asyncio.Queue[_Payment | x.OpenDrawer] = asyncio.Queue(PAYMENT_TASKS_MAX)
+
+    @property
+    def receipts_waiting(self) -> int:
+        """Receipts that are not on paper yet."""
+        return len(self._receipts)
+
+    def perform(self, effect: x.AnyEffect) -> None:
+        """Takes an effect; returns at once."""
+        match effect:
+            case x.PrintReceipt():
+                while len(self._receipts) >= RECEIPTS_MAX:
+                    dropped = self._receipts.popleft()
+                    _log.warning(
+                        "too many receipts wait: the oldest is left out", extra={"transaction": dropped.number}
+                    )
+                self._receipts.append(effect)
+                self._receipts_arrived.set()
+            case x.OpenDrawer() | x.RequestPayment() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment():
+                try:
+                    self._requests.put_nowait(effect)
+                except asyncio.QueueFull:
+                    self._give_back(effect)
+            case _:
+                assert_never(effect)
+
+    def printer_changed(self) -> None:
+        """The printer said something, or was plugged in: a waiting receipt is tried now."""
+        self._printer_changed.set()
+
+    async def run(self) -> None:
+        """Runs effects until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._print_receipts(), name="receipts")
+            slots = asyncio.Semaphore(PAYMENT_TASKS_MAX)
+            while True:
+                request = await self._requests.get()
+                await slots.acquire()
+                task = tasks.create_task(self._carry_out(request), name=f"effect-{type(request).__name__}")
+                task.add_done_callback(lambda _: slots.release())
+
+    async def drain(self, timeout_s: float) -> None:
+        """Waits until no receipt is left to print, at most so long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._receipts:
+                    await self._clock.sleep(0.02)
+        except TimeoutError:
+            _log.warning("receipts are left to print", extra={"count": len(self._receipts)})
+
+    async def _carry_out(self, request: _Payment | x.OpenDrawer) -> None:
+        match request:
+            case x.OpenDrawer():
+                await self._kick()
+            case x.RequestPayment():
+                await self._pay(request)
+            case x.AbortPayment():
+                await self._abort(request)
+            case x.EnquirePayment():
+                await self._enquire(request)
+            case x.ReversePayment():
+                await self._reverse(request)
+            case _:
+                assert_never(request)
+
+    # --- receipts ------------------------------------------------------------------------------------------------
+
+    async def _print_receipts(self) -> None:
+        while True:
+            self._receipts_arrived.clear()
+            while self._receipts:
+                await self._print(self._receipts[0])
+            await self._receipts_arrived.wait()
+
+    async def _print(self, receipt: x.PrintReceipt) -> None:
+        """Prints one receipt, however long the printer keeps it waiting; done with it when this returns."""
+        while self._receipts and self._receipts[0] is receipt:
+            self._printer_changed.clear()
+            if self._printer is None or not self._printer.ready.is_set():
+                await self._printer_may_print()
+                continue
+            try:
+                await cast(Printer, self._printer.device).print(receipt.document)
+            except PrinterFault:
+                await self._printer_may_print()
+                continue
+            except DeviceError as error:
+                _log.warning("a receipt may be torn", extra={"transaction": receipt.number, "fault": error.code})
+                self._done_with(receipt)
+                await self._printer_may_print()
+                self._post(v.ReceiptUncertain(number=receipt.number, copy=receipt.copy))
+                return
+            self._done_with(receipt)
+            self._post(v.ReceiptTaken(number=receipt.number, copy=receipt.copy, doubtful=receipt.doubtful))
+
+    def _done_with(self, receipt: x.PrintReceipt) -> None:
+        if self._receipts and self._receipts[0] is receipt:
+            self._receipts.popleft()
+
+    async def _printer_may_print(self) -> None:
+        try:
+            async with asyncio.timeout(PRINTER_RETRY_S):
+                await self._printer_changed.wait()
+        except TimeoutError:
+            pass
+
+    # --- drawer --------------------------------------------------------------------------------------------------
+
+    async def _kick(self) -> None:
+        if self._drawer is None:
+            return
+        try:
+            if not self._drawer.ready.is_set():
+                raise DeviceError(self._drawer.fault or "not ready")
+            await cast(CashDrawer, self._drawer.device).kick()
+        except DeviceError as error:
+            self._post(v.DrawerStuck(fault=error.code))
+
+    # --- payments ------------------------------------------------------------------------------------------------
+
+    async def _pay(self, request: x.RequestPayment) -> None:
+        device = self._payment_device()
+        if device is None:
+            # Nothing was sent, so it is certain that nothing was charged.
+            self._post(v.PaymentRefused(reference=request.reference, reason="no-device"))
+            return
+        try:
+            self._post(await device.pay(request.reference, request.amount_minor, request.currency))
+        except DeviceError:
+            self._post(v.PaymentUnanswered(reference=request.reference))
+
+    async def _abort(self, request: x.AbortPayment) -> None:
+        device = self._payment_device()
+        if device is None:
+            return
+        try:
+            await device.abort(request.reference)
+        except DeviceError as error:
+            _log.warning("a payment could not be stopped", extra={"fault": error.code})
+
+    async def _enquire(self, request: x.EnquirePayment) -> None:
+        await self._clock.sleep(request.after_s)
+        answer: v.PaymentAnswered | v.PaymentRefused | None = None
+        device = self._payment_device()
+        if device is None:
+            await self._wait_for_payment_device()
+        else:
+            try:
+                answer = await device.enquire(request.reference)
+            except DeviceError as error:
+                _log.warning("a payment's outcome is still unknown", extra={"fault": error.code})
+        self._post(answer or v.PaymentUnanswered(reference=request.reference))
+
+    async def _reverse(self, request: x.ReversePayment) -> None:
+        await self._clock.sleep(request.after_s)
+        device = self._payment_device()
+        if device is None:
+            await self._wait_for_payment_device()
+        else:
+            try:
+                self._post(
+                    await device.reverse(
+                        request.reference, request.amount_minor, request.currency, request.poi_transaction
+                    )
+                )
+                return
+            except DeviceError as error:
+                _log.warning("a reversal has no answer yet", extra={"fault": error.code})
+        self._post(v.ReversalUnanswered(reference=request.reference))
+
+    def _payment_device(self) -> PaymentDevice | None:
+        if self._payment is None or not self._payment.ready.is_set():
+            return None
+        return cast(PaymentDevice, self._payment.device)
+
+    async def _wait_for_payment_device(self) -> None:
+        """A moment's patience with a device that is coming up, so that a start does not begin with a false alarm."""
+        if self._payment is not None:
+            try:
+                async with asyncio.timeout(PRINTER_RETRY_S):
+                    await self._payment.ready.wait()
+            except TimeoutError:
+                pass
+
+    def _give_back(self, request: _Payment | x.OpenDrawer) -> None:
+        """Too much is asked of the devices at once: said as the outcome that it certainly is."""
+        match request:
+            case x.RequestPayment():
+                self._post(v.PaymentRefused(reference=request.reference, reason="busy"))
+            case x.EnquirePayment():
+                self._post(v.PaymentUnanswered(reference=request.reference))
+            case x.ReversePayment():
+                self._post(v.ReversalUnanswered(reference=request.reference))
+            case x.OpenDrawer():
+                self._post(v.DrawerStuck(fault="busy"))
+            case x.AbortPayment():
+                _log.error("a payment could not be stopped: too many requests wait")
+
+
+def _first(devices: Sequence[Supervisor], kind: str) -> Supervisor | None:
+    return next((device for device in devices if device.kind == kind), None)

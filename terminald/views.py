@@ -1,0 +1,109 @@
+"""Builds the whole view from engine, devices, journal and link, and pushes it when something changed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from core.ports import Clock, Journal
+from core.view import DayView, DeviceView, JournalView, LinkView, ShopView, View, last_view, sale_view
+from terminald.engine import Engine
+from terminald.supervisor import Supervisor
+
+REFRESH_S = 1.0
+"""Screens show a clock: without any change the view is pushed so often."""
+
+
+class Views:
+    """The newest view, encoded once for all screens; `publish` takes it whenever it is another."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        devices: Sequence[Supervisor],
+        journal: Journal,
+        clock: Clock,
+        acknowledged_seq: Callable[[], int],
+        link: Callable[[], LinkView],
+        receipts_waiting: Callable[[], int],
+        publish: Callable[[bytes], None],
+    ) -> None:
+        self._engine = engine
+        self._devices = devices
+        self._journal = journal
+        self._clock = clock
+        self._acknowledged_seq = acknowledged_seq
+        self._link = link
+        self._receipts_waiting = receipts_waiting
+        self._publish = publish
+        self._changed = asyncio.Event()
+        self._revision = 0
+        self._encoder = msgspec.json.Encoder()
+        self._encoded = b""
+
+    def changed(self) -> None:
+        """Something that a screen shows is another now."""
+        self._changed.set()
+
+    def encoded(self) -> bytes:
+        """The view as it is this moment."""
+        self._revision += 1
+        self._encoded = self._encoder.encode(self.view())
+        return self._encoded
+
+    async def run(self) -> None:
+        """Pushes views until cancelled; several changes of one turn of the loop are one view."""
+        while True:
+            try:
+                async with asyncio.timeout(REFRESH_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            self._publish(self.encoded())
+
+    def view(self) -> View:
+        """Everything a screen shows."""
+        engine, shop = self._engine, self._engine.shop
+        stamp = self._clock.stamp()
+        head = self._journal.head
+        day = engine.till.day
+        return View(
+            boot=stamp.boot,
+            revision=self._revision,
+            time_ms=stamp.time_ms,
+            clock=stamp.clock.value,
+            shop=ShopView(
+                name=shop.name,
+                terminal=shop.terminal,
+                workstation=shop.terminal,
+                currency=shop.currency.code,
+                exponent=shop.currency.exponent,
+            ),
+            sale=sale_view(shop, engine.till),
+            last=last_view(engine.till),
+            notice=engine.notice,
+            receipts_waiting=self._receipts_waiting(),
+            devices=tuple(device_view(device) for device in self._devices),
+            day=DayView(business_day=day.business_day, transactions=day.transactions, amount_minor=day.amount_minor),
+            journal=JournalView(
+                epoch=head.epoch,
+                seq=head.seq,
+                synced_seq=self._journal.synced.seq,
+                acknowledged_seq=self._acknowledged_seq(),
+            ),
+            link=self._link(),
+        )
+
+
+def device_view(device: Supervisor) -> DeviceView:
+    """One device as its supervisor sees it."""
+    return DeviceView(
+        name=device.name,
+        kind=device.kind,
+        phase=device.phase.value,
+        fault=device.fault,
+        identity=device.device.identity,
+        detail=device.device.facts() | {"faults": device.faults},
+    )
