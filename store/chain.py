@@ -1,0 +1,91 @@
+"""The end of an epoch's chains as the one who extends or checks them has it: all records, and each stream's own."""
+
+import msgspec
+
+from core.ledger import GENESIS, VERSION, Draft, Envelope, Head, Record, Stamp, Stream, link, open_record, seal
+
+
+class StreamEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one stream: its last `seq` and its own chain there (`core.ledger.Envelope`), in hex."""
+
+    seq: int
+    hash: str
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """The ends of all chains, as it is kept beside a checkpoint."""
+
+    seq: int
+    hash: str
+    streams: dict[str, StreamEnd]
+
+
+_FRESH = StreamEnd(seq=0, hash=GENESIS.hex())
+
+
+class Chain:
+    """Seals records in their place, and checks records that were sealed."""
+
+    def __init__(self, epoch: str, tail: Tail | None = None) -> None:
+        self._epoch = epoch
+        self._seq = tail.seq if tail else 0
+        self._hash = bytes.fromhex(tail.hash) if tail else GENESIS
+        self._streams: dict[str, StreamEnd] = dict(tail.streams) if tail else {}
+
+    @property
+    def head(self) -> Head:
+        """The last record that was taken in."""
+        return Head(epoch=self._epoch, seq=self._seq, hash=self._hash)
+
+    def tail(self) -> Tail:
+        """What another Chain goes on from."""
+        return Tail(seq=self._seq, hash=self._hash.hex(), streams=dict(self._streams))
+
+    def seal(self, draft: Draft, stamp: Stamp, key: str | None) -> Record:
+        """The next record; it counts once it is given to `take`."""
+        end = self._streams.get(draft.stream, _FRESH)
+        envelope = Envelope(
+            version=VERSION,
+            epoch=self._epoch,
+            seq=self._seq + 1,
+            stream=draft.stream,
+            stream_seq=end.seq + 1,
+            stream_prev=end.hash,
+            time_ms=stamp.time_ms,
+            clock=stamp.clock,
+            boot=stamp.boot,
+            mono_ms=stamp.mono_ms,
+            body=msgspec.Raw(draft.body),
+            key=key,
+        )
+        return seal(envelope, self._hash)
+
+    def take(self, record: Record, stream: Stream) -> None:
+        """`record` is the next one of its epoch and of `stream`."""
+        end = self._streams.get(stream, _FRESH)
+        self._seq, self._hash = record.seq, record.hash
+        self._streams[stream] = StreamEnd(seq=end.seq + 1, hash=link(bytes.fromhex(end.hash), record.exact).hex())
+
+    def check(self, seq: int, exact: bytes, hash_: bytes, key: str | None) -> str | None:
+        """What is wrong with the record that is said to come next, or None: then it is taken in."""
+        if seq != self._seq + 1:
+            return f"record {self._seq + 1} is missing" if seq > self._seq else f"record {seq} is out of order"
+        if link(self._hash, exact) != hash_:
+            return f"record {seq} does not fit its hash and the one before"
+        try:
+            envelope = open_record(exact)
+        except ValueError:
+            return f"record {seq} cannot be read"
+        end = self._streams.get(envelope.stream, _FRESH)
+        for name, found, due in (
+            ("version", envelope.version, VERSION),
+            ("epoch", envelope.epoch, self._epoch),
+            ("seq", envelope.seq, seq),
+            ("stream_seq", envelope.stream_seq, end.seq + 1),
+            ("stream_prev", envelope.stream_prev, end.hash),
+            ("key", envelope.key, key),
+        ):
+            if found != due:
+                return f"record {seq} does not follow: its {name} is {found}, not {due}"
+        self.take(Record(epoch=self._epoch, seq=seq, exact=exact, hash=hash_), envelope.stream)
+        return None

@@ -1,0 +1,296 @@
+"""The journal on the event loop (`core.ports.Journal`): one writer with group commit, and a reader beside it.
+
+- All that is appended while a commit runs goes into the next transaction, in the order of the calls.
+- A commit in which nothing moves money makes no flush; `synced` then lags behind `head` until the next commit that does
+  move money, and for `SYNC_DELAY_S` at most. Readers get nothing beyond `synced`.
+- After a failed commit nothing is tried again: whoever waits gets OutcomeUnknown, and so does everybody after. What was
+  kept is seen when the journal is opened anew, by another process.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from sqlcipher3 import dbapi2 as sqlcipher
+
+from core.ledger import Draft, Head, Record, Stamp
+from store.database import explain, read_database
+from store.errors import OutcomeUnknown
+from store.records import SEQ_BITS, Acknowledge, Append, Founding, RecordStore, SaveCheckpoint, Sync, Task
+from store.writer import Lane, ThreadWriter, WriterFactory
+
+SYNC_DELAY_S = 4.5
+"""How long a record may wait for its flush; with the flush itself it stays below 5 s."""
+
+REPLAY_PAGE = 500
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The till's state as it was after the record `seq`."""
+
+    seq: int
+    state: bytes
+
+
+class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
+    """How far headquarters has acknowledged an epoch, and its signed answer."""
+
+    seq: int
+    ack: bytes
+
+
+class SqlJournal:
+    """The journal in an encrypted database. Made by `open`; used on one loop; closed by ``async with`` or `close`."""
+
+    def __init__(self, path: Path, key: bytes, writer: WriterFactory, sync_delay_s: float) -> None:
+        self._path = path
+        self._key = key
+        self._sync_delay_s = sync_delay_s
+        self._sync_due: asyncio.TimerHandle | None = None
+        self._store: RecordStore | None = None
+        self._failure: OutcomeUnknown | None = None
+        self._failed = asyncio.Event()
+        self._reading: Any = None
+        self._closed = False
+        self._writes = Lane(writer, "journal-writer", self._commit, rest=self._rest, told=self._watch)
+        self._reads = Lane(writer, "journal-reader", self._query, told=lambda: None)
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        key: bytes,
+        *,
+        terminal: str,
+        signing_key: bytes,
+        stamp: Stamp,
+        writer: WriterFactory = ThreadWriter,
+        sync_delay_s: float = SYNC_DELAY_S,
+    ) -> Self:
+        """Opens the journal, or makes it at first boot with an epoch whose first record says `terminal` and so on.
+
+        `key` has 48 bytes (`store.database`), `signing_key` is the public Ed25519 key. All that was committed before is
+        on the medium when this returns. Raises JournalError: JournalInUse, WrongKey, JournalDamaged and so on.
+        """
+        journal = cls(path, key, writer, sync_delay_s)
+        founding = Founding(terminal=terminal, signing_key=signing_key, stamp=stamp)
+        try:
+            await journal._writes.do(partial(journal._open_store, founding))
+        except BaseException:
+            await journal.close()
+            raise
+        return journal
+
+    @property
+    def head(self) -> Head:
+        """The last record of the current epoch."""
+        return self._opened.head
+
+    @property
+    def synced(self) -> Head:
+        """The last record that is on the medium."""
+        return self._opened.synced
+
+    async def append(self, drafts: Sequence[Draft], stamp: Stamp, *, key: str | None = None) -> tuple[Record, ...]:
+        """Commits all drafts as one, in order; returns once they are as durable as they ask to be.
+
+        Raises OutcomeUnknown when the commit failed, DuplicateKey (nothing was added) when `key` was used before.
+        """
+        assert drafts, "nothing to append"
+        for draft in drafts:
+            # A body that is no JSON object of one line could never be read again, and never be taken out either.
+            assert draft.body[:1] == b"{", "a record's body is a JSON object"
+            assert b"\n" not in draft.body, "a record's body is one line"
+        records: tuple[Record, ...] = await self._write(Append(tuple(drafts), stamp, key))
+        return records
+
+    async def find(self, key: str) -> Record | None:
+        """The synced record that was committed under an idempotency key."""
+        rows = await self._select(
+            "SELECT e.id, r.position, r.exact, r.hash FROM record r JOIN epoch e ON e.ordinal = r.position >> ?"
+            " WHERE r.key = ?",
+            (SEQ_BITS, key),
+        )
+        record = _record(*rows[0]) if rows else None
+        return record if record and (record.epoch != self.synced.epoch or record.seq <= self.synced.seq) else None
+
+    async def read(self, epoch: str, after_seq: int, count_max: int) -> Sequence[Record]:
+        """Synced records of an epoch, in order, from the one after `after_seq`."""
+        synced = self.synced
+        last = synced.seq if epoch == synced.epoch else (1 << SEQ_BITS) - 1
+        rows = await self._select(
+            "SELECT e.id, r.position, r.exact, r.hash FROM epoch e JOIN record r"
+            " ON r.position > (e.ordinal << ?) + ? AND r.position <= (e.ordinal << ?) + ?"
+            " WHERE e.id = ? ORDER BY r.position LIMIT ?",
+            (SEQ_BITS, after_seq, SEQ_BITS, last, epoch, count_max),
+        )
+        return [_record(*row) for row in rows]
+
+    async def replay(self, after_seq: int = 0) -> AsyncIterator[Record]:
+        """The synced records of the current epoch after `after_seq`, in order; at boot that is all of them."""
+        while page := await self.read(self.head.epoch, after_seq, REPLAY_PAGE):
+            for record in page:
+                yield record
+            after_seq = page[-1].seq
+
+    async def sync(self) -> None:
+        """Everything committed so far is on the medium when this returns. Raises OutcomeUnknown."""
+        await self._write(Sync())
+
+    async def acknowledge(self, epoch: str, seq: int, ack: bytes) -> None:
+        """Keeps headquarters' answer: it has `epoch` up to `seq`. Not flushed: the answer is retained and comes again."""
+        await self._write(Acknowledge(epoch, seq, ack))
+
+    async def acknowledged(self, epoch: str) -> Acknowledged | None:
+        """The last answer that was kept for an epoch."""
+        rows = await self._select("SELECT seq, ack FROM outbox WHERE epoch = ?", (epoch,))
+        return Acknowledged(seq=rows[0][0], ack=rows[0][1]) if rows else None
+
+    async def save_checkpoint(self, seq: int, state: bytes) -> None:
+        """Keeps the till's state as it is after the committed record `seq`; the two newest are kept."""
+        assert 0 < seq <= self.head.seq, "a checkpoint is of a record that is there"
+        await self._write(SaveCheckpoint(seq, state))
+
+    async def load_checkpoint(self) -> Checkpoint | None:
+        """The newest state of the current epoch that was kept."""
+        rows = await self._select(
+            "SELECT seq, state FROM checkpoint WHERE epoch = ? ORDER BY id DESC LIMIT 1", (self.head.epoch,)
+        )
+        return Checkpoint(seq=rows[0][0], state=rows[0][1]) if rows else None
+
+    async def watch(self) -> None:
+        """Returns never; raises OutcomeUnknown once a commit or a flush has failed, also one that nobody waited for."""
+        await self._failed.wait()
+        raise self._unknown()
+
+    async def close(self) -> None:
+        """Finishes what was asked for, puts it on the medium and lets go. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        await self._reads.close(self._stop_reading)
+        await self._writes.close(self._stop_writing)
+        self._cancel_sync()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # On the loop's thread.
+
+    @property
+    def _opened(self) -> RecordStore:
+        assert self._store is not None
+        return self._store
+
+    async def _write(self, task: Task) -> Any:
+        if self._failure is not None:
+            raise self._unknown()
+        return await self._writes.do(task)
+
+    async def _select(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = await self._reads.do((sql, values))
+        return rows
+
+    def _watch(self) -> None:
+        """After each commit: sees to the flush that is owed, and that a failure is known."""
+        if self._failure is not None:
+            self._failed.set()
+            self._cancel_sync()
+        elif self._store is None or self._closed or self.head.seq == self.synced.seq:
+            self._cancel_sync()
+        elif self._sync_due is None:
+            self._sync_due = asyncio.get_running_loop().call_later(self._sync_delay_s, self._sync_now)
+
+    def _sync_now(self) -> None:
+        self._sync_due = None
+        if not self._closed:
+            self._writes.urge(Sync())
+
+    def _cancel_sync(self) -> None:
+        if self._sync_due is not None:
+            self._sync_due.cancel()
+            self._sync_due = None
+
+    def _unknown(self) -> OutcomeUnknown:
+        return OutcomeUnknown(f"a commit failed: {self._failure}")
+
+    # On the writer's thread.
+
+    def _commit(self, tasks: Sequence[Any]) -> list[Any]:
+        """Opening is the first task of all and comes alone, closing the last; all between are commits."""
+        calls = [task for task in tasks if callable(task)]
+        commits = [task for task in tasks if not callable(task)]
+        return [*self._commit_all(commits), *(_outcome(call) for call in calls)]
+
+    def _commit_all(self, tasks: Sequence[Task]) -> list[Any]:
+        if not tasks:
+            return []
+        if self._failure is None:
+            try:
+                return self._opened.commit(tasks)
+            except Exception as error:
+                # Whatever it was, and be it a fault of ours: nobody knows what is on the medium.
+                self._fail(error)
+        return [self._unknown() for _ in tasks]
+
+    def _rest(self) -> Callable[[], None] | None:
+        if self._store is None or self._failure is not None:
+            return None
+        try:
+            self._store.rest()
+        except Exception as error:
+            self._fail(error)
+            return self._watch
+        return None
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = OutcomeUnknown(f"{type(error).__name__}: {error}")
+        self._opened.abandon()
+
+    def _open_store(self, founding: Founding) -> None:
+        self._store = RecordStore(self._path, self._key, founding)
+
+    def _stop_writing(self) -> None:
+        if self._store is None or self._failure is not None:
+            return
+        self._commit_all([Sync()])
+        self._store.close()
+
+    # On the reader's thread.
+
+    def _query(self, tasks: Sequence[Any]) -> list[Any]:
+        return [_outcome(task) if callable(task) else _outcome(partial(self._fetch, *task)) for task in tasks]
+
+    def _fetch(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        try:
+            if self._reading is None:
+                self._reading = read_database(self._path, self._key)
+            rows: list[tuple[Any, ...]] = self._reading.execute(sql, values).fetchall()
+        except sqlcipher.Error as error:
+            raise explain(self._path, self._key, error) from error
+        return rows
+
+    def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+
+
+def _outcome(call: Callable[[], Any]) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        return error
+
+
+def _record(epoch: str, position: int, exact: bytes, hash_: bytes) -> Record:
+    return Record(epoch=epoch, seq=position & (1 << SEQ_BITS) - 1, exact=exact, hash=hash_)
