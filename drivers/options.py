@@ -87,6 +87,81 @@ class EscposPrinterOptions:
         _within("health_interval_s", self.health_interval_s, 0.1, 3600.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NfcOptions:
+    """nfc-pn532: an NFC reader with NXP's PN532 on a serial port."""
+
+    path: Path
+    sense_interval_s: float = 0.05
+    """The pause between two looks for a tag."""
+    presence_interval_s: float = 0.1
+    """The pause between two looks whether a tag is still there."""
+    stall_timeout_s: float = 15.0
+    """The longest time without a sign of life from the reader."""
+
+    def __post_init__(self) -> None:
+        _within("sense_interval_s", self.sense_interval_s, 0.005, 5.0)
+        _within("presence_interval_s", self.presence_interval_s, 0.02, 5.0)
+        _within("stall_timeout_s", self.stall_timeout_s, 1.0, 300.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NexoOptions:
+    """payment-nexo: a payment device that speaks nexo's Sale to POI protocol in JSON over TCP."""
+
+    host: str
+    port: int
+    poi_id: str
+    """The payment device's name, as set on it."""
+    sale_id: str = "terminald"
+    """This terminal's name, as set on the payment device."""
+    payment_timeout_s: float = 90.0
+    """How long a customer may take; after it the outcome is enquired about."""
+    reversal_timeout_s: float = 30.0
+    """A reversal may have to reach the acquirer."""
+    answer_timeout_s: float = 5.0
+    """How long the device may take for everything that it answers by itself."""
+    heartbeat_s: float = 30.0
+    """How often an idle device is asked whether it is there."""
+
+    def __post_init__(self) -> None:
+        _within("port", self.port, 1, 65_535)
+        for key, value in (("host", self.host), ("poi_id", self.poi_id), ("sale_id", self.sale_id)):
+            if not value:
+                raise ValueError(f"{key}: is empty")
+        _within("payment_timeout_s", self.payment_timeout_s, 0.05, 600.0)
+        _within("reversal_timeout_s", self.reversal_timeout_s, 0.05, 600.0)
+        _within("answer_timeout_s", self.answer_timeout_s, 0.05, 60.0)
+        _within("heartbeat_s", self.heartbeat_s, 0.05, 3600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpioDrawerOptions:
+    """drawer-gpio: a cash drawer on two pins, its solenoid and its sensor. Pins have Broadcom's numbers (GPIO17: 17)."""
+
+    kick_pin: int
+    kick_level: Literal["high", "low"] = "high"
+    """The level that powers the solenoid."""
+    pulse_ms: int = 150
+    sensor_pin: int | None = None
+    sensor_open_level: Literal["high", "low"] = "high"
+    """The level that means open."""
+    sensor_pull: Literal["up", "down", "off"] = "up"
+    debounce_ms: int = 20
+    commanded_window_s: float = 2.0
+    """An opening within this time of a kick was commanded."""
+
+    def __post_init__(self) -> None:
+        _within("kick_pin", self.kick_pin, 0, 53)
+        _within("pulse_ms", self.pulse_ms, 10, 500)
+        if self.sensor_pin is not None:
+            _within("sensor_pin", self.sensor_pin, 0, 53)
+        if self.sensor_pin == self.kick_pin:
+            raise ValueError(f"sensor_pin: {self.sensor_pin} is the pin of the solenoid already")
+        _within("debounce_ms", self.debounce_ms, 1, 1000)
+        _within("commanded_window_s", self.commanded_window_s, 0.1, 60.0)
+
+
 def _framing(prefix: str, suffix: str, length_max: int, gap_s: float) -> None:
     for key, value in (("prefix", prefix), ("suffix", suffix)):
         try:

@@ -1,0 +1,349 @@
+"""A simulated payment device: the far end of nexo's Sale to POI protocol, with a ledger of its own.
+
+The ledger is the oracle of every test: it says, whatever went wrong on the wire, what each reference was charged.
+"""
+
+import asyncio
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from core.ports import ProtocolError
+from drivers.codecs import nexo
+from drivers.simulated.cable import TcpCable
+
+BRAND = "Simcard"
+MASKED_PAN = "541333******9999"
+
+
+class Behaviour(enum.Enum):
+    """What the device does with the next payments."""
+
+    APPROVE = "approve"
+    DECLINE = "decline"
+    HOLD = "hold"
+    """The customer stands there: nothing happens until `answer_held`, or an abort."""
+    DROP_AFTER_CHARGE = "drop_after_charge"
+    """Charges, and the connection is lost instead of an answer."""
+    DROP_BEFORE_CHARGE = "drop_before_charge"
+    """The connection is lost, and the device has never heard of the payment."""
+    MUTE_AFTER_CHARGE = "mute_after_charge"
+    """Charges, and never answers."""
+    BUSY = "busy"
+
+
+@dataclass(slots=True, kw_only=True)
+class Charge:
+    """One movement of money for one reference. Amounts are in minor units."""
+
+    reference: str
+    amount_minor: int
+    currency: str
+    poi_transaction: str
+    is_reversed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldPayment:
+    """A payment that waits for its customer."""
+
+    reference: str
+    amount_minor: int
+    currency: str
+    request: nexo.Message
+
+
+class SimulatedPaymentDevice:
+    """Listens on `host`:`port` (0 picks a free port, which then stays). Works on the running loop.
+
+    Its ledger outlives connections, power cuts and the daemon. `on_change` is called after whatever it shows changed.
+    """
+
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, poi_id: str = "POI-1", on_change: Callable[[], None] | None = None
+    ) -> None:
+        self.poi_id = poi_id
+        self.behaviour = Behaviour.APPROVE
+        self.delay_s = 0.0
+        """From request to answer; the charge happens at the end of it."""
+        self.display = "Welcome"
+        """What the customer reads."""
+        self.charges: list[Charge] = []
+        """Every movement of money, in order. The same reference twice would be a double charge."""
+        self.held: HeldPayment | None = None
+        self.requests: list[nexo.Message] = []
+        self._answered: dict[tuple[str, str], nexo.Message] = {}
+        self._delayed: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._deframer = nexo.Deframer()
+        self._on_change = on_change or _nothing
+        self._cable = TcpCable(self._on_bytes, host, port)
+
+    # --- the bench's side ---
+
+    async def start(self) -> None:
+        """Switches it on."""
+        self.plug()
+
+    def close(self) -> None:
+        """Switches it off for good. May be called twice."""
+        self.unplug()
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self._cable.host
+
+    @property
+    def port(self) -> int:
+        """Where it listens; known from the first `start` on."""
+        return self._cable.port
+
+    @property
+    def plugged(self) -> bool:
+        """Whether a driver can reach it."""
+        return self._cable.plugged
+
+    def plug(self) -> None:
+        """Power on; it remembers all that it charged."""
+        self._deframer = nexo.Deframer()
+        self._cable.plug()
+        self._show("Welcome")
+
+    def unplug(self) -> None:
+        """Power off: connections are lost, and a payment that still waits for its customer is forgotten."""
+        self.held = None
+        for timer in self._delayed.values():
+            timer.cancel()
+        self._delayed.clear()
+        self._cable.unplug()
+        self._show("")
+
+    def drop_connection(self) -> None:
+        """The network fails for a moment; whatever the device was doing, it goes on doing."""
+        self._cable.unplug()
+        self._deframer = nexo.Deframer()
+        self._cable.plug()
+
+    def answer_held(self, *, approve: bool) -> None:
+        """The customer, at last: presents a card, or presses the red key."""
+        held, self.held = self.held, None
+        if held is None:
+            return
+        self._answer(held.request, self._charged(held.request) if approve else _failure("Cancel"))
+
+    def charged_minor(self) -> int:
+        """All that was charged and not given back, in minor units."""
+        return sum(charge.amount_minor for charge in self.charges if not charge.is_reversed)
+
+    def charges_of(self, reference: str) -> list[Charge]:
+        """What was charged for one reference: one entry, or none, where all is well."""
+        return [charge for charge in self.charges if charge.reference == reference]
+
+    # --- the cable's side ---
+
+    def _on_bytes(self, data: bytes) -> None:
+        try:
+            for payload in self._deframer.feed(data):
+                self._on_message(nexo.decode(payload))
+        except ProtocolError:
+            self.drop_connection()
+
+    def _on_message(self, message: nexo.Message) -> None:
+        self.requests.append(message)
+        match message.message_header.message_category:
+            case "Login":
+                self._send(message, login_response=self._login())
+            case "Diagnosis":
+                self._send(message, diagnosis_response=nexo.DiagnosisResponse(response=_SUCCESS))
+            case "Payment":
+                self._on_payment(message)
+            case "Abort":
+                self._on_abort(message)
+            case "Reversal":
+                self._on_reversal(message)
+            case "TransactionStatus":
+                self._send(message, transaction_status_response=self._status(message))
+
+    def _login(self) -> nexo.LoginResponse:
+        return nexo.LoginResponse(
+            response=_SUCCESS,
+            poi_system_data=nexo.PoiSystemData(
+                poi_software=nexo.PoiSoftware(application_name="simulated", software_version="1"),
+                poi_terminal_data=nexo.PoiTerminalData(poi_serial_number=f"SIM-{self.poi_id}"),
+            ),
+        )
+
+    def _on_payment(self, message: nexo.Message) -> None:
+        if _key(message) in self._answered:
+            self._send(message, payment_response=_failure("NotAllowed"))  # a ServiceID is good for one payment
+        elif self.held is not None or self._delayed or self.behaviour is Behaviour.BUSY:
+            self._send(message, payment_response=_failure("Busy"))
+        elif self.behaviour is Behaviour.DROP_BEFORE_CHARGE:
+            self.drop_connection()
+        elif self.behaviour is Behaviour.HOLD:
+            self._hold(message)
+        elif self.delay_s > 0:
+            timer = asyncio.get_running_loop().call_later(self.delay_s, self._settle, message)
+            self._delayed[_key(message)] = timer
+        else:
+            self._settle(message)
+
+    def _hold(self, message: nexo.Message) -> None:
+        reference, amount_minor, currency = _asked(message)
+        self.held = HeldPayment(reference=reference, amount_minor=amount_minor, currency=currency, request=message)
+        self._show("Present card")
+
+    def _settle(self, message: nexo.Message) -> None:
+        self._delayed.pop(_key(message), None)
+        if self.behaviour is Behaviour.DECLINE:
+            self._answer(message, _failure("Refusal"))
+            return
+        self._record(message, response := self._charged(message))
+        match self.behaviour:
+            case Behaviour.DROP_AFTER_CHARGE:
+                self.drop_connection()
+            case Behaviour.MUTE_AFTER_CHARGE:
+                pass
+            case _:
+                self._send(message, payment_response=response)
+
+    def _charged(self, message: nexo.Message) -> nexo.PaymentResponse:
+        """Moves the money."""
+        reference, amount_minor, currency = _asked(message)
+        charge = Charge(
+            reference=reference,
+            amount_minor=amount_minor,
+            currency=currency,
+            poi_transaction=f"{self.poi_id}.{len(self.charges) + 1:06}",
+        )
+        self.charges.append(charge)
+        self._show("Approved")
+        return _approval(charge)
+
+    def _on_abort(self, message: nexo.Message) -> None:
+        request = message.abort_request
+        held = self.held
+        if request is None or held is None:
+            return
+        if request.message_reference.service_id == held.request.message_header.service_id:
+            self.held = None
+            self._answer(held.request, _failure("Aborted"))
+
+    def _on_reversal(self, message: nexo.Message) -> None:
+        request = message.reversal_request
+        if request is None:
+            return
+        name = request.original_poi_transaction.poi_transaction_id.transaction_id
+        charge = next((charge for charge in self.charges if charge.poi_transaction == name), None)
+        if charge is None or charge.is_reversed:
+            condition = "NotFound" if charge is None else "NotAllowed"
+            refused = nexo.Response(result="Failure", error_condition=condition)
+            self._send(message, reversal_response=nexo.ReversalResponse(response=refused))
+            return
+        charge.is_reversed = True
+        response = nexo.ReversalResponse(
+            response=_SUCCESS,
+            original_poi_transaction=request.original_poi_transaction,
+            reversed_amount=nexo.to_amount(charge.amount_minor, charge.currency),
+        )
+        self._answered[_key(message)] = nexo.Message(message_header=_replying(message), reversal_response=response)
+        self._show("Given back")
+        if self.behaviour is Behaviour.DROP_AFTER_CHARGE:
+            self.drop_connection()
+        elif self.behaviour is not Behaviour.MUTE_AFTER_CHARGE:
+            self._send(message, reversal_response=response)
+
+    def _status(self, message: nexo.Message) -> nexo.TransactionStatusResponse:
+        request = message.transaction_status_request
+        of = request.message_reference if request is not None else nexo.MessageReference()
+        key = (of.message_category or "Payment", of.service_id or "")
+        if key in self._delayed or (self.held is not None and _key(self.held.request) == key):
+            return nexo.TransactionStatusResponse(
+                response=nexo.Response(result="Failure", error_condition="InProgress")
+            )
+        found = self._answered.get(key)
+        if found is None:
+            return nexo.TransactionStatusResponse(response=nexo.Response(result="Failure", error_condition="NotFound"))
+        return nexo.TransactionStatusResponse(
+            response=_SUCCESS,
+            message_reference=of,
+            repeated_message_response=nexo.RepeatedMessageResponse(
+                message_header=found.message_header,
+                repeated_response_message_body=nexo.RepeatedResponseMessageBody(
+                    payment_response=found.payment_response, reversal_response=found.reversal_response
+                ),
+            ),
+        )
+
+    def _answer(self, message: nexo.Message, response: nexo.PaymentResponse) -> None:
+        self._record(message, response)
+        if response.response.result == "Failure":
+            self._show("Declined")
+        self._send(message, payment_response=response)
+
+    def _record(self, message: nexo.Message, response: nexo.PaymentResponse) -> None:
+        self._answered[_key(message)] = nexo.Message(message_header=_replying(message), payment_response=response)
+
+    def _send(self, message: nexo.Message, **body: Any) -> None:
+        self._cable.send(nexo.frame(nexo.Message(message_header=_replying(message), **body)))
+
+    def _show(self, text: str) -> None:
+        self.display = text
+        self._on_change()
+
+
+_SUCCESS = nexo.Response(result="Success")
+
+
+def _failure(condition: str) -> nexo.PaymentResponse:
+    return nexo.PaymentResponse(response=nexo.Response(result="Failure", error_condition=condition))
+
+
+def _approval(charge: Charge) -> nexo.PaymentResponse:
+    return nexo.PaymentResponse(
+        response=_SUCCESS,
+        sale_data=nexo.SaleData(sale_transaction_id=nexo.TransactionIdentification(transaction_id=charge.reference)),
+        poi_data=nexo.PoiData(
+            poi_transaction_id=nexo.PoiTransactionIdentification(transaction_id=charge.poi_transaction)
+        ),
+        payment_result=nexo.PaymentResult(
+            payment_instrument_data=nexo.PaymentInstrumentData(
+                card_data=nexo.CardData(payment_brand=BRAND, masked_pan=MASKED_PAN)
+            ),
+            amounts_resp=nexo.AmountsResp(
+                currency=charge.currency, authorized_amount=nexo.to_amount(charge.amount_minor, charge.currency)
+            ),
+            payment_acquirer_data=nexo.PaymentAcquirerData(approval_code="123456"),
+        ),
+    )
+
+
+def _asked(message: nexo.Message) -> tuple[str, int, str]:
+    """Reference, amount in minor units and currency of a payment request."""
+    request = message.payment_request
+    assert request is not None, "only a payment gets here"
+    amounts = request.payment_transaction.amounts_req
+    reference = request.sale_data.sale_transaction_id.transaction_id
+    return reference, nexo.to_minor(amounts.requested_amount, amounts.currency), amounts.currency
+
+
+def _key(message: nexo.Message) -> tuple[str, str]:
+    return message.message_header.message_category, message.message_header.service_id
+
+
+def _replying(message: nexo.Message) -> nexo.MessageHeader:
+    header = message.message_header
+    return nexo.MessageHeader(
+        message_class=header.message_class,
+        message_category=header.message_category,
+        message_type="Response",
+        service_id=header.service_id,
+        sale_id=header.sale_id,
+        poi_id=header.poi_id,
+        protocol_version=header.protocol_version,
+    )
+
+
+def _nothing() -> None:
+    """Nobody looks at it."""
