@@ -35,8 +35,10 @@ demo: $(READY_DEMO)
 	$(PY) -m demo $(ARGS)
 
 test: $(READY_TEST)
-	$(PY) -m tests.proofs --scale smoke
-	$(PY) -m pytest -n 2 $(ARGS)
+	failed=0; \
+	$(PY) -m tests.proofs --scale smoke || failed=$$?; \
+	$(PY) -m pytest -n 2 $(ARGS); \
+	exit $$failed
 
 check: $(READY_TEST)
 	.venv/bin/ruff format --check --quiet
