@@ -16,7 +16,7 @@ from core.money import currency
 from core.scan import VariableMeasure
 from core.state import Shop
 from core.tax import TaxRate
-from core.topics import TERMINAL_ID
+from core.topics import check_terminal
 from drivers import registry
 
 DEVICES_MAX = 64
@@ -93,9 +93,11 @@ def load(path: Path) -> Config:
 
 def _config(root: "_Table", base: Path) -> Config:
     terminal = root.table("terminal")
-    identity = terminal.text("id", r"till-1")
-    if not TERMINAL_ID.fullmatch(identity):
-        terminal.fault("id", f"id {identity!r} must be 1 to 64 of the letters, digits, '-' and '_'")
+    identity = terminal.text("id")
+    try:
+        check_terminal(identity)
+    except ValueError as error:
+        terminal.fault("id", f"id {error}")
     terminal.end()
     shop = _shop(root.table("shop"), identity, root.table("scan", optional=True))
     journal = root.table("journal", optional=True)
@@ -190,7 +192,7 @@ def _headquarters(table: "_Table") -> HeadquartersConfig:
 
 def _devices(table: "_Table") -> tuple[DeviceConfig, ...]:
     devices: list[DeviceConfig] = []
-    for name in table.keys():
+    for name in table.names():
         device = table.table(name)
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
             table.fault(name, f"a device's name {name!r} must be small letters, digits and '-', at most 32")
@@ -258,7 +260,7 @@ class _Table:
     def known(self, key: str) -> None:
         self._asked.add(key)
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         return tuple(self._values)
 
     def rest(self) -> Mapping[str, object]:

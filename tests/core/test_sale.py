@@ -1,0 +1,118 @@
+"""Every pair of state and event is decided: nothing is raised, and what is kept can be folded into the state."""
+
+import msgspec
+import pytest
+
+from core import events as v
+from core.sale import Facts, allowed, read, step
+from core.state import Till, apply
+from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player
+
+_APPROVED = v.PaymentAnswered(reference="1.1", amount_minor=1290, poi_transaction="P1")
+
+
+def _till(*events: v.AnyEvent) -> Till:
+    player = Player()
+    for event in events:
+        player.take(event)
+    return player.till
+
+
+_SCAN = v.Scanned(device="scanner", data="96385074")
+_PART = v.PaymentAnswered(reference="1.1", amount_minor=1000, poi_transaction="P1")
+_UNANSWERED = v.PaymentUnanswered(reference="1.1")
+
+STATES = {
+    "idle": _till(),
+    "idle-after-sale": _till(_SCAN, v.CashKeyed()),
+    "ringing": _till(_SCAN),
+    "ringing-empty": _till(_SCAN, v.VoidKeyed()),
+    "tendering": _till(_SCAN, v.CashKeyed(amount_minor=1000)),
+    "tendering-card": _till(_SCAN, v.CardKeyed(amount_minor=1000), _PART),
+    "authorizing": _till(_SCAN, v.CardKeyed()),
+    "enquiring": _till(_SCAN, v.CardKeyed(), _UNANSWERED),
+    "aside-unknown": _till(_SCAN, v.CardKeyed(), _UNANSWERED, v.CancelKeyed()),
+    "reversing": _till(_SCAN, v.CardKeyed(amount_minor=1000), _PART, v.CancelKeyed()),
+    "reversal-unknown": _till(
+        _SCAN, v.CardKeyed(amount_minor=1000), _PART, v.CancelKeyed(), v.ReversalUnanswered(reference="1.1")
+    ),
+    "aside-reversal": _till(
+        _SCAN,
+        v.CardKeyed(amount_minor=1000),
+        _PART,
+        v.CancelKeyed(),
+        v.ReversalUnanswered(reference="1.1"),
+        v.CancelKeyed(),
+    ),
+}
+
+EVENTS: tuple[v.AnyEvent, ...] = (
+    _SCAN,
+    v.Scanned(device="scanner", data="nonsense"),
+    v.ScanGarbled(device="scanner", fault=v.ScanFault.TORN, length=3),
+    v.TagPresented(device="nfc", uid="04", technology="type2"),
+    v.TagTorn(device="nfc"),
+    v.DrawerSensed(device="drawer", is_open=True),
+    v.DrawerSensed(device="drawer", is_open=False, open_ms=5),
+    v.PrinterSensed(device="printer", online=True, cover_open=False, paper=v.PaperStatus.OUT),
+    v.DeviceChanged(device="scanner", phase=v.DevicePhase.READY),
+    _APPROVED,
+    v.PaymentRefused(reference="1.1", reason="declined"),
+    _UNANSWERED,
+    v.PaymentTakenBack(reference="1.1"),
+    v.ReversalUnanswered(reference="1.1"),
+    v.PaymentAnswered(reference="9.9", amount_minor=5, poi_transaction="P9"),
+    v.ReceiptTaken(number=1, copy=0),
+    v.ReceiptUncertain(number=1, copy=0),
+    v.DrawerStuck(fault="device-gone"),
+    v.CodeKeyed(data="96385074"),
+    v.QuantityKeyed(quantity_milli=2000),
+    v.VoidKeyed(),
+    v.CashKeyed(),
+    v.CashKeyed(amount_minor=1),
+    v.CardKeyed(),
+    v.CancelKeyed(),
+    v.ReprintKeyed(),
+    v.DrawerKeyed(),
+    v.Booted(),
+)
+
+
+def test_the_product_covers_every_event() -> None:
+    assert {type(event) for event in EVENTS} == set(v.AnyEvent.__args__)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: str(event.__struct_config__.tag))
+@pytest.mark.parametrize("state", STATES)
+def test_every_pair_is_decided(state: str, event: v.AnyEvent) -> None:
+    till = STATES[state]
+    question = read(SHOP, event)
+    item = CATALOGUE["00000096385074"]
+    facts = Facts(business_day=TODAY, local_time=NOW, question=question, item=item, customer="c0ffee")
+    taken = step(SHOP, till, event, facts)
+    after = till
+    for entry in taken.entries:
+        after = apply(after, entry)
+    if taken.refused:
+        assert taken.notice is not None
+        assert after == till
+        assert not taken.effects
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_key_that_is_not_allowed_is_refused(state: str) -> None:
+    """Screens enable their keys by `allowed`: what is not in it, the till does not take."""
+    till = STATES[state]
+    for event in EVENTS:
+        tag = str(event.__struct_config__.tag)
+        if tag.endswith("_keyed") and tag not in allowed(till):
+            facts = Facts(
+                business_day=TODAY, local_time=NOW, question=read(SHOP, event), item=CATALOGUE["00000096385074"]
+            )
+            assert step(SHOP, till, event, facts).refused, tag
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_checkpoint_holds_the_whole_state(state: str) -> None:
+    till = STATES[state]
+    assert msgspec.json.decode(msgspec.json.encode(till), type=Till) == till

@@ -1,0 +1,174 @@
+"""Plays a scripted sale against the core alone, and writes down what follows: the core's main tests read so.
+
+A script's lines begin with ``>``; comments with ``#``. What follows from a line is written under it::
+
+    + an entry that is kept        ! an effect that is asked for
+    " what is told (refused: x)    = the state afterwards
+
+Before each line the state is folded anew from the entries, so that a replay is shown at every point of every script.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from core import effects as x
+from core import entries as e
+from core import events as v
+from core.catalogue import Item
+from core.document import Cut, Document, Feed, QrCode, Rule, Text
+from core.money import currency
+from core.sale import CustomerWanted, Facts, ItemWanted, Step, read, step
+from core.scan import VariableMeasure
+from core.state import Shop, Till, apply
+from core.tax import TaxRate
+from core.view import sale_view
+
+TODAY = "2026-11-24"
+NOW = "2026-11-24T14:03:00+01:00"
+
+SHOP = Shop(
+    name="Corner Shop",
+    address=("12 Harbour Street",),
+    terminal="till-3",
+    currency=currency("EUR"),
+    taxes=(TaxRate(code="A", rate_bp=1900), TaxRate(code="B", rate_bp=700)),
+    layouts=(VariableMeasure(prefix="21", item_digits=5, value_digits=5, value="price"),),
+)
+
+CATALOGUE = {
+    item.gtin: item
+    for item in (
+        Item(gtin="04006381333931", name="Whole milk 1 l", unit="each", unit_price_minor=129, tax="B"),
+        Item(gtin="00036000291452", name="Sourdough loaf", unit="each", unit_price_minor=420, tax="B"),
+        Item(gtin="00000096385074", name="Espresso beans 1 kg", unit="each", unit_price_minor=1290, tax="A"),
+        Item(gtin="02112345000008", name="Bananas", unit="kg", unit_price_minor=199, tax="B"),
+        Item(gtin="04008400404127", name="Yoghurt 500 g", unit="each", unit_price_minor=95, tax="B"),
+    )
+}
+
+
+@dataclass
+class Player:
+    """The state of one script being played."""
+
+    kept: list[e.AnyEntry] = field(default_factory=list)
+
+    @property
+    def till(self) -> Till:
+        till = Till()
+        for entry in self.kept:
+            till = apply(till, entry)
+        return till
+
+    def take(self, event: v.AnyEvent) -> Step:
+        question = read(SHOP, event)
+        facts = Facts(
+            business_day=TODAY,
+            local_time=NOW,
+            question=question,
+            item=CATALOGUE.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            customer="c0ffee" if isinstance(question, CustomerWanted) else None,
+        )
+        taken = step(SHOP, self.till, event, facts)
+        for entry in taken.entries:
+            self.kept.append(e.decode(e.encode(entry)))
+        return taken
+
+
+def play(script: str) -> str:
+    """The script with everything that follows from its lines written under each."""
+    player = Player()
+    out: list[str] = []
+    for line in script.splitlines():
+        if line.startswith(">"):
+            out.append(line)
+            event = _event(line[1:])
+            out += list(_outcome(player, player.take(event), papers=isinstance(event, v.ReprintKeyed)))
+        elif not line.startswith(" "):
+            out.append(line)
+    return "\n".join(out) + "\n"
+
+
+def lines_of(document: Document) -> Iterator[str]:
+    """A document as plain text, 42 columns wide."""
+    for element in document.elements:
+        match element:
+            case Text():
+                gap = 42 - len(element.left) - len(element.right)
+                centred = element.style.startswith("centre")
+                yield element.left.center(42).rstrip() if centred else element.left + " " * max(1, gap) + element.right
+            case Rule():
+                yield "-" * 42
+            case Feed():
+                yield from [""] * element.lines
+            case QrCode():
+                yield f"[qr {element.data}]"
+            case Cut():
+                yield "~" * 42
+
+
+def _event(line: str) -> v.AnyEvent:
+    verb, *arguments = shlex.split(line)
+    number = arguments[0] if arguments else ""
+    match verb:
+        case "scan":
+            data = number.replace("<GS>", "\x1d")
+            return v.Scanned(device="scanner", data=data, aim=arguments[1] if len(arguments) > 1 else None)
+        case "approve":
+            return v.PaymentAnswered(
+                reference=number, amount_minor=int(arguments[1]), poi_transaction="P77", brand="Visa", card="**** 1111"
+            )
+        case "tag":
+            return v.TagPresented(device="nfc", uid=number, technology="type2")
+        case "paper":
+            return v.PrinterSensed(device="printer", online=True, cover_open=False, paper=v.PaperStatus(number))
+        case _:
+            fields = dict(argument.split("=", 1) for argument in arguments)
+            keyed: v.AnyEvent = msgspec.convert({"type": verb.replace("-", "_"), **fields}, v.AnyEvent, strict=False)
+            return keyed
+
+
+def _outcome(player: Player, taken: Step, *, papers: bool) -> Iterator[str]:
+    for entry in taken.entries:
+        yield f"  + {_told(entry)}"
+    for effect in taken.effects:
+        yield f"  ! {_told(effect)}"
+        if isinstance(effect, x.PrintReceipt) and papers:
+            for line in lines_of(effect.document):
+                yield f"    | {line}".rstrip()
+    if taken.notice is not None:
+        params = "".join(f" {name}={value}" for name, value in taken.notice.params.items())
+        yield f'  " {"refused: " if taken.refused else ""}{taken.notice.id}{params}'
+    yield f"  = {_state(player.till)}"
+
+
+def _told(value: e.AnyEntry | x.AnyEffect) -> str:
+    fields = msgspec.to_builtins(value)
+    kind = str(fields.pop("type"))
+    return kind + "".join(f" {name}={_short(given)}" for name, given in fields.items() if name != "document")
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_short(part) for part in value) + "]"
+    if isinstance(value, dict):
+        return " ".join(str(part) for part in value.values())
+    return f'"{value}"' if isinstance(value, str) and " " in value else str(value)
+
+
+def _state(till: Till) -> str:
+    view = sale_view(SHOP, till)
+    parts = [view.mode if view.number is None else f"{view.mode} #{view.number}"]
+    for line in view.lines:
+        struck = "~" if line.voided else ""
+        parts.append(f"{struck}{line.quantity_milli / 1000:g} {line.name} {line.amount_minor}{struck}")
+    if view.number is not None:
+        parts.append(f"total {view.total_minor} due {view.due_minor}")
+    if till.aside:
+        parts.append("aside " + ", ".join(f"{tender.reference} {tender.phase}" for tender in till.aside))
+    if till.unprinted:
+        parts.append("unprinted " + ", ".join(str(waiting.sale.number) for waiting in till.unprinted))
+    return " | ".join(parts)
