@@ -93,6 +93,13 @@ class PrinterOffline(PrinterFault):
     remedy = "Press the printer's feed button, or switch it off and on; the receipt is printed then."
 
 
+class PrintInterrupted(DeviceError):
+    """The printer stopped in the middle of a paper: some of it may have been printed."""
+
+    code = "print-interrupted"
+    remedy = "See to the printer's paper and cover; the receipt is printed again and says that it may be a copy."
+
+
 class JournalError(Exception):
     """The journal cannot be used. `code` is stable, `remedy` tells the operator what to do."""
 

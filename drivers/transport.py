@@ -62,6 +62,7 @@ class Stream:
         self._fd = fd
         self._release = release
         self._receive = receive
+        self._on_end = _nothing
         self._loop = asyncio.get_running_loop()
         self._fault: DeviceError | None = None
         self._lost = asyncio.Event()
@@ -87,9 +88,29 @@ class Stream:
         await self._lost.wait()
         raise self._failure()
 
+    def fail(self, fault: DeviceError) -> None:
+        """Ends the stream for a reason of its user's: `lost` and every write raise it from now on."""
+        if self._fault is not None:
+            return
+        self._fault = fault
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._lost.set()
+        self._on_writable()
+        self._on_end()
+
+    def on_end(self, callback: Callable[[], None]) -> None:
+        """Has `callback` called when the stream ends; `check` then raises why."""
+        self._on_end = callback
+
+    def check(self) -> None:
+        """Raises why the stream has ended, if it has."""
+        if self._fault is not None:
+            raise self._failure()
+
     def close(self) -> None:
         """Lets go of the descriptor. Never raises, may be called twice."""
-        self._fail(DeviceGone(f"{self.name}: closed"))
+        self.fail(DeviceGone(f"{self.name}: closed"))
         release, self._release = self._release, _nothing
         with contextlib.suppress(OSError, termios.error):
             release()
@@ -100,22 +121,21 @@ class Stream:
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._fail(device_error(error, self.name))
+            self.fail(device_error(error, self.name))
             return
         if data:
             self._receive(data)
         else:
-            self._fail(DeviceGone(f"{self.name}: the other end is gone"))
+            self.fail(DeviceGone(f"{self.name}: the other end is gone"))
 
     def _write_some(self, data: memoryview) -> int:
-        if self._fault is not None:
-            raise self._failure()
+        self.check()
         try:
             return os.write(self._fd, data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
-            self._fail(device_error(error, self.name))
+            self.fail(device_error(error, self.name))
             raise self._failure() from error
 
     async def _wait_for_room(self, timeout_s: float, left: int) -> None:
@@ -134,15 +154,6 @@ class Stream:
     def _on_writable(self) -> None:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
-
-    def _fail(self, fault: DeviceError) -> None:
-        if self._fault is not None:
-            return
-        self._fault = fault
-        self._loop.remove_reader(self._fd)
-        self._loop.remove_writer(self._fd)
-        self._lost.set()
-        self._on_writable()
 
     def _failure(self) -> DeviceError:
         """A fresh error each time: one exception raised in two tasks would grow a tangled traceback."""
@@ -167,7 +178,15 @@ def open_serial(name: str, path: Path, settings: SerialSettings, receive: Receiv
             timeout=0,
             exclusive=True,
         )
-        return Stream(name, port.fileno(), port.close, receive)
+
+        def release() -> None:
+            # Else the kernel waits up to 30 s in close() for a stalled device to take the rest.
+            try:
+                port.reset_output_buffer()
+            finally:
+                port.close()
+
+        return Stream(name, port.fileno(), release, receive)
 
 
 def open_path(name: str, path: Path, settings: SerialSettings, receive: Receive) -> Stream:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import pty
 import socket
+import termios
 import tty
 from collections import deque
 from collections.abc import Callable
@@ -103,6 +104,14 @@ class PtyCable:
         self._deaf = is_deaf
         if self.plugged:
             self._listen()
+
+    def forget(self) -> None:
+        """Throws away what the driver wrote and nobody read."""
+        if self.plugged:
+            termios.tcflush(self._slave, termios.TCOFLUSH)
+            with contextlib.suppress(BlockingIOError):
+                while os.read(self._master, READ_BYTES_MAX):
+                    pass
 
     def close(self) -> None:
         self.unplug()

@@ -1,0 +1,183 @@
+"""A document in ESC/POS: bytes for the paper, by python-escpos, and the printer's status bytes read back.
+
+Source: Epson's ESC/POS Command Reference. The names of the commands are in the comments beside their bytes.
+"""
+
+import re
+import textwrap
+import unicodedata
+from dataclasses import dataclass
+from typing import assert_never
+
+from core.document import Cut, Document, Element, Feed, QrCode, Rule, Text
+from core.events import PaperStatus
+
+INITIALISE = b"\x1b@"  # ESC @
+KANJI_OFF = b"\x1c."  # FS . : printers made for China otherwise read umlauts as halves of ideographs
+STATUS_BACK_ON = b"\x1da\xff"  # GS a : Automatic Status Back (ASB) for every change; ESC @ switches it off
+ASK_STATUS = b"\x10\x04\x01\x10\x04\x02\x10\x04\x04"  # DLE EOT 1, 2, 4 : answered at once, in this order, a byte each
+ASK_PROCESSED = b"\x1dr\x01"  # GS r 1 : answered when all that came before it has been printed
+
+QR_DOTS = 6
+"""Printer dots a QR module: 0.75 mm at 203 dots an inch, read well by a phone."""
+QR_LEVEL_M = 1
+
+# What a western printer has, by python-escpos' names; text that needs another one gets question marks.
+_PAGES = ("CP437", "CP850", "CP852", "CP858", "CP866", "CP737", "CP857", "CP1252")
+# python-escpos would send a whole line as GB18030 for the sake of one ideograph.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u4e00-\u9fff]")
+
+_STYLES = {
+    "plain": {"align": "left", "bold": False},
+    "bold": {"align": "left", "bold": True},
+    "large": {"align": "left", "bold": False, "double_width": True, "double_height": True},
+    "centre": {"align": "center", "bold": False},
+    "centre-large": {"align": "center", "bold": False, "double_width": True, "double_height": True},
+}
+
+
+class EscposEncoder:
+    """Draws documents `columns` characters wide. Making one imports python-escpos, which takes a quarter of a second.
+
+    `codepage` is the character table that is tried first.
+    """
+
+    def __init__(self, columns: int, codepage: str) -> None:
+        from escpos.magicencode import Encoder, MagicEncode
+        from escpos.printer import Dummy
+
+        self._columns = columns
+        self._codepage = codepage
+        self._paper = Dummy()
+        known = self._paper.profile.get_code_pages()
+        self._pages = {name: number for name, number in known.items() if name in _PAGES}
+        self._encoder, self._magic = Encoder, MagicEncode
+
+    def encode(self, document: Document) -> bytes:
+        """The whole piece of paper, from ESC @ on, so that nothing of a torn one before it is left in the printer."""
+        paper = self._paper
+        paper.clear()
+        # Fresh, so that the same document gives the same bytes whatever was printed before.
+        encoder = self._encoder(self._pages)
+        encoder.used_encodings.add(self._codepage)  # tried first each time another page was needed
+        paper.magic = self._magic(paper, encoder=encoder)
+        paper.magic.write_with_encoding(self._codepage, None)
+        for element in document.elements:
+            self._draw(element)
+        return INITIALISE + KANJI_OFF + STATUS_BACK_ON + bytes(paper.output)
+
+    def _draw(self, element: Element) -> None:
+        paper = self._paper
+        match element:
+            case Text():
+                wide = "large" in element.style
+                style = _STYLES[element.style]
+                paper.set(normal_textsize=not wide, **style)
+                for line in lay_out(element.left, element.right, self._columns // 2 if wide else self._columns):
+                    paper.textln(line)
+            case Rule():
+                paper.set(normal_textsize=True, **_STYLES["plain"])
+                paper.textln("-" * self._columns)
+            case Feed():
+                paper.print_and_feed(element.lines)
+            case QrCode():
+                paper.set(**_STYLES["centre"])
+                paper.qr(element.data, ec=QR_LEVEL_M, size=QR_DOTS, native=True)
+            case Cut():
+                paper.cut()
+            case _:
+                assert_never(element)
+
+
+def lay_out(left: str, right: str, columns: int) -> list[str]:
+    """`left` from the left margin, wrapped where it is too long, `right` at the end of its last line.
+
+    Control characters become question marks: text from a catalogue never commands the printer.
+    """
+    left, right = _printable(left), _printable(right)[:columns]
+    room = columns - len(right) - 1 if right else columns
+    if len(left) <= room:
+        lines = [left]
+    else:
+        lines = textwrap.wrap(left, columns, drop_whitespace=True) or [""]
+        if len(lines[-1]) > room:
+            lines.append("")
+    if right:
+        lines[-1] += right.rjust(columns - len(lines[-1]))
+    return lines
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("?", unicodedata.normalize("NFC", text))
+
+
+# --- status --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrinterStatus:
+    """What the printer says of itself. `online` is false for any reason that keeps it from printing."""
+
+    online: bool
+    cover_open: bool
+    paper: PaperStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusBack:
+    """An ASB block: unasked, or after GS a."""
+
+    status: PrinterStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealTimeReply:
+    """One byte that answers one DLE EOT; which one, only their order tells."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processed:
+    """The answer to GS r."""
+
+
+class StatusDecoder:
+    """What a printer sends, byte by byte, apart: fixed bits tell the kinds. Anything else (XON, ids) is left out."""
+
+    def __init__(self) -> None:
+        self._block = bytearray()
+
+    def feed(self, data: bytes) -> list[StatusBack | RealTimeReply | Processed]:
+        """What these bytes complete, in order."""
+        found: list[StatusBack | RealTimeReply | Processed] = []
+        for byte in data:
+            if byte & 0x93 == 0x10:  # 0xx1xx00 begins an ASB block
+                self._block[:] = bytes((byte,))
+            elif byte & 0x93 == 0x12:  # 0xx1xx10
+                found.append(RealTimeReply(value=byte))
+            elif byte & 0x90 == 0x00 and self._block:  # 0xx0xxxx goes on with it
+                self._block.append(byte)
+                if len(self._block) == 4:
+                    found.append(StatusBack(status=_from_block(self._block)))
+                    self._block.clear()
+            elif byte & 0x90 == 0x00:
+                found.append(Processed())
+        return found
+
+
+def from_replies(printer: int, offline: int, paper: int) -> PrinterStatus:
+    """The answers to DLE EOT 1, 2 and 4."""
+    if paper & 0x60:
+        kind = PaperStatus.OUT
+    else:
+        kind = PaperStatus.NEAR_END if paper & 0x0C else PaperStatus.OK
+    return PrinterStatus(online=not printer & 0x08, cover_open=bool(offline & 0x04), paper=kind)
+
+
+def _from_block(block: bytearray) -> PrinterStatus:
+    if block[2] & 0x0C:
+        kind = PaperStatus.OUT
+    else:
+        kind = PaperStatus.NEAR_END if block[2] & 0x03 else PaperStatus.OK
+    return PrinterStatus(online=not block[0] & 0x08, cover_open=bool(block[0] & 0x20), paper=kind)

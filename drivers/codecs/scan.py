@@ -1,0 +1,145 @@
+"""A scanner's bytes as codes: framing without I/O. Time comes in as data.
+
+A code is what stands between two terminators, without the configured prefix and suffix; a leading AIM symbology
+identifier (ISO/IEC 15424: `]`, a letter, a modifier) is split off. What is not whole is reported and never joined to
+what comes after it: a pause longer than `gap_s` ends a code that has no terminator yet.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from core.events import ScanFault, ScanGarbled, Scanned
+
+GS = 0x1D
+"""FNC1 as a separator [GS1 General Specifications 7.8]: the one control character that belongs into a code."""
+
+_TERMINATORS = {"auto": rb"[\r\n]", "cr": rb"\r", "lf": rb"\n", "crlf": rb"\r\n", "tab": rb"\t"}
+_CONTROL = re.compile(rb"[\x00-\x1c\x1e\x1f\x7f]")
+_C1 = re.compile(rb"[\x80-\x9f]")
+_AIM = re.compile(r"\]([A-Za-z][0-9A-Za-z])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """How codes are set apart. `length_max` in bytes, prefix and suffix counted; `gap_s` within one code."""
+
+    terminator: Literal["auto", "cr", "lf", "crlf", "tab"] = "auto"
+    prefix: bytes = b""
+    suffix: bytes = b""
+    length_max: int = 2048
+    gap_s: float = 0.1
+
+
+class ScanDecoder:
+    """One scanner's bytes in, its codes out. Two scanners have two decoders, so their bytes never mix.
+
+    `reads` and `bad_reads` count what came out since the start.
+    """
+
+    def __init__(self, device: str, framing: Framing) -> None:
+        self.reads = 0
+        self.bad_reads = 0
+        self._device = device
+        self._framing = framing
+        self._terminator = re.compile(_TERMINATORS[framing.terminator])
+        self._overlap = 1 if framing.terminator == "crlf" else 0
+        # A prefix that no code can contain shows where the next code begins, even after a lost terminator.
+        self._resync = framing.prefix if _CONTROL.search(framing.prefix[:1]) else b""
+        self._pending = bytearray()
+        self._is_overlong = False
+        self._last_s = 0.0
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When `expire` has something to do if no byte comes before; None while no code is open."""
+        return self._last_s + self._framing.gap_s if self._pending or self._is_overlong else None
+
+    def feed(self, data: bytes, now_s: float) -> list[Scanned | ScanGarbled]:
+        """What these bytes complete, in order."""
+        found = self.expire(now_s)
+        self._last_s = now_s
+        begin = max(len(self._pending) - self._overlap, 0)
+        self._pending += data
+        while match := self._terminator.search(self._pending, begin):
+            frame = bytes(self._pending[: match.start()])
+            del self._pending[: match.end()]
+            begin = 0
+            found += self._close(frame)
+        # A lone CR at the end may be half of a CRLF and is no part of the code yet.
+        if len(self._pending) > self._framing.length_max + self._overlap:
+            found += self._overflow()
+            del self._pending[: len(self._pending) - self._overlap]
+        return found
+
+    def expire(self, now_s: float) -> list[Scanned | ScanGarbled]:
+        """What the pause since the last byte has torn."""
+        if self.deadline_s is None or now_s <= self.deadline_s:
+            return []
+        return self.tear()
+
+    def tear(self) -> list[Scanned | ScanGarbled]:
+        """Gives up the open code: bytes of it are known to be lost."""
+        length = 0 if self._is_overlong else len(self._pending)
+        self._pending.clear()
+        self._is_overlong = False
+        return [self._garbled(ScanFault.TORN, length)] if length else []
+
+    def _close(self, frame: bytes) -> list[Scanned | ScanGarbled]:
+        if self._is_overlong:
+            self._is_overlong = False
+            return []
+        if len(frame) > self._framing.length_max:
+            events = self._overflow()
+            self._is_overlong = False
+            return events
+        events = []
+        if self._resync:
+            # All but the last begin of a code in this frame lost their terminators.
+            torn, _, rest = frame.rpartition(self._resync)
+            if torn:
+                events.append(self._garbled(ScanFault.TORN, len(torn)))
+                frame = self._resync + rest
+        if frame:
+            events.append(self._read(frame))
+        return events
+
+    def _read(self, frame: bytes) -> Scanned | ScanGarbled:
+        prefix, suffix = self._framing.prefix, self._framing.suffix
+        if not (frame.startswith(prefix) and frame.endswith(suffix) and len(frame) >= len(prefix) + len(suffix)):
+            return self._garbled(ScanFault.BINARY if _is_binary(frame) else ScanFault.TORN, len(frame))
+        content = frame[len(prefix) : len(frame) - len(suffix)]
+        if _is_binary(content):
+            return self._garbled(ScanFault.BINARY, len(frame))
+        text = content.decode("latin-1")
+        aim = _AIM.match(text)
+        data = text[aim.end() :] if aim else text
+        if not data:
+            return self._garbled(ScanFault.TORN, len(frame))
+        self.reads += 1
+        return Scanned(device=self._device, data=data, aim=aim[1] if aim else None)
+
+    def _overflow(self) -> list[Scanned | ScanGarbled]:
+        """Says it once, as soon as it is known, and leaves out the rest until the code ends."""
+        if self._is_overlong:
+            return []
+        self._is_overlong = True
+        return [self._garbled(ScanFault.OVERLONG, self._framing.length_max + 1)]
+
+    def _garbled(self, fault: ScanFault, length: int) -> ScanGarbled:
+        self.bad_reads += 1
+        return ScanGarbled(device=self._device, fault=fault, length=length)
+
+
+def _is_binary(content: bytes) -> bool:
+    """Control characters other than GS; or bytes above 0x7F that are neither UTF-8 nor printable ISO 8859-1."""
+    if content.isascii():
+        return _CONTROL.search(content) is not None
+    if _CONTROL.search(content):
+        return True
+    if not _C1.search(content):
+        return False
+    try:
+        return any(0x80 <= ord(character) <= 0x9F for character in content.decode("utf-8"))
+    except UnicodeDecodeError:
+        return True

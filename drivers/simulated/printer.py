@@ -1,0 +1,234 @@
+"""The far end of a receipt printer's cable: reads ESC/POS, puts it on virtual paper, and answers as a printer does."""
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from drivers.codecs.escpos_paper import (
+    DrawerKicked,
+    Initialised,
+    LinePrinted,
+    NotUnderstood,
+    PaperCut,
+    PaperDecoder,
+    PaperFed,
+    ProcessedAsked,
+    QrPrinted,
+    StatusBackSet,
+)
+from drivers.simulated.cable import Cable, PtyCable, TcpCable
+
+COLUMNS = 42
+
+Mark = LinePrinted | QrPrinted | PaperFed
+"""What can be seen on the paper."""
+
+_DLE_EOT = re.compile(rb"\x10\x04([\x01-\x04])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """One piece of paper as it comes off the printer; `torn` where the next one began before this one was cut.
+
+    `text` is as wide as the paper, centred lines in the middle; `marks` hold the same with style and QR codes in place.
+    """
+
+    text: str
+    qr: tuple[str, ...]
+    torn: bool
+    marks: tuple[Mark, ...]
+
+
+class SimulatedPrinter:
+    """A printer on a pty whose symlink is `place`, or on the TCP port `place` (0: any, see `port`). Starts plugged.
+
+    `on_mark` gets each line as it is printed, `on_paper` each finished piece. Works on the running loop.
+    """
+
+    def __init__(
+        self,
+        place: Path | int,
+        on_paper: Callable[[Paper], None],
+        on_mark: Callable[[Mark], None] = lambda mark: None,
+    ) -> None:
+        self._on_paper = on_paper
+        self._on_mark = on_mark
+        self._cable: Cable = (
+            PtyCable(place, self._receive) if isinstance(place, Path) else TcpCable(self._receive, port=place)
+        )
+        self._decoder = PaperDecoder(COLUMNS)
+        self._tail = b""
+        self._status_back = 0
+        self._paper_out = self._cover_open = self._near_end = self._offline = False
+        self._is_on = True
+        self._is_stalled = False
+        self.marks: list[Mark] = []
+        """What is on the paper that is not cut yet."""
+        self.lines_left: int | None = None
+        """After so many more lines the paper is out; None is a long roll."""
+        self.not_understood: list[bytes] = []
+        self.kicks = 0
+        self._cable.plug()
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        assert isinstance(self._cable, TcpCable)
+        return self._cable.port
+
+    @property
+    def plugged(self) -> bool:
+        """Whether a driver can open it."""
+        return self._cable.plugged
+
+    def set_paper_out(self, is_out: bool) -> None:
+        """Takes the roll out, or puts a new one in: what waits in the buffer is printed then."""
+        self._paper_out = is_out
+        if not is_out:
+            self.lines_left = None
+            self._near_end = False
+        self._change()
+
+    def set_near_end(self, is_near: bool) -> None:
+        """The roll gets thin, or is a new one."""
+        self._near_end = is_near
+        self._change()
+
+    def set_cover_open(self, is_open: bool) -> None:
+        """Opens or closes the cover."""
+        self._cover_open = is_open
+        self._change()
+
+    def set_offline(self, is_offline: bool) -> None:
+        """As a printer is that reports an error."""
+        self._offline = is_offline
+        self._change()
+
+    def set_stalled(self, is_stalled: bool) -> None:
+        """A stalled one reads nothing and says nothing."""
+        self._is_stalled = is_stalled
+        self._cable.deaf(is_stalled or not self._is_on)
+
+    def power_off(self) -> None:
+        """All that it was told is forgotten; on a network or on USB the driver sees a hangup, on a pty only silence."""
+        self._is_on = False
+        self._decoder.clear()
+        self._tail = b""
+        self._status_back = 0
+        self._cable.deaf(True)
+        if isinstance(self._cable, TcpCable):
+            self._cable.unplug()
+
+    def power_on(self) -> None:
+        """What the driver sent in the meantime on a serial line went nowhere."""
+        self._is_on = True
+        if isinstance(self._cable, PtyCable):
+            self._cable.forget()
+        self._cable.deaf(self._is_stalled)
+        self._cable.plug()
+
+    def unplug(self) -> None:
+        """Pulls the data cable; the printer keeps its power and its buffers."""
+        self._cable.unplug()
+
+    def plug(self) -> None:
+        """Puts it in again, at the same place."""
+        self._cable.plug()
+
+    def close(self) -> None:
+        """Removes it. May be called twice."""
+        self._cable.close()
+
+    @property
+    def _can_print(self) -> bool:
+        return self._is_on and not (self._paper_out or self._cover_open or self._offline)
+
+    def _receive(self, data: bytes) -> None:
+        # DLE EOT is obeyed as it comes in, before all that waits; it may come in pieces.
+        seen = self._tail + data
+        self._tail = b""
+        for asked in _DLE_EOT.finditer(seen):
+            self._cable.send(bytes((self._real_time_status(asked[1][0]),)))
+        if not _DLE_EOT.fullmatch(seen[-3:]):
+            self._tail = seen[-2:]
+        self._decoder.feed(data)
+        self._work()
+
+    def _work(self) -> None:
+        while self._can_print and (happening := self._decoder.step()) is not None:
+            match happening:
+                case LinePrinted() | PaperFed() | QrPrinted():
+                    self._mark(happening)
+                case PaperCut():
+                    self._finish(torn=False)
+                case Initialised():
+                    self._status_back = 0
+                    self._finish(torn=True)
+                case StatusBackSet():
+                    self._status_back = happening.mask
+                    self._tell()
+                case ProcessedAsked():
+                    self._cable.send(b"\x03" if self._near_end else b"\x00")
+                case DrawerKicked():
+                    self.kicks += 1
+                case NotUnderstood():
+                    self.not_understood.append(happening.data)
+                case _:
+                    assert_never(happening)
+
+    def _mark(self, mark: Mark) -> None:
+        self.marks.append(mark)
+        self._on_mark(mark)
+        if self.lines_left is not None:
+            self.lines_left -= 1
+            if self.lines_left <= 0:
+                self.set_paper_out(True)
+
+    def _finish(self, *, torn: bool) -> None:
+        marks, self.marks = tuple(self.marks), []
+        if all(isinstance(mark, PaperFed) for mark in marks):
+            return
+        text = "\n".join(_drawn(mark) for mark in marks)
+        codes = tuple(mark.data for mark in marks if isinstance(mark, QrPrinted))
+        self._on_paper(Paper(text=text.rstrip() + "\n", qr=codes, torn=torn, marks=marks))
+
+    def _change(self) -> None:
+        self._tell()
+        self._work()
+
+    def _tell(self) -> None:
+        """Automatic Status Back: four bytes."""
+        if self._status_back and self._is_on and not self._is_stalled:
+            first = 0x10 | (0x00 if self._can_print else 0x08) | (0x20 if self._cover_open else 0x00)
+            second = 0x20 if self._offline else 0x00
+            third = 0x0F if self._paper_out else 0x03 if self._near_end else 0x00
+            self._cable.send(bytes((first, second, third, 0x0F)))
+
+    def _real_time_status(self, number: int) -> int:
+        """The byte for DLE EOT `number`."""
+        if number == 1:
+            return 0x12 | (0x00 if self._can_print else 0x08)
+        if number == 2:
+            paper, cover, error = self._paper_out, self._cover_open, self._offline
+            return 0x12 | (0x04 if cover else 0) | (0x20 if paper else 0) | (0x40 if error else 0)
+        if number == 4:
+            return 0x12 | (0x6C if self._paper_out else 0x0C if self._near_end else 0x00)
+        return 0x12
+
+
+def _drawn(mark: Mark) -> str:
+    if isinstance(mark, PaperFed):
+        return "\n" * max(mark.lines - 1, 0)
+    text = f"[QR {mark.data}]" if isinstance(mark, QrPrinted) else mark.text
+    align = "centre" if isinstance(mark, QrPrinted) else mark.align
+    width = COLUMNS // 2 if isinstance(mark, LinePrinted) and mark.large else COLUMNS
+    if align == "centre":
+        return (" " * ((COLUMNS - _columns(text) * COLUMNS // width) // 2) + text).rstrip()
+    return text.rjust(COLUMNS) if align == "right" else text
+
+
+def _columns(text: str) -> int:
+    return sum(not unicodedata.combining(character) for character in text)
