@@ -1,0 +1,169 @@
+"""Where an MQTT broker is, how a socket to it is made, and what can go wrong with it. For both ends."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import ClassVar
+from urllib.parse import unquote, urlsplit
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+class MqttError(Exception):
+    """The broker cannot be used now. `code` is stable, `remedy` tells the technician what to do."""
+
+    code: ClassVar[str] = "mqtt"
+    remedy: ClassVar[str] = "Sales go on and are kept; they are sent once the broker answers."
+
+
+class BrokerUnreachable(MqttError, ConnectionError):
+    """No connection: no such name, no route, nobody listens, or no answer in time."""
+
+    code = "broker-unreachable"
+    remedy = "Check the network cable and the address under [headquarters]; sales go on and are kept."
+
+
+class BrokerRefused(MqttError, PermissionError):
+    """The broker does not let us in."""
+
+    code = "broker-refused"
+    remedy = "Check the terminal's credentials at the broker; sales go on and are kept."
+
+
+class SubscriptionRefused(MqttError, PermissionError):
+    """The broker's access rules forbid a subscription."""
+
+    code = "subscription-refused"
+    remedy = "Let this client read its topic in the broker's access rules."
+
+
+class PublishRefused(MqttError, PermissionError):
+    """The broker's access rules or limits forbid a publish."""
+
+    code = "publish-refused"
+    remedy = "Let this client write its topic in the broker's access rules."
+
+
+class ConnectionLost(MqttError, ConnectionError):
+    """The connection ended under us."""
+
+    code = "connection-lost"
+
+
+class Congested(MqttError, BlockingIOError):
+    """The broker takes messages too slowly."""
+
+    code = "broker-congested"
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where a broker is and how to enter it. `tls` makes the connection mutual TLS or plain TLS, as it was set up."""
+
+    host: str
+    port: int
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """The address without credentials, for logs and screens."""
+        return f"{'mqtts' if self.tls else 'mqtt'}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message that came in. `packet` is the broker's number for it, which its acknowledgement repeats."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    packet: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Will:
+    """What the broker publishes when the connection ends without a goodbye; retained."""
+
+    topic: str
+    payload: bytes
+
+
+Dial = Callable[[Broker], Awaitable[socket.socket]]
+"""Gives a connected, non-blocking socket. Raises OSError."""
+
+
+def parse_url(url: str, tls: ssl.SSLContext | None = None) -> Broker:
+    """The broker of ``mqtt://[user[:password]@]host[:port]`` (or ``mqtts://``). Raises ValueError naming the fault."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("mqtt", "mqtts"):
+        raise ValueError(f"{parts.scheme or url!r} is no broker's address: mqtt://host:port is")
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"the port of a broker's address is a number up to 65535: {error}") from error
+    if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("a broker's address is mqtt://host:port and nothing more")
+    secure = parts.scheme == "mqtts"
+    return Broker(
+        host=parts.hostname,
+        port=port or (8883 if secure else 1883),
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        tls=(tls or ssl.create_default_context()) if secure else None,
+    )
+
+
+async def dial(broker: Broker) -> socket.socket:
+    """Connects over TCP without ever blocking the loop. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError(f"{broker.host} has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(broker.host, broker.port, type=socket.SOCK_STREAM):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+async def handshake(context: ssl.SSLContext, sock: socket.socket, host: str) -> ssl.SSLSocket:
+    """TLS on a connected socket, without blocking the loop. Raises OSError (ssl.SSLError is one)."""
+    loop = asyncio.get_running_loop()
+    try:
+        secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        while True:
+            ready = asyncio.Event()
+            try:
+                secure.do_handshake()
+                return secure
+            except ssl.SSLWantReadError:
+                loop.add_reader(secure, ready.set)
+            except ssl.SSLWantWriteError:
+                loop.add_writer(secure, ready.set)
+            try:
+                await ready.wait()
+            finally:
+                loop.remove_reader(secure)
+                loop.remove_writer(secure)
+    except BaseException:
+        secure.close()
+        raise

@@ -1,0 +1,401 @@
+"""MQTT for both ends: paho on asyncio's readers and writers, one client object for each connection.
+
+What paho leaves open is decided here. A refusal's reason code is an error. A message is acknowledged when its reader
+says so, not when it came in. Nothing that one connection left unsent can come to life on the next, because each
+connection has a client of its own. The socket has TCP_NODELAY, and TCP_QUICKACK armed again after each read: brokers
+that leave Nagle's algorithm on would otherwise wait 40 ms for our delayed acknowledgements.
+
+MQTT 5 is spoken first; a broker that refuses it is asked again in MQTT 3.1.1, where a refused publish looks like a
+taken one. Nothing rests on that: only headquarters' signed acknowledgement counts as delivery.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Literal, TypeVar
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from terminald.broker import (
+    Broker,
+    BrokerRefused,
+    BrokerUnreachable,
+    Congested,
+    ConnectionLost,
+    Dial,
+    Message,
+    MqttError,
+    PublishRefused,
+    SubscriptionRefused,
+    Will,
+    dial,
+    handshake,
+)
+
+CONNECT_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 3.0
+"""How long a broker that took the connection may think about our first packet."""
+SUBSCRIBE_TIMEOUT_S = 10.0
+KEEPALIVE_S = 15
+HOUSEKEEPING_S = 5.0
+RECEIVE_MAX = 64
+"""Messages of QoS 1 that a broker may send us before we acknowledge one."""
+PACKET_BYTES_MAX = 16 << 20
+OUTSTANDING_MAX = 1024
+"""Publishes of ours that a broker has not answered; one more raises Congested."""
+CLOSE_TIMEOUT_S = 1.0
+
+T = TypeVar("T")
+_OTHER = {
+    MQTTProtocolVersion.MQTTv5: MQTTProtocolVersion.MQTTv311,
+    MQTTProtocolVersion.MQTTv311: MQTTProtocolVersion.MQTTv5,
+}
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Message], None]
+"""Takes a message on the loop's thread, never blocks; `Connection.acknowledge` is called for it now or later."""
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    broker: Broker,
+    client_id: str,
+    *,
+    will: Will | None = None,
+    session_expiry_s: int = 0,
+    first: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv5,
+    dial: Dial = dial,
+) -> AsyncIterator["Connection"]:
+    """A connection that the broker accepted; says goodbye at the end. Raises MqttError.
+
+    Tries the other version of MQTT where the broker refuses the `first` one, hangs up on it or says nothing: all three
+    happen with brokers that know one version alone.
+    """
+    other = _OTHER[first]
+    try:
+        connection = await _opened(Connection(broker, client_id, first, will, session_expiry_s), dial)
+    except _NotUnderstood as error:
+        _log.info("%s does not answer %s: %s", broker, first.name, error)
+        connection = await _opened(Connection(broker, client_id, other, will, session_expiry_s), dial)
+    try:
+        try:
+            yield connection
+        finally:
+            await connection.goodbye()
+    finally:
+        connection.close()
+
+
+async def _opened(connection: "Connection", dial: Dial) -> "Connection":
+    try:
+        await connection.open(dial)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Connection:
+    """One paho client on one socket. Made by `connect`."""
+
+    def __init__(
+        self, broker: Broker, client_id: str, protocol: MQTTProtocolVersion, will: Will | None, session_expiry_s: int
+    ) -> None:
+        self.protocol = protocol
+        self._broker = broker
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket | None = None
+        self._lost: asyncio.Future[Exception] = self._loop.create_future()
+        self._accepted: asyncio.Future[None] = self._loop.create_future()
+        self._receive_max = OUTSTANDING_MAX
+        self._waiting: deque[tuple[str, bytes, bool, asyncio.Future[int]]] = deque()
+        self._published: dict[int, asyncio.Future[int]] = {}
+        self._subscribed: dict[int, asyncio.Future[int]] = {}
+        self._paused = False
+        self._is_reading = False
+        self._housekeeping: asyncio.TimerHandle | None = None
+        self._session_expiry_s = session_expiry_s
+        self._client = self._build(client_id, will)
+
+    @property
+    def version(self) -> str:
+        """The protocol's version that is spoken."""
+        return "5" if self.protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
+
+    async def open(self, dial: Dial) -> None:
+        """Dials and waits until the broker lets us in. Raises BrokerUnreachable or BrokerRefused."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                sock = await dial(self._broker)
+                if self._broker.tls is not None:
+                    sock = await handshake(self._broker.tls, sock, self._broker.host)
+        except TimeoutError as error:
+            raise BrokerUnreachable(f"{self._broker} did not answer within {CONNECT_TIMEOUT_S:g} s") from error
+        except OSError as error:
+            raise BrokerUnreachable(f"{self._broker}: {error.strerror or error}") from error
+        self._socket = self._client.given = sock
+        self._introduce()
+        self._read(True)
+        self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                await self._accepted
+        except TimeoutError as error:
+            raise _NotUnderstood(f"{self._broker} said nothing within {ANSWER_TIMEOUT_S:g} s") from error
+
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> asyncio.Future[int]:
+        """Sends. The future gives the broker's reason code (16: nobody listens), or raises MqttError:
+
+        PublishRefused, ConnectionLost, or Congested when the broker has left too many unanswered.
+        """
+        future: asyncio.Future[int] = self._loop.create_future()
+        if self._lost.done():
+            future.set_exception(self._lost.result())
+            return _quiet(future)
+        if qos == 0:
+            self._client.publish(topic, payload, 0, retain)
+            future.set_result(0)
+        elif len(self._published) + len(self._waiting) >= OUTSTANDING_MAX:
+            future.set_exception(Congested(f"{self._broker} has not answered {OUTSTANDING_MAX} messages"))
+        else:
+            self._waiting.append((topic, payload, retain, future))
+            self._publish_waiting()
+        return _quiet(future)
+
+    async def subscribe(self, topic_filter: str, handler: Handler, *, qos: int = 1) -> None:
+        """Hands each message of a topic filter to `handler`. Raises SubscriptionRefused or ConnectionLost."""
+        self._client.message_callback_add(topic_filter, lambda _c, _u, message: self._deliver(handler, message))
+        future: asyncio.Future[int] = self._loop.create_future()
+        _, mid = self._client.subscribe(topic_filter, qos)
+        if mid is None:
+            raise ConnectionLost(f"the connection to {self._broker} is gone")
+        self._subscribed[mid] = _quiet(future)
+        try:
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                await future
+        except SubscriptionRefused as error:
+            raise SubscriptionRefused(f"{self._broker} refuses to let us read {topic_filter}: {error}") from None
+        except TimeoutError as error:
+            raise ConnectionLost(f"{self._broker} did not answer a subscription") from error
+
+    def acknowledge(self, message: Message) -> None:
+        """Tells the broker that it may forget a message; without effect for QoS 0 and on a lost connection."""
+        if not self._lost.done():
+            self._client.ack(message.packet, message.qos)
+
+    def pause(self) -> None:
+        """Stops reading, so that a flood waits at the broker and not in our memory."""
+        self._paused = True
+        self._read(False)
+
+    def resume(self) -> None:
+        """Reads on."""
+        self._paused = False
+        self._read(True)
+
+    async def lost(self) -> None:
+        """Waits until the connection is gone, and raises why."""
+        raise await asyncio.shield(self._lost)
+
+    async def goodbye(self) -> None:
+        """Sends what is queued and a DISCONNECT, so that the will stays unpublished; waits a moment at most."""
+        if self._lost.done():
+            return
+        with contextlib.suppress(TimeoutError, MqttError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                unsent = [future for _, _, _, future in self._waiting]
+                await asyncio.gather(*unsent, *self._published.values(), return_exceptions=True)
+                self._client.disconnect()
+                await self.lost()
+
+    def close(self) -> None:
+        """Lets go of the socket; whoever waits gets ConnectionLost."""
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        self._end(ConnectionLost(f"the connection to {self._broker} was closed"))
+        if self._socket is not None:
+            self._read(False)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    # --- paho's side ---
+
+    def _introduce(self) -> None:
+        properties = None
+        clean: bool | Literal[3] = paho.MQTT_CLEAN_START_FIRST_ONLY
+        if self.protocol == MQTTProtocolVersion.MQTTv5:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho leaves it untyped
+            properties.ReceiveMaximum = RECEIVE_MAX
+            properties.MaximumPacketSize = PACKET_BYTES_MAX
+            properties.SessionExpiryInterval = self._session_expiry_s
+            clean = not self._session_expiry_s
+        self._client.connect(
+            self._broker.host, self._broker.port, KEEPALIVE_S, clean_start=clean, properties=properties
+        )
+
+    def _build(self, client_id: str, will: Will | None) -> "_Client":
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=self.protocol,
+            clean_session=None if self.protocol == MQTTProtocolVersion.MQTTv5 else not self._session_expiry_s,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
+        client.max_inflight_messages_set(OUTSTANDING_MAX)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_close = self._on_socket_close
+        client.on_socket_register_write = lambda _c, _u, sock: self._loop.add_writer(sock, self._on_writable)
+        client.on_socket_unregister_write = self._on_unregister_write
+        return client
+
+    def _read(self, wanted: bool) -> None:
+        if self._socket is None or wanted == self._is_reading or (wanted and self._paused):
+            return
+        if wanted:
+            self._loop.add_reader(self._socket, self._on_readable)
+        else:
+            self._loop.remove_reader(self._socket)
+        self._is_reading = wanted
+
+    def _on_readable(self) -> None:
+        sock = self._socket
+        while self._is_reading and sock is not None:
+            try:
+                self._client.loop_read()
+            except Exception as error:  # paho raises whatever its parsing of a malformed packet ran into
+                _log.exception("%s sent something that is not MQTT", self._broker)
+                self._end(ConnectionLost(f"{self._broker} sent something that is not MQTT: {error}"))
+            if not isinstance(sock, ssl.SSLSocket) or self._lost.done() or not sock.pending():
+                break
+        if sock is not None and not self._lost.done():
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def _on_unregister_write(self, _client: paho.Client, _userdata: object, sock: "paho.SocketLike") -> None:
+        self._loop.remove_writer(sock)
+
+    def _on_writable(self) -> None:
+        self._client.loop_write()
+
+    def _housekeep(self) -> None:
+        """Sends pings and notices their missing answers; not while paused, when answers wait unread."""
+        if not self._paused:
+            self._client.loop_misc()
+        if not self._lost.done():
+            self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
+
+    def _on_connect(self, *arguments: object) -> None:
+        reason, properties = arguments[3], arguments[4]
+        assert isinstance(reason, ReasonCode)
+        if not reason.is_failure:
+            self._receive_max = getattr(properties, "ReceiveMaximum", OUTSTANDING_MAX)
+            self._accepted.set_result(None)
+        elif reason.getName() == "Unsupported protocol version":
+            self._end(_NotUnderstood(f"{self._broker} refuses the connection: {reason}"))
+        else:
+            self._end(BrokerRefused(f"{self._broker} refuses the connection: {reason}"))
+
+    def _on_disconnect(self, *arguments: object) -> None:
+        if self._accepted.done():
+            self._end(ConnectionLost(f"the connection to {self._broker} ended: {arguments[3]}"))
+        else:
+            self._end(_NotUnderstood(f"{self._broker} hung up"))
+
+    def _deliver(self, handler: Handler, message: paho.MQTTMessage) -> None:
+        try:
+            handler(_message(message))
+        except Exception as error:  # a mistake in our own code: `lost` raises it
+            self._end(error)
+
+    def _publish_waiting(self) -> None:
+        """Hands on as many publishes as the broker takes at once; paho does not look at its Receive Maximum."""
+        while self._waiting and len(self._published) < self._receive_max:
+            topic, payload, retain, future = self._waiting.popleft()
+            self._published[self._client.publish(topic, payload, 1, retain).mid] = future
+
+    def _on_publish(self, *arguments: object) -> None:
+        mid, reason = arguments[2], arguments[3]
+        assert isinstance(mid, int)
+        assert isinstance(reason, ReasonCode)
+        future = self._published.pop(mid, None)
+        if future is None or future.done():
+            return
+        if reason.is_failure:
+            future.set_exception(PublishRefused(f"{self._broker} refuses a message: {reason}"))
+        else:
+            future.set_result(reason.value)
+        self._publish_waiting()
+
+    def _on_subscribe(self, *arguments: object) -> None:
+        mid, reasons = arguments[2], arguments[3]
+        assert isinstance(mid, int)
+        assert isinstance(reasons, list)
+        future = self._subscribed.pop(mid, None)
+        if future is None or future.done():
+            return
+        if any(reason.is_failure for reason in reasons):
+            future.set_exception(SubscriptionRefused(str(reasons[0])))
+        else:
+            future.set_result(reasons[0].value)
+
+    def _on_socket_close(self, *_: object) -> None:
+        """Before paho closes it: the loop must not watch a number that another file may get."""
+        if self._socket is not None:
+            self._read(False)
+            self._loop.remove_writer(self._socket)
+            self._socket = None
+
+    def _end(self, error: Exception) -> None:
+        if self._lost.done():
+            return
+        self._lost.set_result(error)
+        if not self._accepted.done():
+            _quiet(self._accepted).set_exception(error)
+        unsent = [future for _, _, _, future in self._waiting]
+        for future in (*unsent, *self._published.values(), *self._subscribed.values()):
+            if not future.done():
+                future.set_exception(error)
+        self._waiting.clear()
+        self._published.clear()
+        self._subscribed.clear()
+
+
+class _NotUnderstood(BrokerUnreachable):
+    """Somebody is there and does not answer in this version of MQTT."""
+
+
+class _Client(paho.Client):
+    """A paho client on a socket that was connected elsewhere: its own way of connecting would block the loop."""
+
+    given: socket.socket
+
+    def _create_socket(self) -> socket.socket:
+        return self.given
+
+
+def _message(message: paho.MQTTMessage) -> Message:
+    return Message(
+        topic=message.topic, payload=bytes(message.payload), qos=message.qos, retain=message.retain, packet=message.mid
+    )
+
+
+def _quiet(future: asyncio.Future[T]) -> asyncio.Future[T]:
+    """Marks a future's error as seen: who does not wait for an answer learns of a lost connection elsewhere."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future

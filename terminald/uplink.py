@@ -1,0 +1,105 @@
+"""A lasting connection to the broker: connects again for ever, and lets several users share each connection."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Protocol
+
+from paho.mqtt.enums import MQTTProtocolVersion
+
+from core.ports import Clock
+from core.window import RECONNECT_AFTER_MAX_S, RECONNECT_AFTER_S, backoff_s
+from terminald.broker import Broker, ConnectionLost, Dial, MqttError, Will, dial
+from terminald.mqtt import Connection, connect
+
+STEADY_AFTER_S = 10.0
+"""A connection that held this long starts the next backoff from the beginning."""
+
+_log = logging.getLogger(__name__)
+
+
+class User(Protocol):
+    """Works on a connection as long as it lasts."""
+
+    async def serve(self, connection: Connection, number: int) -> None:
+        """Runs on the nth connection (from 1) until cancelled, when it is lost. Raises MqttError to begin anew."""
+
+
+class Uplink:
+    """Connects, lets its users work on the connection, and connects again for ever, after jittered pauses.
+
+    The version of MQTT that the broker took is tried first the next time, as long as this object lives.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        client_id: str,
+        users: Sequence[User],
+        clock: Clock,
+        random: Random,
+        will: Callable[[int], Will] | None = None,
+        on_change: Callable[[], None] = lambda: None,
+        session_expiry_s: int = 0,
+        dial: Dial = dial,
+    ) -> None:
+        self.connected = False
+        self.fault: str | None = None
+        """Why there is no connection, for technicians: a stable code, a colon and the details."""
+        self._broker = broker
+        self._client_id = client_id
+        self._users = users
+        self._clock = clock
+        self._random = random
+        self._will = will
+        self._on_change = on_change
+        self._session_expiry_s = session_expiry_s
+        self._dial = dial
+        self._number = 0
+        self._version = MQTTProtocolVersion.MQTTv5
+
+    async def run(self) -> None:
+        """Runs until cancelled, and then says goodbye to the broker."""
+        attempt = 0
+        while True:
+            began_s = self._clock.monotonic_s()
+            error = await self._connection()
+            if self._clock.monotonic_s() - began_s > STEADY_AFTER_S:
+                attempt = 0
+            attempt += 1
+            self._say(False, f"{error.code}: {error}")
+            pause_s = backoff_s(attempt, self._random.random(), RECONNECT_AFTER_S, RECONNECT_AFTER_MAX_S)
+            _log.warning("not connected: %s: %s; again in %.1f s", error.code, error, pause_s)
+            await self._clock.sleep(pause_s)
+
+    async def _connection(self) -> MqttError:
+        """One connection from beginning to end; why it ended."""
+        self._number += 1
+        will = self._will(self._number) if self._will is not None else None
+        ends: list[MqttError] = []
+        try:
+            async with connect(
+                self._broker,
+                self._client_id,
+                will=will,
+                session_expiry_s=self._session_expiry_s,
+                first=self._version,
+                dial=self._dial,
+            ) as connection:
+                self._version = connection.protocol
+                _log.info("connected to %s by MQTT %s", self._broker, connection.version)
+                self._say(True, None)
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(connection.lost(), name="mqtt-connection")
+                    for user in self._users:
+                        name = f"mqtt-{type(user).__name__.lower()}"
+                        group.create_task(user.serve(connection, self._number), name=name)
+        except* MqttError as errors:
+            ends = [error for error in errors.exceptions if isinstance(error, MqttError)]
+        return ends[0] if ends else ConnectionLost("the connection ended")
+
+    def _say(self, connected: bool, fault: str | None) -> None:
+        self.connected, self.fault = connected, fault
+        self._on_change()
