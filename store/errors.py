@@ -13,6 +13,7 @@ __all__ = [
     "JournalNewer",
     "JournalNoSpace",
     "JournalReadOnly",
+    "KeyDenied",
     "KeyExposed",
     "KeyMissing",
     "KeyUnusable",
@@ -104,6 +105,13 @@ class KeyExposed(JournalError, PermissionError):
 
     code = "key-exposed"
     remedy = "Set its mode to 0400 (chmod 0400), and ask yourself who has read it."
+
+
+class KeyDenied(JournalError, PermissionError):
+    """The key file belongs to another user."""
+
+    code = "key-denied"
+    remedy = "Run this as the user that terminald runs as."
 
 
 class KeyUnusable(JournalError, ValueError):
