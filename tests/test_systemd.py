@@ -1,10 +1,13 @@
 """The units, judged by systemd itself where it is installed."""
 
 import configparser
+import importlib.metadata
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,3 +172,27 @@ def test_an_adapter_that_comes_late_is_allowed() -> None:
         assert kind in allowed
         assert module in loaded
     assert re.search(r"^After=.*systemd-modules-load", (SYSTEMD / "terminald.service").read_text(), re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    """What the units start, of the programs that this checkout has."""
+    found = [
+        re.findall(rf"^ExecStart={PROGRAMS}(.*)", (SYSTEMD / unit).read_text(), re.MULTILINE)[0].split()
+        for unit in UNITS
+    ]
+    (installed,) = (entry for entry in importlib.metadata.entry_points(name="terminald", group="console_scripts"))
+    assert installed.dist is not None
+    modules = {entry.name: entry.module for entry in installed.dist.entry_points}
+    return [command for command in found if importlib.util.find_spec(modules[command[0]])]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_a_program_knows_the_options_that_its_unit_gives(command: list[str]) -> None:
+    program, *words = command
+    before = words[: next((index for index, word in enumerate(words) if word.startswith("-")), len(words))]
+    done = subprocess.run(
+        [Path(sys.executable).parent / program, *before, "--help"], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    for option in (word for word in words if word.startswith("--")):
+        assert option in done.stdout
