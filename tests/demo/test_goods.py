@@ -11,6 +11,7 @@ from core.text import Message
 from demo import goods
 from drivers.codecs.scan import Framing, ScanDecoder
 from store.catalogue import Catalogue, import_csv
+from store.database import KEY_BYTES
 
 LAYOUTS = (VariableMeasure(prefix="21", item_digits=5, value_digits=5, value="price"),)
 TODAY = date(2026, 11, 24)
@@ -72,7 +73,7 @@ def test_about_thirty_goods_of_all_kinds() -> None:
 
 def test_the_catalogue_takes_the_file(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("shop") / "catalogue.db"
-    key = bytes(range(32))
+    key = bytes(range(KEY_BYTES))
     assert import_csv(path, key, goods.CSV, currency("EUR"), {"A", "B"}) == len(goods.GOODS)
     with Catalogue(path, key) as catalogue:
         for good in goods.GOODS:
