@@ -19,6 +19,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self.boot = secrets.token_hex(8)
+        self._began_s = time.monotonic()
         self._quality = ClockQuality.UNSYNCED
         self._looked_s = float("-inf")
 
@@ -29,6 +30,10 @@ class SystemClock:
         return Stamp(
             time_ms=time.time_ns() // 1_000_000, clock=self._quality, boot=self.boot, mono_ms=int(mono_s * 1000)
         )
+
+    def up_s(self) -> float:
+        """Seconds since this was made."""
+        return time.monotonic() - self._began_s
 
     def monotonic_s(self) -> float:
         return time.monotonic()

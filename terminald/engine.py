@@ -7,7 +7,7 @@ the journal and is never written by anything else, so that a start after a power
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -34,16 +34,28 @@ CHECKPOINT_VERSION = 1
 _log = logging.getLogger(__name__)
 
 
+class Checkpoint(Protocol):
+    """The till's state as it was after the record `seq`."""
+
+    @property
+    def seq(self) -> int:
+        """The last record in it."""
+
+    @property
+    def state(self) -> bytes:
+        """What `save_checkpoint` was given."""
+
+
 class CheckpointedJournal(Journal, Protocol):
     """A journal that can also be replayed, and keeps checkpoints of what was folded from it."""
 
     async def save_checkpoint(self, seq: int, state: bytes) -> None:
         """Keeps the state after record `seq` of the current epoch."""
 
-    async def load_checkpoint(self) -> tuple[int, bytes] | None:
-        """The newest state kept, with its seq."""
+    async def load_checkpoint(self) -> Checkpoint | None:
+        """The newest state kept."""
 
-    def replay(self, after_seq: int) -> Iterable[Record]:
+    def replay(self, after_seq: int) -> AsyncIterator[Record]:
         """The records of the current epoch after `after_seq`."""
 
 
@@ -102,10 +114,11 @@ class Engine:
         """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
         after_seq = 0
         if kept := await self._journal.load_checkpoint():
-            after_seq = self._restore(*kept)
+            after_seq = self._restore(kept)
         count = 0
-        for count, record in enumerate(self._journal.replay(after_seq), start=1):  # noqa: B007 (count is the result)
+        async for record in self._journal.replay(after_seq):
             self.till = apply(self.till, e.decode(open_record(record.exact).body))
+            count += 1
         clean = not self.till.started
         await self._keep((e.DaemonStarted(software=self._software, clean=clean),), None)
         await self._take(v.Booted(), None)
@@ -199,15 +212,15 @@ class Engine:
         state = msgspec.json.encode((CHECKPOINT_VERSION, self.till))
         await self._journal.save_checkpoint(self._checkpointed_seq, state)
 
-    def _restore(self, seq: int, state: bytes) -> int:
+    def _restore(self, kept: Checkpoint) -> int:
         """Takes a checkpoint; one of another version is left, and the whole journal folded instead."""
         try:
-            version, till = msgspec.json.decode(state, type=tuple[int, msgspec.Raw])
+            version, till = msgspec.json.decode(kept.state, type=tuple[int, msgspec.Raw])
             if version != CHECKPOINT_VERSION:
                 return 0
             self.till = msgspec.json.decode(till, type=Till)
         except msgspec.MsgspecError:
             _log.warning("the checkpoint cannot be read; the whole journal is folded instead")
             return 0
-        self._checkpointed_seq = seq
-        return seq
+        self._checkpointed_seq = kept.seq
+        return kept.seq

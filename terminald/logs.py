@@ -34,3 +34,14 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def report(error: BaseException) -> None:
+    """Logs where an error came from: each one's kind and frames, without the values that its text may quote."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            report(part)
+        return
+    logging.getLogger("terminald").critical(
+        "the daemon ended by a fault", exc_info=(type(error), error, error.__traceback__)
+    )

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """One device's keeper. `plugged` waits for the next plug event that may concern it; `jitter` is in [0, 1)."""
+    """One device's keeper. `jitter` gives numbers in [0, 1)."""
 
     def __init__(
         self,
@@ -32,7 +32,6 @@ class Supervisor:
         emit: Emit,
         clock: Clock,
         jitter: Callable[[], float],
-        plugged: Callable[[], Awaitable[None]],
     ) -> None:
         self.name = name
         self.kind = kind
@@ -45,17 +44,16 @@ class Supervisor:
         self._emit = emit
         self._clock = clock
         self._jitter = jitter
-        self._plugged = plugged
 
-    async def run(self) -> None:
-        """Runs the device until cancelled."""
+    async def run(self, plugged: Callable[[], Awaitable[None]]) -> None:
+        """Runs the device until cancelled. `plugged` waits for the next plug event that may concern it."""
         failures = 0
         while True:
             opened_s = self._clock.monotonic_s()
             error = await self._live()
             if self._clock.monotonic_s() - opened_s > HEALTHY_S:
                 failures = 0
-            await self._pause(failures, error)
+            await self._pause(failures, error, plugged)
             failures += 1
 
     async def _live(self) -> DeviceError:
@@ -76,7 +74,7 @@ class Supervisor:
             self.ready.clear()
             self.device.close()
 
-    async def _pause(self, failures: int, error: DeviceError) -> None:
+    async def _pause(self, failures: int, error: DeviceError, plugged: Callable[[], Awaitable[None]]) -> None:
         away = isinstance(error, DeviceAbsent | DeviceGone)
         if self.phase is DevicePhase.READY or self.fault != error.code:
             self.faults += 1
@@ -88,7 +86,7 @@ class Supervisor:
         pause_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(failures, 16)) * (0.5 + self._jitter())
         try:
             async with asyncio.timeout(pause_s):
-                await self._plugged()
+                await plugged()
         except TimeoutError:
             pass
 

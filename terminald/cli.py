@@ -1,0 +1,252 @@
+"""The command `terminald`: the daemon itself, and what a technician or a script asks of a terminal.
+
+Each subcommand imports what it needs when it runs. Status 0 is success, 1 a finding or a refusal, 2 what cannot be
+done at all (a configuration, a key, a file).
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from terminald.config import Config
+
+FINDING = 1
+CANNOT = 2
+SOFTWARE = 70
+"""sysexits.h EX_SOFTWARE: the daemon ended by a fault and is to be started again."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one subcommand and returns the exit status."""
+    given = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = given.command
+    try:
+        return command(given)
+    except BrokenPipeError:
+        sys.stderr.close()  # Whoever read us has gone; nothing is left to say.
+        return FINDING
+    except KeyboardInterrupt:
+        return 130
+
+
+def fail(text: str, status: int = CANNOT) -> int:
+    """Says what is wrong on standard error."""
+    print(f"terminald: {text}", file=sys.stderr)
+    return status
+
+
+def load_config(path: Path) -> "Config | None":
+    """The configuration, or None after its faults were said."""
+    from terminald.config import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        for fault in error.faults:
+            print(f"{path}:{fault.line}: {fault.message}", file=sys.stderr)
+    except OSError as error:
+        fail(f"{path} cannot be read: {error.strerror}")
+    return None
+
+
+def emit(value: Any) -> None:
+    """Prints a value as one line of JSON."""
+    import msgspec
+
+    print(msgspec.json.encode(value).decode())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="terminald", description="A till that loses no sale.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, words: str, command: Callable[[argparse.Namespace], int], parent: Any = commands) -> Any:
+        sub = parent.add_parser(name, help=words, description=words)
+        sub.set_defaults(command=command)
+        return sub
+
+    def with_config(sub: Any, *, json: bool = True) -> Any:
+        sub.add_argument("--config", type=Path, default=Path("/etc/terminald/terminal.toml"), metavar="FILE")
+        if json:
+            sub.add_argument("--json", action="store_true", help="one JSON object instead of words")
+        return sub
+
+    with_config(add("run", "run the terminal", _run), json=False)
+    with_config(add("check", "say every fault of a configuration, with its line", _check), json=False)
+    call = add("call", "call a method of the running daemon and print its result as JSON", _call)
+    call.add_argument("method")
+    call.add_argument("params", nargs="?", default="{}", metavar="JSON")
+    call.add_argument("--socket", type=Path, default=Path("/run/terminald/control.sock"), metavar="PATH")
+
+    journal = commands.add_parser("journal", help="look into the journal").add_subparsers(required=True)
+    with_config(add("verify", "check every record; status 0 whole, 1 a finding, 2 cannot be opened", _verify, journal))
+    with_config(add("show", "print every record, one JSON object a line", _show, journal), json=False)
+
+    catalogue = commands.add_parser("catalogue", help="look after the catalogue").add_subparsers(required=True)
+    load = with_config(add("import", "take in a CSV of items: all of it or nothing", _import, catalogue))
+    load.add_argument("file", type=Path)
+
+    pin = commands.add_parser("pin", help="the PINs of people").add_subparsers(required=True)
+    for name, words, command in (
+        ("status", "whether a role has a PIN", _technician("pin_status")),
+        ("set", "give a role a PIN, read from standard input", _technician("pin_set")),
+        ("check", "check a role's PIN, read from standard input", _technician("pin_check")),
+    ):
+        with_config(add(name, words, command, pin)).add_argument(
+            "--role", required=True, choices=("owner", "technician")
+        )
+
+    with_config(add("status", "what the daemon says of itself", _technician("status")))
+    devices = commands.add_parser("devices", help="what is plugged in").add_subparsers(required=True)
+    with_config(add("list", "the devices and their state", _technician("devices"), devices))
+    with_config(add("network", "address, time, name lookup and a round trip to the broker", _technician("network")))
+    log = with_config(add("log", "the newest records of the technical log", _technician("log")))
+    log.add_argument("--lines", type=int, default=20, metavar="N")
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
+    import asyncio
+
+    from core.ports import JournalError
+    from terminald import daemon, logs
+    from terminald.unixsocket import SocketTaken
+
+    config = load_config(given.config)
+    if config is None:
+        return CANNOT
+    logs.configure()
+    try:
+        asyncio.run(daemon.run(config))
+    except JournalError as error:
+        return fail(f"{error} ({error.code}). {error.remedy}")
+    except SocketTaken as error:
+        return fail(str(error))
+    except ExceptionGroup as group:
+        for leaf in _leaves(group):
+            remedy = f" {leaf.remedy}" if isinstance(leaf, JournalError) else ""
+            fail(f"{type(leaf).__name__}: {leaf}.{remedy}")
+        logs.report(group)
+        return SOFTWARE
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    config = load_config(given.config)
+    if config is None:
+        return FINDING
+    print(f"{given.config}: sound, {len(config.devices)} devices")
+    return 0
+
+
+def _call(given: argparse.Namespace) -> int:
+    import json
+
+    from terminald.client import CallFailed, CallRefused, Disconnected, call_once
+
+    try:
+        params = json.loads(given.params)
+    except ValueError as error:
+        return fail(f"the parameters are not JSON: {error}")
+    if not isinstance(params, dict):
+        return fail("the parameters must be a JSON object")
+    try:
+        emit(call_once(given.socket, given.method, params))
+    except CallRefused as error:
+        details = "".join(f" {name}={value}" for name, value in error.message.params.items())
+        return fail(f"{error.message.id}{details} ({error.code})", FINDING)
+    except CallFailed as error:
+        return fail(f"{error.reason} ({error.code})", FINDING)
+    except Disconnected as error:
+        return fail(str(error), FINDING)
+    except TimeoutError:
+        return fail("the daemon did not answer in time", FINDING)
+    return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from core.ports import JournalError
+    from store.verify import verify_journal
+    from terminald import paths
+
+    config = load_config(given.config)
+    if config is None:
+        return CANNOT
+    try:
+        found = verify_journal(config.journal, paths.load_keys(config).journal)
+    except JournalError as error:
+        if given.json:
+            emit({"whole": False, "records": 0, "finding": f"{error.code}: {error}"})
+        return fail(f"{error} ({error.code}). {error.remedy}")
+    if given.json:
+        emit({"whole": found.whole, "records": found.records, "finding": found.finding})
+    elif found.whole:
+        print(f"whole: {found.records} records, the chain is unbroken")
+    else:
+        print(f"NOT WHOLE after {found.records} records: {found.finding}")
+    return 0 if found.whole else FINDING
+
+
+def _show(given: argparse.Namespace) -> int:
+    from core.ports import JournalError
+    from store.verify import iter_records, record_line
+    from terminald import paths
+
+    config = load_config(given.config)
+    if config is None:
+        return CANNOT
+    try:
+        for record in iter_records(config.journal, paths.load_keys(config).journal):
+            print(record_line(record).decode())
+    except JournalError as error:
+        return fail(f"{error} ({error.code}). {error.remedy}")
+    return 0
+
+
+def _import(given: argparse.Namespace) -> int:
+    from core.ports import JournalError
+    from store.catalogue import import_csv
+    from store.errors import CatalogueRefused
+    from terminald import paths
+
+    config = load_config(given.config)
+    if config is None:
+        return CANNOT
+    codes = {rate.code for rate in config.shop.taxes}
+    try:
+        keys = paths.load_or_make_keys(config)
+        count = import_csv(config.catalogue, keys.catalogue, given.file, config.shop.currency, codes)
+    except CatalogueRefused as error:
+        return fail(str(error), FINDING)
+    except JournalError as error:
+        return fail(f"{error} ({error.code}). {error.remedy}")
+    except OSError as error:
+        return fail(f"{given.file} cannot be read: {error.strerror}")
+    if given.json:
+        emit({"items": count})
+    else:
+        print(f"{count} items")
+    return 0
+
+
+def _technician(name: str) -> Callable[[argparse.Namespace], int]:
+    """A subcommand of `terminald.technician`, imported when it runs."""
+
+    def command(given: argparse.Namespace) -> int:
+        from terminald import technician
+
+        run: Callable[[argparse.Namespace], int] = getattr(technician, name)
+        return run(given)
+
+    return command
+
+
+def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

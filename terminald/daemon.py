@@ -1,0 +1,286 @@
+"""The one place where core, drivers and store are put together, and kept running until they are asked to stop."""
+
+import asyncio
+import importlib.metadata
+import logging
+import os
+import random
+import shutil
+import signal
+
+from core import events as v
+from core.view import LinkView
+from drivers import registry
+from drivers.hotplug import Watcher
+from store.catalogue import Catalogue
+from store.customers import Customers
+from store.journal import SqlJournal
+from store.keys import TerminalSigner
+from terminald import paths, unixsocket
+from terminald.broker import parse_url
+from terminald.clock import SystemClock, local_time
+from terminald.config import Config, DeviceConfig
+from terminald.control import ControlServer
+from terminald.engine import Engine
+from terminald.forwarder import Forwarder
+from terminald.methods import methods
+from terminald.notify import feed_watchdog, notify
+from terminald.peripherals import Peripherals
+from terminald.supervisor import Supervisor
+from terminald.telemetry import Telemetry
+from terminald.uplink import Uplink
+from terminald.views import Views
+
+FINISH_TIMEOUT_S = 5.0
+SYNCED_LOOK_S = 1.0
+"""Records that build a basket reach the medium by themselves; the forwarder is told of that at most so late."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run(config: Config) -> None:
+    """Runs the terminal until SIGTERM or SIGINT, then finishes what is in hand.
+
+    Raises JournalError, SocketTaken, or an ExceptionGroup with what went wrong.
+    """
+    clock = SystemClock()
+    keys = paths.load_or_make_keys(config)
+    signer = paths.open_signer(config, keys)
+    with (
+        Catalogue(config.catalogue, keys.catalogue) as catalogue,
+        Customers(config.customers, keys.customers, keys.tag_pepper) as customers,
+    ):
+        async with await SqlJournal.open(
+            config.journal,
+            keys.journal,
+            terminal=config.terminal,
+            signing_key=signer.public_key,
+            stamp=clock.stamp(),
+        ) as journal:
+            terminal = Terminal(config, clock, journal, signer, catalogue, customers)
+            await terminal.run()
+
+
+class Terminal:
+    """Everything of one run of the daemon, wired."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: SystemClock,
+        journal: SqlJournal,
+        signer: TerminalSigner,
+        catalogue: Catalogue,
+        customers: Customers,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._journal = journal
+        self._random = random.Random()  # noqa: S311  # jitter, not a secret
+        self._devices = [self._supervisor(device) for device in config.devices]
+        self._peripherals = Peripherals(self._devices, self._post, clock)
+        self._engine = Engine(
+            shop=config.shop,
+            journal=journal,
+            clock=clock,
+            local_time=local_time,
+            lookup=catalogue.find,
+            identify=lambda uid: asyncio.to_thread(customers.identify, uid),
+            perform=self._peripherals.perform,
+            changed=self._changed,
+            software=importlib.metadata.version("terminald"),
+            double_read_ms=config.double_read_ms,
+        )
+        self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
+        self._views = Views(
+            engine=self._engine,
+            devices=self._devices,
+            journal=journal,
+            clock=clock,
+            acknowledged_seq=self._acknowledged_seq,
+            link=self._link,
+            receipts_waiting=lambda: self._peripherals.receipts_waiting,
+            publish=lambda view: self._control.publish(view),
+        )
+        self._control = ControlServer(
+            config.socket,
+            methods(self._engine, self._views, self._devices, journal, self._acknowledged_seq, self._status),
+            self._views.encoded,
+            unixsocket.access(config.socket_group),
+        )
+
+    async def run(self) -> None:
+        """Runs until asked to stop."""
+        self._control.open()
+        try:
+            folded = await self._engine.boot()
+            if self._forwarder is not None:
+                await self._forwarder.load()
+            _log.info("ready", extra={"folded": folded, "seq": self._journal.head.seq})
+            async with asyncio.TaskGroup() as tasks:
+                engine = tasks.create_task(self._engine.run(), name="engine")
+                running = [
+                    tasks.create_task(self._peripherals.run(), name="peripherals"),
+                    tasks.create_task(self._views.run(), name="views"),
+                    tasks.create_task(self._control.serve(), name="control"),
+                    tasks.create_task(self._follow_sync(), name="follow-sync"),
+                    tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
+                    *(
+                        tasks.create_task(self._supervise(device), name=f"device-{device.name}")
+                        for device in self._devices
+                    ),
+                ]
+                if self._uplink is not None:
+                    running.append(tasks.create_task(self._uplink.run(), name="uplink"))
+                notify("READY=1")
+                await _signalled()
+                await self._finish()
+                for task in (*running, engine):
+                    task.cancel()
+        finally:
+            self._control.close()
+            for device in self._devices:
+                device.device.close()
+
+    async def _finish(self) -> None:
+        """SIGTERM: the order in hand is carried out, receipts on their way are printed, and the journal says goodbye."""
+        notify("STOPPING=1")
+        _log.info("stopping")
+        await self._control.finish(FINISH_TIMEOUT_S)
+        await self._peripherals.drain(FINISH_TIMEOUT_S if self._printer_works() else 0.0)
+        await self._engine.stop()
+
+    def _printer_works(self) -> bool:
+        return any(device.kind == "POSPrinter" and device.ready.is_set() for device in self._devices)
+
+    # --- devices -------------------------------------------------------------------------------------------------
+
+    def _supervisor(self, device: DeviceConfig) -> Supervisor:
+        built = registry.build(device.name, device.options, self._post, self._config.base, self._clock)
+        return Supervisor(
+            name=device.name,
+            kind=registry.kind_of(device.options),
+            device=built,
+            emit=self._post,
+            clock=self._clock,
+            jitter=self._random.random,
+        )
+
+    async def _supervise(self, device: Supervisor) -> None:
+        options = next(each.options for each in self._config.devices if each.name == device.name)
+        async with Watcher(registry.paths_of(options, self._config.base)) as watcher:
+            await device.run(watcher.wait)
+
+    def _post(self, event: v.DeviceEvent | v.AnyEvent) -> None:
+        self._engine.post(event)
+        if isinstance(event, v.PrinterSensed | v.DeviceChanged):
+            self._peripherals.printer_changed()
+            if self._telemetry is not None:
+                self._telemetry.notify()
+
+    # --- headquarters --------------------------------------------------------------------------------------------
+
+    def _to_headquarters(self, signer: TerminalSigner) -> tuple[Forwarder | None, Telemetry | None, Uplink | None]:
+        headquarters = self._config.headquarters
+        if headquarters is None:
+            return None, None, None
+        forwarder = Forwarder(
+            terminal=self._config.terminal,
+            journal=self._journal,
+            signer=signer,
+            ack_key=headquarters.ack_key,
+            clock=self._clock,
+            random=self._random,
+            on_change=self._link_changed,
+        )
+        telemetry = Telemetry(
+            terminal=self._config.terminal, boot=self._clock.boot, facts=self._facts, clock=self._clock
+        )
+        uplink = Uplink(
+            broker=parse_url(headquarters.broker),
+            client_id=self._config.terminal,
+            users=(forwarder, telemetry),
+            clock=self._clock,
+            random=self._random,
+            will=telemetry.will,
+            on_change=self._link_changed,
+        )
+        return forwarder, telemetry, uplink
+
+    def _changed(self) -> None:
+        """The engine took an event: screens and forwarder look again."""
+        self._views.changed()
+        if self._forwarder is not None:
+            self._forwarder.notify()
+
+    def _link_changed(self) -> None:
+        self._views.changed()
+
+    async def _follow_sync(self) -> None:
+        """Records that were committed without a sync are forwarded once they are synced."""
+        seen = self._journal.synced.seq
+        while True:
+            await self._clock.sleep(SYNCED_LOOK_S)
+            if self._journal.synced.seq != seen:
+                seen = self._journal.synced.seq
+                self._changed()
+
+    def _acknowledged_seq(self) -> int:
+        return self._forwarder.acknowledged_seq if self._forwarder is not None else 0
+
+    def _link(self) -> LinkView:
+        if self._uplink is None or self._forwarder is None:
+            return LinkView(connected=False, fault="no headquarters is configured")
+        return LinkView(connected=self._uplink.connected, fault=self._uplink.fault or self._forwarder.fault)
+
+    # --- what is told --------------------------------------------------------------------------------------------
+
+    def _facts(self) -> dict[str, str | int | float | bool | None]:
+        """The group ``tele/till``: flat, for dashboards that read flat JSON as it is."""
+        head = self._journal.head
+        disk = shutil.disk_usage(self._config.journal.parent)
+        facts: dict[str, str | int | float | bool | None] = {
+            "epoch": head.epoch,
+            "journal_depth": head.seq,
+            "synced_seq": self._journal.synced.seq,
+            "hwm": self._acknowledged_seq(),
+            "unacked": head.seq - self._acknowledged_seq(),
+            "disk_free_pct": round(100 * disk.free / disk.total, 1),
+            "receipts_waiting": self._peripherals.receipts_waiting,
+            "double_reads": self._engine.doubles.count,
+        }
+        for device in self._devices:
+            facts[f"device_{device.name}"] = device.phase.value
+            facts[f"device_{device.name}_faults"] = device.faults
+        return facts
+
+    def _status(self) -> dict[str, object]:
+        stamp = self._clock.stamp()
+        return {
+            "terminal": self._config.terminal,
+            "software": importlib.metadata.version("terminald"),
+            "pid": os.getpid(),
+            "boot": self._clock.boot,
+            "up_s": int(self._clock.up_s()),
+            "clock": stamp.clock.value,
+            "time_ms": stamp.time_ms,
+            "journal_seq": self._journal.head.seq,
+            "synced_seq": self._journal.synced.seq,
+            "acknowledged_seq": self._acknowledged_seq(),
+            "connected": self._uplink.connected if self._uplink is not None else False,
+            "link_fault": self._link().fault,
+            "receipts_waiting": self._peripherals.receipts_waiting,
+        }
+
+
+async def _signalled() -> None:
+    """Returns at the first SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    try:
+        await asked.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
