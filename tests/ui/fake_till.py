@@ -1,0 +1,76 @@
+"""The daemon's end of the control socket with nothing behind it: it records orders and shows the views that it is given."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.text import Message
+from core.view import View
+from terminald.control import ControlServer, Method, Params, Refused
+from tests.ui.views import view
+
+METHODS = (
+    "sale.scan", "sale.quantity", "sale.void", "sale.cash", "sale.card", "sale.cancel",
+    "receipt.reprint", "drawer.open",
+)  # fmt: skip
+
+
+class AnyParams(Params, frozen=True, kw_only=True):
+    """The parameters of all orders."""
+
+    key: str
+    data: str | None = None
+    quantity_milli: int | None = None
+    line: int | None = None
+    amount_minor: int | None = None
+
+
+class FakeTill:
+    """Start it, kill it, start it again: `orders` outlives that."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.view = view()
+        self.orders: list[tuple[str, dict[str, Any]]] = []
+        self.refusal: Message | None = None
+        self.hold: asyncio.Event | None = None
+        self._server: ControlServer | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Listens."""
+        methods = {name: Method(summary=name, params=AnyParams, handler=self._handler(name)) for name in METHODS}
+        self._server = ControlServer(self.path, methods, lambda: msgspec.json.encode(self.view))
+        self._server.open()
+        self._serving = asyncio.create_task(self._server.serve(), name="fake-till")
+
+    async def kill(self) -> None:
+        """Stops listening and hangs up."""
+        if self._serving is None or self._server is None:
+            return
+        self._serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serving
+        self._server.close()
+        self._serving = None
+
+    def show(self, new: View) -> None:
+        """Publishes a view under the next revision."""
+        self.view = msgspec.structs.replace(new, revision=self.view.revision + 1)
+        if self._server is not None:
+            self._server.publish(msgspec.json.encode(self.view))
+
+    def _handler(self, name: str) -> Any:
+        async def handle(params: AnyParams) -> None:
+            given = {key: value for key, value in msgspec.structs.asdict(params).items() if value is not None}
+            del given["key"]
+            self.orders.append((name, given))
+            if self.hold is not None:
+                await self.hold.wait()
+            if self.refusal is not None:
+                raise Refused(self.refusal)
+
+        return handle

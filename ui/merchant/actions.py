@@ -1,0 +1,57 @@
+"""The keys of the counter: what each is called, where it is on the keyboard, and which event of the till it stands for."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.view import Mode, SaleView
+
+Panel = Literal["keys", "pad", "confirm"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """`key` as Textual names it, `cap` as it is printed on a keyboard, `event` the tag in `SaleView.allowed`."""
+
+    name: str
+    key: str
+    cap: str
+    label: str
+    event: str
+    pay: bool = False
+
+
+ACTIONS = (
+    Action(name="cash", key="f1", cap="F1", label="Cash", event="cash_keyed", pay=True),
+    Action(name="card", key="f2", cap="F2", label="Card", event="card_keyed", pay=True),
+    Action(name="code", key="f3", cap="F3", label="Code", event="code_keyed"),
+    Action(name="quantity", key="f4", cap="F4", label="Quantity", event="quantity_keyed"),
+    Action(name="void", key="delete", cap="Del", label="Void", event="void_keyed"),
+    Action(name="reprint", key="f8", cap="F8", label="Reprint", event="reprint_keyed"),
+    Action(name="drawer", key="f9", cap="F9", label="Drawer", event="drawer_keyed"),
+    Action(name="cancel", key="escape", cap="Esc", label="Cancel", event="cancel_keyed"),
+)
+
+CANCEL_LABELS: dict[Mode, str] = {"authorizing": "Stop card", "enquiring": "Go on", "reversing": "Leave it"}
+
+WHY_OFF: dict[Mode, str] = {
+    "idle": "no-open-sale",
+    "ringing": "no-open-sale",
+    "tendering": "partly-paid",
+    "authorizing": "payment-pending",
+    "enquiring": "payment-unknown",
+    "reversing": "payment-reversing",
+}
+"""The id of the message for a key that does nothing in a mode."""
+
+
+def question(sale: SaleView, total: str) -> tuple[str, str] | None:
+    """What to ask before Cancel, and the word for doing it; None where nothing can be lost by it."""
+    match sale.mode:
+        case "ringing":
+            return f"Give up this basket of {total}?", "Give it up"
+        case "tendering":
+            return f"Give up this basket of {total}?\nWhat was paid is given back first.", "Give it up"
+        case "enquiring":
+            return "Go on without this card payment?\nShould it have charged, it is given back.", "Go on"
+        case _:
+            return None

@@ -1,0 +1,41 @@
+"""The merchant's screen as a program of its own: the counter on a lasting link to the till."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from textual.app import App, ComposeResult
+
+from core.view import View
+from terminald.client import Link
+from ui.merchant import palette
+from ui.merchant.counter import Counter
+
+
+class CounterApp(App[None]):
+    """Full screen. It may start before the daemon, after it, or twice."""
+
+    CSS = f"Screen {{ background: {palette.GROUND}; }}"
+    TITLE = "terminald"
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._link = Link(path, self._on_view, self._on_away)
+        self.counter = Counter(self._order)
+
+    def compose(self) -> ComposeResult:
+        yield self.counter
+
+    def on_mount(self) -> None:
+        self.counter.focus()
+        self.run_worker(self._link.run(), name="link")
+
+    async def _order(self, method: str, params: Mapping[str, object]) -> object:
+        return await self._link.order(method, params)
+
+    def _on_view(self, view: View) -> None:
+        self.counter.update_view(view)
+
+    def _on_away(self, reason: str) -> None:
+        self.counter.away(reason)

@@ -1,0 +1,101 @@
+"""What covers the counter: the word that the till is away, and the help."""
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from ui.merchant import palette
+
+LONG_S = 20.0
+"""After so long a restart is none: the merchant is told to call."""
+
+
+class Curtain(Vertical):
+    """Lies over the whole counter while it is shown."""
+
+    DEFAULT_CSS = f"""
+    Curtain {{
+        layer: above;
+        width: 100%;
+        height: 100%;
+        align: center middle;
+        background: {palette.GROUND};
+        display: none;
+        &.-shown {{ display: block; }}
+        .title {{ width: 100%; text-align: center; text-style: bold; color: {palette.AMBER}; }}
+        .body {{ width: 100%; text-align: center; margin-top: 1; color: {palette.TEXT}; }}
+        .small {{ width: 100%; text-align: center; margin-top: 2; color: {palette.MUTED}; }}
+    }}
+    """
+
+    @property
+    def shown(self) -> bool:
+        """Whether it covers the counter."""
+        return self.has_class("-shown")
+
+    def hide(self) -> None:
+        """Lets the counter be seen again."""
+        self.remove_class("-shown")
+
+
+class Away(Curtain):
+    """The daemon cannot be reached: it restarts, or something is wrong for longer."""
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="title")
+        yield Static(classes="body")
+        yield Static(classes="small")
+
+    def show(self, reason: str, *, seen_before: bool, away_s: float) -> None:
+        """Covers the counter, with words that fit how long it has been."""
+        if away_s >= LONG_S:
+            title, body = "The till does not come back", "Nothing is lost. Please call your technician."
+        elif seen_before:
+            title = "The till is restarting\N{HORIZONTAL ELLIPSIS}"
+            body = "Nothing is lost: the open basket comes back by itself."
+        else:
+            title = "Waiting for the till\N{HORIZONTAL ELLIPSIS}"
+            body = "It appears here as soon as it has started."
+        self.query_one(".title", Static).update(title)
+        self.query_one(".body", Static).update(body)
+        self.query_one(".small", Static).update(Content(reason))
+        self.add_class("-shown")
+
+
+_HELP = (
+    ("scan", "Rings up an item; the same one again counts it up"),
+    ("0-9 Enter", "Types the number under a barcode"),
+    ("Up Down", "Choose a line, for Void and Quantity; without a choice the newest counts"),
+    ("F1", "Cash: Enter takes exactly what is due, or type what was handed over"),
+    ("F2", "Card: all that is due"),
+    ("F3", "Code: a pad for a number to type"),
+    ("F4", "Quantity of the line"),
+    ("Del", "Void: takes the line back"),
+    ("F8", "Reprint the last receipt, marked as a copy"),
+    ("F9", "Opens the drawer; this is recorded"),
+    ("Esc", "Stops a card payment, gives up a basket after asking, or goes back"),
+)
+
+
+class Help(Curtain):
+    """All keys in one place."""
+
+    DEFAULT_CSS = """
+    Help .keys { width: auto; height: auto; margin-top: 1; padding: 0 2; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static("Keys", classes="title")
+        rows = [
+            Content.assemble((f"{key:>10}  ", f"bold {palette.AMBER}"), (words, palette.TEXT)) for key, words in _HELP
+        ]
+        yield Static(Content("\n").join(rows), classes="keys")
+        yield Static("Nothing you press here can lose a sale. Any key goes back.", classes="small")
+
+    def show(self) -> None:
+        """Covers the counter."""
+        self.add_class("-shown")
+
+    def on_click(self) -> None:
+        self.hide()

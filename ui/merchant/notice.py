@@ -1,0 +1,90 @@
+"""The band that tells the operator what happened and what to do: its colour says how urgent, an error also sounds."""
+
+import time
+from typing import Literal
+
+from textual.content import Content
+from textual.timer import Timer
+from textual.widget import Widget
+
+from ui.merchant import palette
+
+Level = Literal["info", "warning", "error"]
+
+STAY_S: dict[Level, float] = {"info": 5.0, "warning": 12.0, "error": 20.0}
+_SAME_S = 1.0
+"""The same message again within this time is the same event, told by the answer and by the view."""
+
+
+class NoticeBand(Widget):
+    """Shows one message for a while; under it lies a standing message, of what the till waits for."""
+
+    DEFAULT_CSS = f"""
+    NoticeBand {{
+        height: 2;
+        padding: 0 1;
+        background: {palette.GROUND};
+        color: {palette.TEXT};
+        &.-info {{ background: {palette.INFO}; }}
+        &.-warning {{ background: {palette.WARNING}; color: {palette.WARNING_TEXT}; }}
+        &.-error {{ background: {palette.ERROR}; color: {palette.ERROR_TEXT}; }}
+    }}
+    .-compact NoticeBand {{ height: 1; }}
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._standing: tuple[Level, str, str] | None = None
+        self._notice: tuple[Level, str, str] | None = None
+        self._told_at = 0.0
+        self._timer: Timer | None = None
+
+    @property
+    def text(self) -> str:
+        """What can be read there now."""
+        shown = self._notice or self._standing
+        return " ".join(part for part in shown[1:] if part) if shown else ""
+
+    def tell(self, level: Level, condition: str, remedy: str, *, silent: bool = False) -> None:
+        """Shows a message until its time is over; an error rings the bell."""
+        now = time.monotonic()
+        again = self._notice == (level, condition, remedy) and now - self._told_at < _SAME_S
+        self._told_at = now
+        if again:
+            return
+        self._notice = (level, condition, remedy)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(STAY_S[level], self.clear, name="notice")
+        self._paint()
+        if level == "error" and not silent:
+            self.app.bell()
+
+    def stand(self, message: tuple[Level, str, str] | None) -> None:
+        """What is shown while there is nothing newer to tell."""
+        if message != self._standing:
+            self._standing = message
+            self._paint()
+
+    def clear(self) -> None:
+        """The message has been read."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if self._notice is not None:
+            self._notice = None
+            self._paint()
+
+    def render(self) -> Content:
+        shown = self._notice or self._standing
+        if shown is None:
+            return Content("")
+        _, condition, remedy = shown
+        between = "  " if self.content_size.height == 1 else "\n"
+        return Content.assemble((condition, "bold"), between if remedy else "", remedy)
+
+    def _paint(self) -> None:
+        shown = self._notice or self._standing
+        for level in STAY_S:
+            self.set_class(shown is not None and shown[0] == level, f"-{level}")
+        self.refresh()

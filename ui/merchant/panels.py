@@ -1,0 +1,214 @@
+"""The parts of the merchant's screen that only show: each is given the newest view and draws what it needs of it."""
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Digits, Static
+
+from core.money import Currency
+from core.view import DeviceView, LineView, SaleView, View
+from ui.merchant import palette
+from ui.merchant.lines import quantity
+from ui.text import plain
+
+DOT = " \N{MIDDLE DOT} "
+_TENDERS = {"CASH": "cash", "CREDIT": "card"}
+
+
+class Bar(Widget):
+    """A row with something at its left, its middle and its right; the middle goes when there is no room for it."""
+
+    DEFAULT_CSS = f"""
+    Bar {{ height: 1; background: {palette.BAR}; color: {palette.TEXT}; padding: 0 1; }}
+    """
+
+    def __init__(self, *, classes: str = "") -> None:
+        super().__init__(classes=classes)
+        self._parts = (Content(""), Content(""), Content(""))
+
+    def show(self, left: Content, middle: Content, right: Content) -> None:
+        """Shows these three."""
+        if (left, middle, right) != self._parts:
+            self._parts = (left, middle, right)
+            self.refresh()
+
+    def render(self) -> Content:
+        left, middle, right = self._parts
+        width = self.content_size.width
+        room = width - left.cell_length - right.cell_length
+        if room < 1:
+            return Content.assemble(left.truncate(max(0, width - right.cell_length - 1), ellipsis=True), " ", right)
+        if middle.cell_length + 2 > room:
+            return Content.assemble(left, " " * room, right)
+        before = max(1, min((width - middle.cell_length) // 2 - left.cell_length, room - middle.cell_length - 1))
+        after = room - before - middle.cell_length
+        return Content.assemble(left, " " * before, middle, " " * after, right)
+
+
+class Details(Widget):
+    """The card of one line: what it is and all that its code said."""
+
+    DEFAULT_CSS = f"""
+    Details {{
+        height: 4;
+        border: round {palette.AMBER};
+        padding: 0 1;
+        color: {palette.TEXT};
+        background: {palette.GROUND};
+    }}
+    .-compact Details {{ height: 2; border: none; padding: 0 1; background: {palette.PANEL}; }}
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._line: LineView | None = None
+        self._currency = Currency(code="", exponent=2)
+
+    def show(self, line: LineView | None, currency: Currency) -> None:
+        """Shows this line, or nothing."""
+        self._line, self._currency = line, currency
+        self.refresh()
+
+    def render(self) -> Content:
+        line = self._line
+        if line is None:
+            return Content("")
+        unit = "/kg" if line.unit == "kg" else ""
+        sum_ = f"{quantity(line)} {self._currency.format(line.unit_price_minor)}{unit}"
+        width = self.content_size.width
+        name = Content.styled(plain(line.name), "bold").truncate(max(0, width - len(sum_) - 2), ellipsis=True)
+        gap = " " * max(1, width - name.cell_length - len(sum_))
+        return Content.assemble(name, gap, (sum_, "bold"), "\n", (DOT.join(_facts(line)), palette.MUTED))
+
+
+class Summary(Widget):
+    """Tax, tenders and count at the left, the total or what is still due in large digits at the right."""
+
+    DEFAULT_CSS = f"""
+    Summary {{
+        height: 4;
+        padding: 0 1;
+        Horizontal {{ height: 4; }}
+        .facts {{ width: 1fr; height: 4; color: {palette.MUTED}; }}
+        .amount {{ width: auto; min-width: 24; height: 4; }}
+        .caption {{ width: 100%; height: 1; text-align: right; color: {palette.MUTED}; }}
+        Digits {{ width: auto; min-width: 24; height: 3; text-align: right; color: {palette.AMBER}; text-style: bold; }}
+    }}
+    .-compact Summary {{ height: 3; Horizontal, .facts, .amount {{ height: 3; }} .caption {{ display: none; }} }}
+    """
+
+    def compose(self) -> ComposeResult:
+        with Horizontal():
+            yield Static(classes="facts")
+            with Vertical(classes="amount"):
+                yield Static(classes="caption")
+                yield Digits()
+
+    def show(self, sale: SaleView, currency: Currency) -> None:
+        """Shows the sums of this sale."""
+        partly = bool(sale.tenders)
+        self.query_one(".caption", Static).update(f"{'STILL DUE' if partly else 'TOTAL'} {currency.code}")
+        self.query_one(Digits).update(currency.format(sale.due_minor if partly else sale.total_minor))
+        self.query_one(".facts", Static).update(self._facts(sale, currency))
+
+    def _facts(self, sale: SaleView, currency: Currency) -> Content:
+        count = sum(not line.voided for line in sale.lines)
+        rows = [_plural(count, "line")]
+        if sale.taxes:
+            kind = "included" if all(tax.included for tax in sale.taxes) else "added"
+            rows.append(f"tax {kind} {currency.format(sale.tax_minor)}")
+        if sale.customer:
+            rows[0] += f"{DOT}customer known"
+        if sale.tenders:
+            paid = [
+                f"{_TENDERS.get(tender.kind, plain(tender.kind).lower())} {currency.format(tender.amount_minor)}"
+                for tender in sale.tenders
+            ]
+            rows.append(f"total {currency.format(sale.total_minor)}{DOT}paid {', '.join(paid)}")
+        return Content("\n".join(rows))
+
+
+class Idle(Vertical):
+    """Between two sales: the change of the last one, in digits to be read across the counter."""
+
+    DEFAULT_CSS = f"""
+    Idle {{
+        align: center middle;
+        background: {palette.GROUND};
+        .caption {{ width: 100%; text-align: center; color: {palette.MUTED}; }}
+        Digits {{ width: 100%; height: 3; text-align: center; color: {palette.GREEN}; text-style: bold; }}
+        .prompt {{ width: 100%; text-align: center; margin-top: 2; color: {palette.TEXT}; text-style: bold; }}
+        .hint {{ width: 100%; text-align: center; color: {palette.MUTED}; }}
+        .waiting {{ width: 100%; text-align: center; margin-top: 1; color: {palette.AMBER}; text-style: bold; }}
+        .hidden {{ display: none; }}
+    }}
+    .-compact Idle .prompt {{ margin-top: 1; }}
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="caption above")
+        yield Digits()
+        yield Static(classes="caption below")
+        yield Static("Scan the first item", classes="prompt")
+        yield Static("or type the number under its barcode", classes="hint")
+        yield Static(classes="waiting")
+
+    def show(self, view: View, currency: Currency) -> None:
+        """Shows what the last sale left to do."""
+        last = view.last
+        change = last is not None and not last.cancelled and last.change_minor > 0
+        self.query_one(Digits).set_class(not change, "hidden")
+        self.query_one(".above", Static).set_class(not change, "hidden")
+        self.query_one(".below", Static).set_class(last is None, "hidden")
+        if last is not None:
+            outcome = "given up" if last.cancelled else f"paid {currency.format(last.total_minor)} {currency.code}"
+            self.query_one(".below", Static).update(f"sale {last.number} {outcome}")
+            self.query_one(".above", Static).update("CHANGE")
+            self.query_one(Digits).update(currency.format(last.change_minor))
+        waiting = view.receipts_waiting
+        self.query_one(".waiting", Static).set_class(waiting == 0, "hidden")
+        self.query_one(".waiting", Static).update(f"{_plural(waiting, 'receipt')} waiting for the printer")
+
+
+def header(view: View, clock: str) -> tuple[Content, Content, Content]:
+    """Who and where, when, and how far headquarters has followed."""
+    left = Content.assemble((plain(view.shop.name), "bold"), DOT, plain(view.shop.terminal))
+    behind = max(0, view.journal.seq - view.journal.acknowledged_seq)
+    dot, state = ("\N{BLACK CIRCLE}", "online") if view.link.connected else ("\N{WHITE CIRCLE}", "offline")
+    colour = palette.GREEN if view.link.connected else palette.AMBER
+    followed = "headquarters has all" if behind == 0 else f"headquarters {behind:,} behind"
+    if not view.link.connected and behind:
+        followed = f"{behind:,} records kept for headquarters"
+    right = Content.assemble((f"{dot} {state}", f"bold {colour}"), "  ", followed)
+    return left, Content(clock), right
+
+
+def footer(view: View) -> tuple[Content, Content, Content]:
+    """What the keyboard does beyond the labelled keys, and how the devices are."""
+    left = Content.assemble(("?", palette.AMBER), " help   ", ("Up Down", palette.AMBER), " choose a line")
+    right = Content("   ").join(_device(device) for device in view.devices)
+    return left, Content(""), right
+
+
+def _device(device: DeviceView) -> Content:
+    if device.phase != "ready":
+        return Content.styled(f"\N{WHITE CIRCLE} {plain(device.name)}", f"bold {palette.RED}")
+    if device.detail.get("paper") == "out":
+        return Content.styled(f"\N{CIRCLE WITH LEFT HALF BLACK} {plain(device.name)} no paper", f"bold {palette.AMBER}")
+    return Content.assemble(("\N{BLACK CIRCLE}", palette.GREEN), " ", (plain(device.name), palette.MUTED))
+
+
+def _facts(line: LineView) -> list[str]:
+    facts = [f"GTIN {plain(line.gtin)}"]
+    if line.lot is not None:
+        facts.append(f"lot {plain(line.lot)}")
+    if line.best_before is not None:
+        facts.append(f"best before {plain(line.best_before)}")
+    if line.use_by is not None:
+        facts.append(f"use by {plain(line.use_by)}")
+    return facts
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

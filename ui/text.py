@@ -1,0 +1,160 @@
+"""English words for what the till tells: one table from a message's id to its condition and what to do about it."""
+
+import string
+from collections.abc import Iterator, Mapping
+
+from core.money import Currency
+from core.text import Message
+
+# id: (condition, remedy). `{name_minor}` is an amount in the shop's currency, `{fault}` and `{reason}` are put in words.
+WORDS: dict[str, tuple[str, str]] = {
+    # goods
+    "item-not-found": ("Item {code} is not in the catalogue.", "Ask for its price, or type another code."),
+    "check-digit-wrong": ("{code} was misread: its check digit is wrong.", "Scan it again, or type it."),
+    "code-not-valid": ("This code is damaged or incomplete.", "Scan it again, or type its number."),
+    "code-unknown": ("This code is none that the shop sells by.", "Look for another barcode on the item."),
+    "scan-garbled": ("The scan came through {fault}.", "Scan it again."),
+    "item-expired": ("{name} is past its use-by date {use_by} and may not be sold.", "Take it off the shelf."),
+    "item-past-best-before": ("{name} is past its best-before date {best_before}.", "Tell the customer."),
+    "item-voided": ("{name} was taken back.", ""),
+    "line-not-found": ("There is no such line to change.", "Pick a line that is not struck through."),
+    "quantity-not-valid": ("This quantity cannot be sold.", "Type a whole number from 1 to 9999."),
+    "quantity-is-weighed": ("A weighed item has no other quantity.", "Void it and weigh it again."),
+    "too-many-lines": ("A basket holds {lines} lines at most.", "Take payment, then begin another sale."),
+    "scan-while-paying": ("The customer is paying: nothing was added.", "Finish or stop the payment first."),
+    # the sale
+    "no-open-sale": ("No sale is open.", "Scan the first item."),
+    "nothing-due": ("Nothing is due.", "Scan an item first."),
+    "partly-paid": ("Part of this sale is paid: its lines are fixed.", "Take the rest, or cancel it with Esc."),
+    "sale-cancelled": ("The basket was given up.", ""),
+    "sale-cancelled-return": ("The basket was given up.", "Give {amount_minor} in cash back."),
+    "sale-completed": ("Paid. Change {change_minor}.", ""),
+    "still-due": ("{amount_minor} is still due.", "Take cash or a card for it."),
+    "amount-not-positive": ("An amount above zero is needed.", ""),
+    "amount-over-due": ("A card pays {amount_minor} at most: no more is due.", ""),
+    "amount-too-large": ("More than {amount_minor} in cash is not taken at once.", "Type the amount again."),
+    "customer-identified": ("The customer's card was recognised.", ""),
+    "customer-not-known": ("This tag belongs to no customer.", "Go on without it."),
+    "tag-torn": ("The tag was taken away too early.", "Hold it to the reader until it beeps."),
+    # cards
+    "payment-pending": ("A card is being paid.", "Wait for the payment device, or stop it with Esc."),
+    "payment-stopping": ("The card payment is being stopped.", "Wait for the payment device's answer."),
+    "payment-declined": ("The card did not pay: {reason}.", "Try another card, or take cash."),
+    "payment-unknown": (
+        "The payment device does not say whether the card has paid.",
+        "It is being asked. Do not charge again; Esc goes on without this payment.",
+    ),
+    "payment-resolved": ("The card payment is settled.", ""),
+    "payment-no-device": ("No payment device answers.", "Check its cable and power, or take cash."),
+    "payment-reversing": ("The card's money is being given back.", "Wait for the payment device."),
+    "reversal-unanswered": (
+        "The payment device has not confirmed that the money went back.",
+        "It is asked again; Esc leaves it to the till.",
+    ),
+    "payment-set-aside": (
+        "The sale goes on without the card's {amount_minor}.",
+        "Should the card have paid, it gets the money back by itself.",
+    ),
+    "payment-settled-none": ("The open card payment of {amount_minor} had charged nothing.", ""),
+    "payment-settled-returned": ("The open card payment of {amount_minor} was given back.", ""),
+    # papers and drawer
+    "receipt-waiting": ("The receipt waits for the printer.", "It is printed as soon as the printer is ready."),
+    "nothing-to-reprint": ("There is no receipt to print again.", ""),
+    "copy-not-printed": ("The copy was not printed.", "See to the printer, then press Reprint again."),
+    "printer-paper-out": ("The printer is out of paper.", "Put in a new roll; the receipt is printed then."),
+    "printer-paper-low": ("The printer's paper is nearly used up.", "Have a new roll ready."),
+    "printer-cover-open": ("The printer's cover is open.", "Close it; the receipt is printed then."),
+    "printer-offline": ("The printer is offline.", "Press its feed button, or switch it off and on."),
+    "drawer-left-open": ("The drawer is open.", "Close it."),
+    "drawer-opened-by-hand": ("The drawer was opened without an order.", ""),
+    "drawer-stuck": ("The drawer does not open: {fault}.", "Open it with its key, and call your technician."),
+    # devices
+    "device-lost": ("The {device} does not answer: {fault}.", "Check its cable and power; it comes back by itself."),
+    "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),
+    "device-back": ("The {device} is back.", ""),
+    # the terminal itself
+    "till-stopping": ("The till is being switched off.", "Wait until it is back, then try again."),
+    "peer-not-allowed": ("This program's user may not use the till.", "Add the user to the till's group."),
+    "too-many-clients": ("Too many screens are connected.", "Close one of them."),
+    "order-lost": ("The till did not answer in time.", "Look whether it was done before you try again."),
+    "order-failed": ("The till could not do that ({code}).", "Try again, or call your technician."),
+    "please-wait": ("The till is busy.", "Wait a moment, then try again."),
+}
+
+# Parameters that are codes themselves: faults of scans and devices, reasons of a payment device.
+_CODES = {
+    "torn": "cut off",
+    "overlong": "without an end",
+    "binary": "as noise",
+    "device": "it failed",
+    "device-absent": "it is not plugged in",
+    "device-gone": "its connection was lost",
+    "device-denied": "it may not be opened",
+    "device-busy": "another program uses it",
+    "device-stalled": "it is stuck",
+    "device-protocol": "it speaks another language",
+    "paper-out": "it is out of paper",
+    "cover-open": "its cover is open",
+    "printer-offline": "it is offline",
+    "Aborted": "it was stopped",
+    "Busy": "the device was busy",
+    "Cancel": "the customer stopped it",
+    "NotFound": "the device knows of no payment",
+    "Refusal": "it was declined",
+    "WrongPIN": "wrong PIN",
+    "aborted": "it was stopped",
+    "busy": "the device was busy",
+    "declined": "it was declined",
+    "not-found": "the device knows of no payment",
+}
+_CODE_PARAMS = {"fault", "reason"}
+
+
+def words(message: Message, currency: Currency) -> str:
+    """A message for people: what is the matter and, where there is something to do, what to do."""
+    return " ".join(part for part in parts(message, currency) if part)
+
+
+def parts(message: Message, currency: Currency) -> tuple[str, str]:
+    """The same in two: the condition, and the remedy or an empty string."""
+    template = WORDS.get(message.id)
+    if template is None:
+        return _fallback(message, currency)
+    values = _Values(message.params, currency)
+    condition, remedy = (string.Formatter().vformat(part, (), values) for part in template)
+    return condition, remedy
+
+
+def plain(text: str) -> str:
+    """A text from outside without anything that would steer a terminal."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\N{MIDDLE DOT}" for char in text)
+
+
+class _Values(Mapping[str, str]):
+    """A message's parameters in words; one that is missing reads as a dash."""
+
+    def __init__(self, params: Mapping[str, str | int], currency: Currency) -> None:
+        self._params = params
+        self._currency = currency
+
+    def __getitem__(self, name: str) -> str:
+        value = self._params.get(name, "\N{EN DASH}")
+        if name.endswith("_minor") and isinstance(value, int):
+            return self._currency.format(value)
+        if name in _CODE_PARAMS:
+            return _CODES.get(str(value), plain(str(value)))
+        return plain(str(value))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
+
+
+def _fallback(message: Message, currency: Currency) -> tuple[str, str]:
+    """An id without words, made readable: ``Lid ajar (door 3)``."""
+    values = _Values(message.params, currency)
+    name = plain(message.id).replace("-", " ").capitalize() or "Notice"
+    facts = ", ".join(f"{plain(key).removesuffix('_minor')} {values[key]}" for key in values)
+    return (f"{name} ({facts})." if facts else f"{name}."), ""
