@@ -1,0 +1,205 @@
+"""A cash drawer on two pins of the Raspberry Pi: the solenoid that opens it, the contact that sees it (CashDrawer).
+
+The solenoid belongs to a process of its own (`drivers.drawer_kicker`), the sensor to us. That a kick was commanded and
+that the drawer was seen to open are two facts, and an opening without a kick is a third.
+"""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any, Final
+
+from core.events import DrawerSensed
+from core.ports import Clock, DeviceAbsent, DeviceBusy, DeviceError, DeviceGone, Emit, ProtocolError
+from drivers.child import Child
+from drivers.options import GpioDrawerOptions
+
+READY_TIMEOUT_S: Final = 10.0
+"""A Raspberry Pi that is just starting takes its time to start one more process."""
+KICK_TIMEOUT_S: Final = 1.0
+
+_watched_pins: set[int] = set()
+"""The pins of this process; with the last one the chip itself is let go of."""
+
+
+class GpioDrawer:
+    """Emits DrawerSensed. A `core.ports.CashDrawer`."""
+
+    def __init__(self, name: str, options: GpioDrawerOptions, emit: Emit, clock: Clock) -> None:
+        self.identity = f"gpio:{options.kick_pin}"
+        self._name = name
+        self._options = options
+        self._emit = emit
+        self._clock = clock
+        self._kicker: Child | None = None
+        self._answered: asyncio.Future[None] | None = None
+        self._is_ready = False
+        self._kicking = asyncio.Lock()
+        self._fault: DeviceError | None = None
+        self._gpio: Any = None  # the module RPi.GPIO while the sensor is watched
+        self._settling: asyncio.TimerHandle | None = None
+        self._is_open: bool | None = None
+        self._opened_s = 0.0
+        self._kicked_s = float("-inf")
+        self._counts = {"kicks": 0, "openings": 0, "openings_uncommanded": 0}
+
+    async def open(self) -> None:
+        # lgpio makes a FIFO in its working directory; it is told where before anything imports it.
+        os.environ.setdefault("LG_WD", os.environ.get("RUNTIME_DIRECTORY", tempfile.gettempdir()))
+        self._fault = None
+        self._is_ready = False
+        options = self._options
+        arguments = (str(options.kick_pin), options.kick_level, str(options.pulse_ms))
+        self._kicker = Child(self._name, "drivers.drawer_kicker", arguments, self._on_line)
+        try:
+            await self._answer(READY_TIMEOUT_S)
+            if options.sensor_pin is not None:
+                await self._watch(options.sensor_pin)
+        except BaseException:
+            self.close()
+            raise
+
+    async def serve(self) -> None:
+        assert self._kicker is not None, "open() comes first"
+        try:
+            await self._kicker.lost()
+        except DeviceError as error:
+            raise (self._fault or error) from None
+
+    def close(self) -> None:
+        if self._kicker is not None:
+            self._kicker.close()
+            self._kicker = None
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        self._unwatch()
+
+    def facts(self) -> dict[str, str | int]:
+        return {"state": _STATES[self._is_open], **self._counts}
+
+    async def kick(self) -> None:
+        async with self._kicking:
+            if self._kicker is None:
+                raise DeviceGone(f"{self._name}: not open.")
+            # Before the pulse, not after it: the drawer may be seen to open while we wait for the answer.
+            self._kicked_s = self._clock.monotonic_s()
+            await self._kicker.write("kick")
+            await self._answer(KICK_TIMEOUT_S)
+            self._counts["kicks"] += 1
+
+    # --- the kicker ---
+
+    async def _answer(self, timeout_s: float) -> None:
+        """Waits for the kicker's next word. Raises DeviceError."""
+        assert self._kicker is not None, "there is somebody to answer"
+        self._answered = asyncio.get_running_loop().create_future()
+        try:
+            await self._kicker.answer(self._answered, timeout_s)
+        except DeviceError as error:
+            raise (self._fault or error) from None
+
+    def _on_line(self, line: bytes) -> None:
+        word, _, text = line.decode(errors="replace").partition(" ")
+        match word:
+            case "ready" | "on":
+                self._is_ready = True
+                if self._answered is not None and not self._answered.done():
+                    self._answered.set_result(None)
+            case "off":
+                pass
+            case "error":
+                self._fault = self._named(text, DeviceGone if self._is_ready else DeviceAbsent)
+            case _:
+                self._fault = ProtocolError(f"{self._name}: its kicker said something unknown.")
+
+    def _named(self, text: str, kind: type[DeviceError]) -> DeviceError:
+        """lgpio says what is wrong in words alone."""
+        return (DeviceBusy if "busy" in text.lower() else kind)(f"{self._name}: {text}")
+
+    # --- the sensor ---
+
+    async def _watch(self, pin: int) -> None:
+        # Loading the library and opening the chip takes tens of milliseconds that a scan should not wait for.
+        self._gpio = await asyncio.to_thread(self._claim, pin, asyncio.get_running_loop())
+        _watched_pins.add(pin)
+        if self._is_open is None:
+            self._is_open = self._sense()  # how we find it is no change that we saw
+            self._opened_s = self._clock.monotonic_s()
+        else:
+            self._on_settled()
+
+    def _claim(self, pin: int, loop: asyncio.AbstractEventLoop) -> Any:
+        """Runs on another thread. Gives the module RPi.GPIO. Raises DeviceError."""
+        try:
+            import RPi.GPIO as GPIO  # late: it exists, and works, on a Raspberry Pi alone
+
+            GPIO.setwarnings(False)
+            GPIO.setmode(GPIO.BCM)
+            pulls = {"up": GPIO.PUD_UP, "down": GPIO.PUD_DOWN, "off": GPIO.PUD_OFF}
+            GPIO.setup(pin, GPIO.IN, pull_up_down=pulls[self._options.sensor_pull])
+            GPIO.add_event_detect(pin, GPIO.BOTH, callback=lambda _: _hand_over(loop, self._on_edge))
+        except (ImportError, RuntimeError, OSError) as error:
+            raise self._named(str(error), DeviceAbsent) from error
+        return GPIO
+
+    def _unwatch(self) -> None:
+        gpio, self._gpio = self._gpio, None
+        pin = self._options.sensor_pin
+        if gpio is None or pin is None:
+            return
+        with contextlib.suppress(RuntimeError, OSError):
+            gpio.remove_event_detect(pin)
+            gpio.cleanup(pin)
+        _watched_pins.discard(pin)
+        if not _watched_pins:
+            with contextlib.suppress(RuntimeError, OSError):
+                gpio.cleanup()
+
+    def _sense(self) -> bool:
+        level = 1 if self._options.sensor_open_level == "high" else 0
+        return bool(self._gpio.input(self._options.sensor_pin) == level)
+
+    def _on_edge(self) -> None:
+        """A contact bounces: its level counts once it has been left alone for a while."""
+        if self._gpio is None:
+            return
+        if self._settling is not None:
+            self._settling.cancel()
+        loop = asyncio.get_running_loop()
+        self._settling = loop.call_later(self._options.debounce_ms / 1000, self._on_settled)
+
+    def _on_settled(self) -> None:
+        self._settling = None
+        try:
+            is_open = self._sense()
+        except RuntimeError as error:
+            self._fault = DeviceGone(f"{self._name}: {error}")
+            if self._kicker is not None:
+                self._kicker.close()  # which ends serve()
+            return
+        if is_open != self._is_open:
+            self._is_open = is_open
+            self._emit(self._opened() if is_open else self._closed())
+
+    def _opened(self) -> DrawerSensed:
+        self._opened_s = self._clock.monotonic_s()
+        is_commanded = self._opened_s - self._kicked_s <= self._options.commanded_window_s
+        self._kicked_s = float("-inf")  # one kick accounts for one opening
+        self._counts["openings" if is_commanded else "openings_uncommanded"] += 1
+        return DrawerSensed(device=self._name, is_open=True, commanded=is_commanded)
+
+    def _closed(self) -> DrawerSensed:
+        open_ms = round((self._clock.monotonic_s() - self._opened_s) * 1000)
+        return DrawerSensed(device=self._name, is_open=False, open_ms=open_ms)
+
+
+_STATES = {None: "unknown", True: "open", False: "closed"}
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    """From the thread on which edges are told to the loop's own; a loop that has been closed needs no more of them."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(action)
