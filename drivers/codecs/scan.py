@@ -47,13 +47,13 @@ class ScanDecoder:
         # A prefix that no code can contain shows where the next code begins, even after a lost terminator.
         self._resync = framing.prefix if _CONTROL.search(framing.prefix[:1]) else b""
         self._pending = bytearray()
-        self._is_overlong = False
+        self._is_skipping = False
         self._last_s = 0.0
 
     @property
     def deadline_s(self) -> float | None:
         """When `expire` has something to do if no byte comes before; None while no code is open."""
-        return self._last_s + self._framing.gap_s if self._pending or self._is_overlong else None
+        return self._last_s + self._framing.gap_s if self._pending or self._is_skipping else None
 
     def feed(self, data: bytes, now_s: float) -> list[Scanned | ScanGarbled]:
         """What these bytes complete, in order."""
@@ -78,20 +78,30 @@ class ScanDecoder:
             return []
         return self.tear()
 
-    def tear(self) -> list[Scanned | ScanGarbled]:
-        """Gives up the open code: bytes of it are known to be lost."""
-        length = 0 if self._is_overlong else len(self._pending)
+    def lose(self, now_s: float) -> list[Scanned | ScanGarbled]:
+        """Bytes were lost on the way: neither what is open nor what comes up to the next terminator is a code."""
+        self._last_s = now_s
+        length = len(self._pending)
         self._pending.clear()
-        self._is_overlong = False
+        if self._is_skipping:
+            return []
+        self._is_skipping = True
+        return [self._garbled(ScanFault.TORN, length)]
+
+    def tear(self) -> list[Scanned | ScanGarbled]:
+        """Gives up the open code: no more of it will come."""
+        length = 0 if self._is_skipping else len(self._pending)
+        self._pending.clear()
+        self._is_skipping = False
         return [self._garbled(ScanFault.TORN, length)] if length else []
 
     def _close(self, frame: bytes) -> list[Scanned | ScanGarbled]:
-        if self._is_overlong:
-            self._is_overlong = False
+        if self._is_skipping:
+            self._is_skipping = False
             return []
         if len(frame) > self._framing.length_max:
             events = self._overflow()
-            self._is_overlong = False
+            self._is_skipping = False
             return events
         events = []
         if self._resync:
@@ -121,9 +131,9 @@ class ScanDecoder:
 
     def _overflow(self) -> list[Scanned | ScanGarbled]:
         """Says it once, as soon as it is known, and leaves out the rest until the code ends."""
-        if self._is_overlong:
+        if self._is_skipping:
             return []
-        self._is_overlong = True
+        self._is_skipping = True
         return [self._garbled(ScanFault.OVERLONG, self._framing.length_max + 1)]
 
     def _garbled(self, fault: ScanFault, length: int) -> ScanGarbled:
