@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.drawer_kicker import PULSE_MS_MAX
+
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEMD = ROOT / "systemd"
 UNITS = sorted(path.name for path in SYSTEMD.glob("*.service"))
@@ -71,7 +73,7 @@ def test_systemd_has_nothing_against_the_units(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "old", "new", "complaint"),
     [
-        ("terminald.service", "WatchdogSec=15", "WatchdogSec=soon", "Failed to parse"),
+        ("terminald.service", "WatchdogSec=10", "WatchdogSec=soon", "Failed to parse"),
         ("terminald.service", "RestrictRealtime=", "RestrictUnrealtime=", "Unknown key"),
         ("terminald-counter.service", "terminald-counter --socket", "terminald-till --socket", "not executable"),
         ("terminald-console@.service", "StandardInput=tty", "StandardInput=teletype", "Failed to parse"),
@@ -114,6 +116,15 @@ def test_a_unit_starts_a_program_that_is_installed(unit: str) -> None:
     assert len(started) == 1
     assert started[0].removeprefix(PROGRAMS) in scripts
     assert "PYTHONSAFEPATH=1" in (SYSTEMD / unit).read_text()
+
+
+def test_a_pulse_is_never_cut_short() -> None:
+    """The drawer's helper ends its pulse after SIGTERM: nothing may send SIGKILL sooner than a pulse lasts."""
+    unit = (SYSTEMD / "terminald.service").read_text()
+    assert "KillMode=control-group\n" in unit
+    assert "WatchdogSignal=SIGTERM\n" in unit
+    (abort_s,) = re.findall(r"^TimeoutAbortSec=(\d+)$", unit, re.MULTILINE)
+    assert int(abort_s) * 1000 > 2 * PULSE_MS_MAX
 
 
 # --- users, folders, devices -------------------------------------------------------------------------------------
