@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from drivers.drawer_kicker import PULSE_MS_MAX
+from terminald.config import load
 
 ROOT = Path(__file__).resolve().parent.parent
 SYSTEMD = ROOT / "systemd"
@@ -125,6 +126,17 @@ def test_a_pulse_is_never_cut_short() -> None:
     assert "WatchdogSignal=SIGTERM\n" in unit
     (abort_s,) = re.findall(r"^TimeoutAbortSec=(\d+)$", unit, re.MULTILINE)
     assert int(abort_s) * 1000 > 2 * PULSE_MS_MAX
+
+
+def test_the_first_configuration_writes_where_the_service_may() -> None:
+    config = load(SYSTEMD / "terminal.toml")
+    for path in (config.journal, config.journal_key, config.catalogue, config.customers, config.credentials):
+        assert path.parent == Path("/var/lib/terminald")
+    assert config.socket.parent == Path("/run/terminald")
+    unit = (SYSTEMD / "terminald.service").read_text()
+    assert "StateDirectory=terminald\n" in unit
+    assert "RuntimeDirectory=terminald\n" in unit
+    assert f"Group={config.socket_group}\n" in unit  # no other group exists for the daemon under PrivateUsers=
 
 
 # --- users, folders, devices -------------------------------------------------------------------------------------
