@@ -19,7 +19,7 @@ from drivers.codecs.escpos_paper import (
     QrPrinted,
     StatusBackSet,
 )
-from drivers.simulated.cable import Cable, PtyCable, TcpCable
+from drivers.simulated.cable import Cable, PtyCable, Receive, TcpCable
 
 COLUMNS = 42
 
@@ -43,22 +43,21 @@ class Paper:
 
 
 class SimulatedPrinter:
-    """A printer on a pty whose symlink is `place`, or on the TCP port `place` (0: any, see `port`). Starts plugged.
+    """A printer on a pty whose symlink is `place`, on the TCP port `place` (0: any, see `port`), or on a cable of its own
+    that `place` makes. Starts plugged.
 
     `on_mark` gets each line as it is printed, `on_paper` each finished piece. Works on the running loop.
     """
 
     def __init__(
         self,
-        place: Path | int,
+        place: Path | int | Callable[[Receive], Cable],
         on_paper: Callable[[Paper], None],
         on_mark: Callable[[Mark], None] = lambda mark: None,
     ) -> None:
         self._on_paper = on_paper
         self._on_mark = on_mark
-        self._cable: Cable = (
-            PtyCable(place, self._receive) if isinstance(place, Path) else TcpCable(self._receive, port=place)
-        )
+        self._cable = _cable(place, self._receive)
         self._decoder = PaperDecoder(COLUMNS)
         self._tail = b""
         self._status_back = 0
@@ -217,6 +216,14 @@ class SimulatedPrinter:
         if number == 4:
             return 0x12 | (0x6C if self._paper_out else 0x0C if self._near_end else 0x00)
         return 0x12
+
+
+def _cable(place: Path | int | Callable[[Receive], Cable], receive: Receive) -> Cable:
+    if isinstance(place, Path):
+        return PtyCable(place, receive)
+    if isinstance(place, int):
+        return TcpCable(receive, port=place)
+    return place(receive)
 
 
 def _drawn(mark: Mark) -> str:
