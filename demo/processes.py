@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from demo.layout import Layout
-from drivers.simulated import gpio
 
 READY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 8.0
@@ -90,7 +89,7 @@ class Process:
         """Returns when `path` is there. Raises DidNotStart."""
         end_s = time.monotonic() + READY_TIMEOUT_S
         while time.monotonic() < end_s and self.running:
-            if path.exists():
+            if await asyncio.to_thread(path.exists):
                 return
             await asyncio.sleep(0.02)
         raise DidNotStart(f"{self.name} is not ready: see {self._log}")
@@ -116,16 +115,10 @@ def collector(layout: Layout, port: int) -> Process:
     return Process("collector", [*command, "--database", str(layout.database)], layout.logs / "collector.log")
 
 
-def daemon(layout: Layout) -> Process:
-    """The terminal: `terminald run`, with RPi.GPIO on the simulated pins."""
-    environment = {
-        "PYTHONPATH": os.pathsep.join((str(Path(gpio.__file__).parent), os.environ.get("PYTHONPATH", ""))).rstrip(":"),
-        "RPI_LGPIO_REVISION": "c03115",
-        "TERMINALD_BENCH_GPIO": str(layout.bench / "gpio"),
-        "LG_WD": str(layout.bench),
-    }
+def daemon(layout: Layout, environment: Mapping[str, str]) -> Process:
+    """The terminal: `terminald run`; `environment` leads its RPi.GPIO to the simulated pins."""
     command = [sys.executable, "-m", "terminald", "run", "--config", str(layout.config)]
-    return Process("terminald", command, layout.logs / "terminald.log", environment)
+    return Process("terminald", command, layout.logs / "terminald.log", {**environment, "LG_WD": str(layout.bench)})
 
 
 async def output_of(command: Sequence[str]) -> str:
