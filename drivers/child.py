@@ -76,6 +76,10 @@ class Child:
             _leaving.append(self._process)
         _reap()
 
+    def kill(self) -> None:
+        """Ends it at once, whatever it is at."""
+        self._process.kill()
+
     async def ended(self, timeout_s: float) -> None:
         """After `close`: waits until it has ended, and kills it when that takes longer than `timeout_s`."""
         deadline_s = asyncio.get_running_loop().time() + timeout_s
