@@ -76,7 +76,7 @@ class Terminal:
         self._config = config
         self._clock = clock
         self._journal = journal
-        self._random = random.Random()  # noqa: S311  # jitter, not a secret
+        self._random = random.Random()  # jitter, not a secret
         self._devices = [self._supervisor(device) for device in config.devices]
         self._peripherals = Peripherals(self._devices, self._post, clock)
         self._engine = Engine(
@@ -100,7 +100,7 @@ class Terminal:
             acknowledged_seq=self._acknowledged_seq,
             link=self._link,
             receipts_waiting=lambda: self._peripherals.receipts_waiting,
-            publish=lambda view: self._control.publish(view),
+            publish=self._publish,
         )
         self._control = ControlServer(
             config.socket,
@@ -206,6 +206,9 @@ class Terminal:
             on_change=self._link_changed,
         )
         return forwarder, telemetry, uplink
+
+    def _publish(self, view: bytes) -> None:
+        self._control.publish(view)
 
     def _changed(self) -> None:
         """The engine took an event: screens and forwarder look again."""
