@@ -186,6 +186,12 @@ class Connection:
         except TimeoutError as error:
             raise ConnectionLost(f"{self._broker} did not answer a subscription") from error
 
+    def unsubscribe(self, topic_filter: str) -> None:
+        """Ends a subscription; messages already on their way find nobody."""
+        if not self._lost.done():
+            self._client.unsubscribe(topic_filter)
+            self._client.message_callback_remove(topic_filter)
+
     def acknowledge(self, message: Message) -> None:
         """Tells the broker that it may forget a message; without effect for QoS 0 and on a lost connection."""
         if not self._lost.done():
@@ -260,6 +266,7 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_stray
         client.on_socket_close = self._on_socket_close
         client.on_socket_register_write = lambda _c, _u, sock: self._loop.add_writer(sock, self._on_writable)
         client.on_socket_unregister_write = self._on_unregister_write
@@ -322,6 +329,10 @@ class Connection:
             handler(_message(message))
         except Exception as error:  # a mistake in our own code: `lost` raises it
             self._end(error)
+
+    def _on_stray(self, client: paho.Client, _userdata: object, message: paho.MQTTMessage) -> None:
+        """Of a subscription that has ended: unacknowledged it would take up the broker's window."""
+        client.ack(message.mid, message.qos)
 
     def _publish_waiting(self) -> None:
         """Hands on as many publishes as the broker takes at once; paho does not look at its Receive Maximum."""

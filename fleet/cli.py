@@ -1,0 +1,147 @@
+"""`terminald-fleet`: headquarters' commands."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 0 done, 1 it could not be done, 2 wrong arguments."""
+    options = _parser().parse_args(arguments)
+    from fleet.database import DatabaseError
+    from fleet.keys import KeyFileError
+
+    try:
+        command = {"collect": _collect, "key": _key, "trust": _trust, "list": _list}[options.command]
+        return command(options)
+    except (DatabaseError, KeyFileError) as error:
+        print(f"terminald-fleet: {error.code}: {error}\n{error.remedy}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="terminald-fleet", description="Headquarters of the terminals.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    collect = commands.add_parser("collect", help="take the terminals' records from the broker into the database")
+    collect.add_argument(
+        "--broker", metavar="URL", required=True, type=_broker, help="mqtt://[user:password@]host:port"
+    )
+    _add_database(collect)
+    _add_key(collect)
+    collect.add_argument(
+        "--ack-public-key-file", metavar="FILE", type=Path, help="write the key's public half (hex) there"
+    )
+    key = commands.add_parser("key", help="print the public key for the terminals' headquarters.ack_key")
+    _add_database(key)
+    _add_key(key)
+    trust = commands.add_parser("trust", help="pin the key that a terminal signs with")
+    trust.add_argument("terminal", metavar="TERMINAL", type=_terminal)
+    trust.add_argument("public_key", metavar="HEX", type=_public_key, help="its Ed25519 public key")
+    _add_database(trust)
+    show = commands.add_parser("list", help="what headquarters holds of each terminal")
+    show.add_argument("--json", action="store_true", help="one JSON object")
+    _add_database(show)
+    return parser
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database", metavar="URL", required=True, type=_database, help="a path, or sqlite:////absolute/path"
+    )
+
+
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", metavar="FILE", type=Path, help="signs acknowledgements; made where there is none, beside the database"
+    )
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from fleet.run import collect
+
+    return collect(
+        broker=options.broker,
+        database=options.database,
+        key=options.key,
+        ack_public_key_file=options.ack_public_key_file,
+    )
+
+
+def _key(options: argparse.Namespace) -> int:
+    from fleet.keys import beside, load_or_make
+
+    print(load_or_make(options.key or beside(options.database)).public_key.hex())
+    return 0
+
+
+def _trust(options: argparse.Namespace) -> int:
+    from fleet.database import Database
+    from fleet.intake import trust
+
+    now_ms = time.time_ns() // 1_000_000
+    database = Database.open(options.database, now_ms=now_ms)
+    try:
+        trust(database, options.terminal, options.public_key, now_ms)
+    finally:
+        database.close()
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from fleet.report import as_text, summarize
+
+    report = summarize(options.database)
+    print(msgspec.json.encode(report).decode() if options.json else as_text(report))
+    return 0
+
+
+def _broker(text: str) -> str:
+    from terminald.broker import parse_url
+
+    _checked(lambda: parse_url(text))
+    return text
+
+
+def _database(text: str) -> Path:
+    from fleet.database import locate
+
+    return _checked(lambda: locate(text))
+
+
+def _terminal(text: str) -> str:
+    from core.topics import check_terminal
+
+    return _checked(lambda: check_terminal(text))
+
+
+def _public_key(text: str) -> bytes:
+    return _checked(lambda: _thirty_two_bytes(text))
+
+
+def _thirty_two_bytes(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("a public key is 64 hex digits")
+    return key
+
+
+def _checked(parse: Callable[[], T]) -> T:
+    """argparse keeps the words of its own error alone."""
+    try:
+        return parse()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

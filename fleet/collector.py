@@ -1,0 +1,205 @@
+"""Broker -> one commit for all that waits -> signed acknowledgement -> only then the broker's.
+
+Killed at any instant it loses nothing: what was not committed was not acknowledged, and terminals send it again; what
+was committed and not acknowledged comes again too, changes nothing, and is acknowledged then.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from core import topics
+from core.delivery import AckError, encode_ack, open_ack
+from core.ports import Clock, Signer
+from fleet.database import Database
+from fleet.intake import Arrival, Intake, Mark, Presence, commit
+from terminald.broker import Message
+from terminald.mqtt import Connection
+
+GROUP_BATCHES_MAX = 16
+"""Batches in one transaction."""
+WAITING_MAX = 128
+"""Messages that wait for a commit; then reading stops, and the rest waits at the broker."""
+MARKS_LISTEN_S = 5.0
+"""How long the retained acknowledgements are listened to after connecting."""
+PRESENCE_EVERY_S = 2.0
+"""Signs of life alone are written at most this often."""
+TERMINALS_MAX = 100_000
+"""Terminals whose sign of life may wait to be written."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Status(msgspec.Struct, frozen=True):
+    state: str
+    boot_id: str
+    connection: int
+
+
+class _Values(msgspec.Struct, frozen=True):
+    epoch: str = ""
+    hwm: int = 0
+    generation: int = 0
+
+
+class _Measurements(msgspec.Struct, frozen=True):
+    v: _Values
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    message: Message
+    arrival: Arrival
+
+
+class Collector:
+    """Takes the terminals' batches into the database; a `terminald.uplink.User`."""
+
+    def __init__(self, *, database: Database, key: Signer, clock: Clock) -> None:
+        self._database = database
+        self._key = key
+        self._clock = clock
+        # A flush of the database must not hold up pings and other messages: they gather for the next group.
+        self._thread = ThreadPoolExecutor(1, "database")
+        self._waiting: deque[_Waiting] = deque()
+        self._marks: dict[tuple[str, str], Mark] = {}
+        self._presences: dict[str, Presence] = {}
+        self._wake = asyncio.Event()
+        self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def serve(self, connection: Connection, number: int) -> None:
+        """Runs on one connection until cancelled; what is in hand is finished first. Raises MqttError, DatabaseError."""
+        self._waiting.clear()
+        self._paused = False
+        await connection.subscribe(topics.EVERY_ACK, self._on_ack, qos=0)
+        await connection.subscribe(topics.EVERY_STATUS, lambda message: self._on_status(connection, message))
+        await connection.subscribe(topics.EVERY_TELE, self._on_tele, qos=0)
+        await connection.subscribe(topics.EVERY_BATCH, lambda message: self._on_batch(connection, message))
+        asyncio.get_running_loop().call_later(MARKS_LISTEN_S, connection.unsubscribe, topics.EVERY_ACK)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._work(connection)
+
+    def close(self) -> None:
+        """Lets go of thread and database. May be called twice."""
+        self._thread.shutdown()
+        self._database.close()
+
+    async def _work(self, connection: Connection) -> None:
+        """One commit, and the answers that it allows."""
+        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_BATCHES_MAX))]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        marks, presences = tuple(self._marks.values()), tuple(self._presences.values())
+        self._marks.clear()
+        self._presences.clear()
+        arrivals = [waiting.arrival for waiting in group]
+        work = asyncio.get_running_loop().run_in_executor(
+            self._thread, commit, self._database, arrivals, marks, presences, self._clock.stamp().time_ms
+        )
+        try:
+            intake = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._answer(connection, group, await work)
+            raise
+        self._answer(connection, group, intake)
+        if self._waiting:
+            self._wake.set()
+        if self._paused and len(self._waiting) <= WAITING_MAX // 2:
+            self._paused = False
+            connection.resume()
+
+    def _answer(self, connection: Connection, group: list[_Waiting], intake: Intake) -> None:
+        for refusal in intake.refusals:
+            level = logging.CRITICAL if refusal.alarm else logging.ERROR
+            _log.log(level, "batch of %s not taken: %s: %s", refusal.terminal, refusal.code, refusal.detail)
+        if intake.raised:
+            _log.critical("this database holds less than it once acknowledged: terminals are asked to send again")
+        for terminal, ack in intake.acks:
+            answer = connection.publish(topics.ack(terminal), encode_ack(terminal, ack, self._key.sign), retain=True)
+            answer.add_done_callback(_complain)
+        for waiting in group:
+            connection.acknowledge(waiting.message)
+
+    # --- what comes in ---
+
+    def _on_batch(self, connection: Connection, message: Message) -> None:
+        terminal = _terminal_of(message)
+        if terminal is None:
+            connection.acknowledge(message)
+            return
+        self._waiting.append(_Waiting(message, Arrival(terminal, message.payload)))
+        self._wake.set()
+        if len(self._waiting) >= WAITING_MAX and not self._paused:
+            self._paused = True
+            connection.pause()
+
+    def _on_status(self, connection: Connection, message: Message) -> None:
+        connection.acknowledge(message)
+        terminal = _terminal_of(message)
+        try:
+            status = msgspec.json.decode(message.payload, type=_Status)
+        except ValueError:
+            return
+        if terminal is not None:
+            self._note(Presence(terminal, status.state[:16], status.boot_id[:64], status.connection))
+
+    def _on_tele(self, message: Message) -> None:
+        terminal = _terminal_of(message)
+        try:
+            values = msgspec.json.decode(message.payload, type=_Measurements).v
+            measurements = message.payload.decode()
+        except ValueError:
+            return
+        if terminal is not None:
+            self._note(Presence(terminal, measurements=measurements))
+            self._mark(Mark(terminal, values.epoch, values.hwm, values.generation))
+
+    def _on_ack(self, message: Message) -> None:
+        """A retained acknowledgement, perhaps from before this database was restored; our own come back too."""
+        terminal = _terminal_of(message)
+        if terminal is None or not message.retain:
+            return
+        try:
+            ack = open_ack(terminal, message.payload, self._key.public_key)
+        except AckError:
+            return
+        self._mark(Mark(terminal, ack.epoch, ack.hwm, ack.collector_generation))
+
+    def _note(self, presence: Presence) -> None:
+        before = self._presences.get(presence.terminal, Presence(presence.terminal))
+        if len(self._presences) < TERMINALS_MAX:
+            newer = presence if presence.state is not None else before
+            measurements = presence.measurements or before.measurements
+            self._presences[presence.terminal] = replace(newer, measurements=measurements)
+            self._later()
+
+    def _mark(self, mark: Mark) -> None:
+        if mark.seq > 0 and len(self._marks) < TERMINALS_MAX:
+            self._marks[mark.terminal, mark.epoch] = mark
+            self._later()
+
+    def _later(self) -> None:
+        """Work that is in no hurry and goes with the next batch, or by itself after a while."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PRESENCE_EVERY_S, self._wake.set)
+
+
+def _terminal_of(message: Message) -> str | None:
+    try:
+        return topics.terminal_of(message.topic)
+    except ValueError:
+        _log.warning("a message came under a name that no terminal can have")
+        return None
+
+
+def _complain(answer: asyncio.Future[int]) -> None:
+    if not answer.cancelled() and (error := answer.exception()) is not None:
+        _log.error("an acknowledgement was not taken by the broker: %s", error)

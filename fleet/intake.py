@@ -1,0 +1,383 @@
+"""How batches become rows: verify, insert, recompute the mark, commit, and only then acknowledge.
+
+All the rules of what headquarters takes are here. Whatever comes twice changes nothing. A batch that contradicts what
+is held is a fork: it goes to quarantine beside what is held. A batch that its terminal signed, word for word, and that
+still cannot be taken goes to quarantine and the stream moves on. What may have been damaged or forged on its way is kept
+as evidence and moves nothing: else whoever can write to the topic could make a terminal skip its sales.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.delivery import (
+    ACK_RANGES_MAX,
+    Ack,
+    Batch,
+    BatchError,
+    Header,
+    Range,
+    Verified,
+    check,
+    decode,
+    opening_key,
+)
+from core.ledger import GENESIS, link
+from fleet.database import Database
+
+EVIDENCE_MAX = 100
+"""Unproven payloads kept of one terminal; of more, only the log tells."""
+GENERATION_MAX = 1 << 53
+"""No honest generation comes near it: they begin at Unix milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A batch as it came, under the name that the broker let it be published."""
+
+    terminal: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a terminal, or the broker's retained copy, says that headquarters once acknowledged."""
+
+    terminal: str
+    epoch: str
+    seq: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A sign of life: a status (`connection` > 0) or measurements, as JSON text."""
+
+    terminal: str
+    state: str | None = None
+    boot: str | None = None
+    connection: int | None = None
+    measurements: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a batch was not taken, for the log: an alarm where a terminal's identity or history is in doubt."""
+
+    terminal: str
+    code: str
+    detail: str
+    alarm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What one commit did: the acknowledgements to publish, and what was refused."""
+
+    acks: tuple[tuple[str, Ack], ...]
+    refusals: tuple[Refusal, ...]
+    records: int
+    raised: bool
+
+
+class KeyUntrusted(BatchError):
+    """Signed by another key than the one that this terminal is known by."""
+
+    code: ClassVar[str] = "key-untrusted"
+
+
+class TerminalUnknown(BatchError):
+    """The terminal's first record, which names its key, has not come yet."""
+
+    code: ClassVar[str] = "terminal-unknown"
+
+
+class Forked(BatchError):
+    """It contradicts records that are held."""
+
+    code: ClassVar[str] = "fork"
+
+
+_ALARMS = (KeyUntrusted, Forked)
+
+
+def commit(
+    database: Database, arrivals: Sequence[Arrival], marks: Iterable[Mark], presences: Iterable[Presence], now_ms: int
+) -> Intake:
+    """Takes what came, in one transaction that is on the medium when this returns. Raises DatabaseError."""
+    with database.transaction() as connection:
+        intake = _Transaction(connection, now_ms)
+        for arrival in arrivals:
+            intake.take(arrival)
+        for mark in marks:
+            intake.compare(mark)
+        for presence in presences:
+            intake.see(presence)
+        return intake.result()
+
+
+def trust(database: Database, terminal: str, public_key: bytes, now_ms: int) -> None:
+    """Pins the key that a terminal is known by from now on. Raises DatabaseError."""
+    with database.transaction() as connection:
+        connection.execute(
+            "INSERT INTO terminal (id, signing_key, trust, trusted_ms) VALUES (?, ?, 'pinned', ?)"
+            " ON CONFLICT (id) DO UPDATE SET signing_key = excluded.signing_key, trust = 'pinned',"
+            " trusted_ms = excluded.trusted_ms",
+            (terminal, public_key, now_ms),
+        )
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """A row of `epoch`, and what this transaction did to it."""
+
+    terminal: str
+    epoch: str
+    hwm: int = 0
+    hash_at_hwm: bytes = GENESIS
+    archived_hwm: int = 0
+    top_seq: int = 0
+    gaps: tuple[Range, ...] = ()
+    changed: bool = False
+    fault: str | None = None
+
+
+class _Transaction:
+    """The work of one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, now_ms: int) -> None:
+        self._run = connection.execute
+        self._run_many = connection.executemany
+        self._now_ms = now_ms
+        self._epochs: dict[tuple[str, str], _Epoch] = {}
+        self._touched: dict[tuple[str, str], _Epoch] = {}
+        self._refusals: list[Refusal] = []
+        self._records = 0
+        self._raised = False
+        (self._generation,) = self._run("SELECT generation FROM headquarters").fetchone()
+
+    def take(self, arrival: Arrival) -> None:
+        """Stores a batch, or puts it into quarantine."""
+        try:
+            batch = decode(arrival.payload)
+            verified = self._verified(arrival.terminal, batch)
+            self._store(arrival.terminal, verified)
+        except BatchError as error:
+            self._refuse(arrival, error)
+            if error.header is None or error.header.terminal != arrival.terminal:
+                return
+            header = error.header
+        else:
+            header = verified.header
+            self._epoch(arrival.terminal, header.epoch).fault = None
+        self._touched[arrival.terminal, header.epoch] = self._epoch(arrival.terminal, header.epoch)
+        self.compare(Mark(arrival.terminal, header.epoch, header.acked_seq, header.acked_generation))
+
+    def compare(self, mark: Mark) -> None:
+        """Notices that this database was restored from an older state: more was acknowledged than it holds."""
+        epoch = self._epoch(mark.terminal, mark.epoch)
+        if mark.seq <= epoch.hwm or mark.generation > GENERATION_MAX:
+            return
+        self._touched[epoch.terminal, epoch.epoch] = epoch
+        if mark.generation >= self._generation:
+            self._generation = max(mark.generation + 1, self._now_ms)
+            self._run("UPDATE headquarters SET generation = ?", (self._generation,))
+            self._raised = True
+
+    def see(self, presence: Presence) -> None:
+        """Notes a sign of life; a status of an older connection of the same boot changes nothing."""
+        self._run(
+            "INSERT INTO presence (terminal, seen_ms, state, boot, connection, measurements)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (terminal) DO UPDATE SET seen_ms = ?2,"
+            " state = CASE WHEN ?3 IS NULL OR (boot = ?4 AND connection > ?5) THEN state ELSE ?3 END,"
+            " boot = coalesce(?4, boot),"
+            " connection = CASE WHEN ?5 IS NULL OR (boot = ?4 AND connection > ?5) THEN connection ELSE ?5 END,"
+            " measurements = coalesce(?6, measurements)",
+            (presence.terminal, self._now_ms, presence.state, presence.boot, presence.connection,
+             presence.measurements),
+        )  # fmt: skip
+
+    def result(self) -> Intake:
+        """Writes the marks, and says what is to be acknowledged."""
+        for epoch in self._epochs.values():
+            if epoch.changed:
+                self._run(
+                    "INSERT INTO epoch (terminal, epoch, hwm, hash_at_hwm, archived_hwm, top_seq) VALUES"
+                    " (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, epoch) DO UPDATE SET hwm = excluded.hwm,"
+                    " hash_at_hwm = excluded.hash_at_hwm, top_seq = excluded.top_seq",
+                    (epoch.terminal, epoch.epoch, epoch.hwm, epoch.hash_at_hwm, epoch.archived_hwm, epoch.top_seq),
+                )
+        acks = tuple((epoch.terminal, self._ack(epoch)) for epoch in self._touched.values())
+        return Intake(acks, tuple(self._refusals), self._records, self._raised)
+
+    # --- verifying ---
+
+    def _verified(self, terminal: str, batch: Batch) -> Verified:
+        """What the batch proves under the key that the terminal is known by, or on first use under its own."""
+        row = self._run("SELECT signing_key FROM terminal WHERE id = ?", (terminal,)).fetchone()
+        announced = opening_key(batch)
+        key = row[0] if row else announced
+        if key is None:
+            raise TerminalUnknown(f"nothing is known of {terminal}, and this is not its first record", batch.header)
+        if announced is not None and announced != key:
+            raise KeyUntrusted(
+                f"{terminal} comes with the key {announced.hex()}, and is known by {key.hex()}; if that is right:"
+                f" terminald-fleet trust {terminal} {announced.hex()}",
+                batch.header,
+            )
+        verified = check(batch, terminal, key)
+        if row is None:
+            self._run(
+                "INSERT INTO terminal (id, signing_key, trust, trusted_ms) VALUES (?, ?, 'first-use', ?)",
+                (terminal, key, self._now_ms),
+            )
+        return verified
+
+    # --- storing ---
+
+    def _store(self, terminal: str, verified: Verified) -> None:
+        header, records = verified.header, verified.records
+        epoch = self._epoch(terminal, header.epoch)
+        self._check_joints(epoch, verified)
+        place = (terminal, header.epoch)
+        added = self._run_many(
+            "INSERT INTO record (terminal, epoch, seq, exact, hash) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [(*place, record.seq, record.exact, record.hash) for record in records],
+        )
+        self._run_many(
+            "INSERT INTO retail_transaction (terminal, epoch, seq, number, business_day, currency, total_minor,"
+            " change_minor, time_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            [
+                (*place, item.seq, item.sale.number, item.sale.business_day, item.sale.currency,
+                 item.sale.total_minor, item.sale.change_minor, item.time_ms)
+                for item in verified.completed
+            ],
+        )  # fmt: skip
+        self._run(
+            "UPDATE quarantine SET settled_ms = ? WHERE terminal = ? AND epoch = ? AND first_seq >= ? AND last_seq <= ?"
+            " AND reason != ?",
+            (self._now_ms, *place, header.first, header.last, Forked.code),
+        )
+        self._records += added.rowcount
+        in_order = epoch.top_seq <= epoch.hwm and header.first <= epoch.hwm + 1
+        epoch.top_seq = max(epoch.top_seq, header.last)
+        epoch.changed = True
+        if in_order and header.last >= epoch.hwm:
+            epoch.hwm, epoch.hash_at_hwm = header.last, records[-1].hash
+        else:
+            self._recount(epoch)
+
+    def _check_joints(self, epoch: _Epoch, verified: Verified) -> None:
+        """Nothing held may contradict the batch: the record before, those in its place, the one after."""
+        header, records = verified.header, verified.records
+        if header.first == epoch.hwm + 1 and epoch.top_seq <= epoch.hwm:
+            held = {epoch.hwm: epoch.hash_at_hwm} if epoch.hwm else {}
+        else:
+            held = self._hashes(epoch, header.first - 1, header.last + 1)
+        hashes = {header.first - 1: bytes.fromhex(header.prev_hash)} | {record.seq: record.hash for record in records}
+        for seq, hash_ in held.items():
+            if seq <= header.last and hashes[seq] != hash_:
+                raise Forked(f"record {seq} of {header.epoch} is held with another hash", header)
+        if header.last + 1 in held:
+            (exact,) = self._run(
+                "SELECT exact FROM record WHERE terminal = ? AND epoch = ? AND seq = ?",
+                (epoch.terminal, epoch.epoch, header.last + 1),
+            ).fetchone()
+            if link(records[-1].hash, exact) != held[header.last + 1]:
+                raise Forked(f"record {header.last + 1} of {header.epoch} is held and does not follow", header)
+
+    def _hashes(self, epoch: _Epoch, first: int, last: int) -> dict[int, bytes]:
+        rows = self._run(
+            "SELECT seq, hash FROM record WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?",
+            (epoch.terminal, epoch.epoch, first, last),
+        )
+        return dict(rows.fetchall())
+
+    # --- marks ---
+
+    def _epoch(self, terminal: str, name: str) -> _Epoch:
+        found = self._epochs.get((terminal, name))
+        if found is None:
+            row = self._run(
+                "SELECT hwm, hash_at_hwm, archived_hwm, top_seq FROM epoch WHERE terminal = ? AND epoch = ?",
+                (terminal, name),
+            ).fetchone()
+            found = self._epochs[terminal, name] = _Epoch(terminal, name, *(row or ()))
+            if found.top_seq > found.hwm:
+                self._recount(found)
+        return found
+
+    def _recount(self, epoch: _Epoch) -> None:
+        """The mark and the gaps anew, from what is held and what was passed above the mark."""
+        place = (epoch.terminal, epoch.epoch, epoch.hwm)
+        covered = [
+            (seq, seq, hash_)
+            for seq, hash_ in self._run(
+                "SELECT seq, hash FROM record WHERE terminal = ? AND epoch = ? AND seq > ? ORDER BY seq", place
+            )
+        ]
+        covered += self._run(
+            "SELECT first_seq, last_seq, last_hash FROM quarantine WHERE terminal = ? AND epoch = ? AND last_seq > ?"
+            " AND passed = 1 ORDER BY first_seq",
+            place,
+        ).fetchall()
+        gaps: list[Range] = []
+        reached = epoch.hwm
+        for first, last, hash_ in sorted(covered):
+            if first > reached + 1:
+                gaps.append((reached + 1, first - 1))
+            if last > reached:
+                reached = last
+                if not gaps:
+                    epoch.hwm, epoch.hash_at_hwm = last, hash_
+        epoch.gaps = tuple(gaps[:ACK_RANGES_MAX])
+
+    def _ack(self, epoch: _Epoch) -> Ack:
+        quarantined = self._run(
+            "SELECT DISTINCT first_seq, last_seq FROM quarantine WHERE terminal = ? AND epoch = ?"
+            " AND (passed = 1 OR reason = ?) AND settled_ms IS NULL ORDER BY first_seq LIMIT ?",
+            (epoch.terminal, epoch.epoch, Forked.code, ACK_RANGES_MAX),
+        ).fetchall()
+        return Ack(
+            epoch=epoch.epoch, hwm=epoch.hwm, archived_hwm=epoch.archived_hwm, gaps=epoch.gaps,
+            quarantined=tuple(quarantined), hash_at_hwm=epoch.hash_at_hwm.hex(),
+            collector_generation=self._generation, fault=epoch.fault,
+        )  # fmt: skip
+
+    # --- refusing ---
+
+    def _refuse(self, arrival: Arrival, error: BatchError) -> None:
+        """Keeps the payload as evidence; where it is proven to be the terminal's own word, the stream moves on."""
+        self._refusals.append(Refusal(arrival.terminal, error.code, str(error), isinstance(error, _ALARMS)))
+        if isinstance(error, TerminalUnknown):
+            return
+        header = error.header if error.header and error.header.terminal == arrival.terminal else None
+        digest = hashlib.sha256(arrival.payload).digest()
+        (known,) = self._run("SELECT count(*) FROM quarantine WHERE terminal = ?", (arrival.terminal,)).fetchone()
+        place = (header.epoch, header.first, header.last, header.head.hash) if header else (None, None, None, None)
+        if known < EVIDENCE_MAX or error.proven:
+            self._run(
+                "INSERT INTO quarantine (terminal, digest, reason, detail, epoch, first_seq, last_seq, last_hash,"
+                " passed, payload, times, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)"
+                " ON CONFLICT DO NOTHING",
+                (arrival.terminal, digest, error.code, str(error), *place, arrival.payload, self._now_ms),
+            )
+        self._run(
+            "UPDATE quarantine SET times = times + 1 WHERE terminal = ? AND digest = ?", (arrival.terminal, digest)
+        )
+        if header is None:
+            return
+        epoch = self._epoch(arrival.terminal, header.epoch)
+        epoch.fault = f"{error.code}: {error}"
+        if error.proven and self._joins(epoch, header):
+            self._run("UPDATE quarantine SET passed = 1 WHERE terminal = ? AND digest = ?", (arrival.terminal, digest))
+            epoch.top_seq = max(epoch.top_seq, header.last)
+            epoch.changed = True
+            self._recount(epoch)
+
+    def _joins(self, epoch: _Epoch, header: Header) -> bool:
+        """Whether a batch begins where the record before it, if held, ends."""
+        before = self._hashes(epoch, header.first - 1, header.first - 1)
+        return bytes.fromhex(header.prev_hash) == before.get(header.first - 1, bytes.fromhex(header.prev_hash))

@@ -1,0 +1,69 @@
+"""`terminald-fleet collect`: puts broker, database and key together, and keeps them running."""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from random import Random
+
+from fleet.collector import Collector
+from fleet.database import Database, DatabaseError
+from fleet.keys import AckKey, KeyFileError, beside, load_or_make
+from terminald.broker import parse_url
+from terminald.clock import SystemClock
+from terminald.logs import configure
+from terminald.uplink import Uplink
+
+SESSION_EXPIRY_S = 3600
+"""How long a broker keeps messages for a collector that went away; terminals send again what it forgot."""
+
+_log = logging.getLogger(__name__)
+
+
+def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_file: Path | None) -> int:
+    """Runs until SIGTERM or SIGINT, finishes what is in hand, and gives 0. Raises DatabaseError, KeyFileError."""
+    configure()
+    clock = SystemClock()
+    signer = load_or_make(key or beside(database))
+    if ack_public_key_file is not None:
+        try:
+            ack_public_key_file.write_text(signer.public_key.hex() + "\n", "ascii")
+        except OSError as error:
+            raise KeyFileError(f"{ack_public_key_file}: {error.strerror}") from error
+    opened = Database.open(database, now_ms=clock.stamp().time_ms)
+    collector = Collector(database=opened, key=signer, clock=clock)
+    try:
+        asyncio.run(_run(broker, collector, signer, clock))
+    except* DatabaseError as errors:
+        raise _first(errors) from errors
+    finally:
+        collector.close()
+    return 0
+
+
+async def _run(broker: str, collector: Collector, signer: AckKey, clock: SystemClock) -> None:
+    uplink = Uplink(
+        broker=parse_url(broker),
+        client_id=f"headquarters-{signer.public_key.hex()[:16]}",
+        users=[collector],
+        clock=clock,
+        random=Random(),
+        session_expiry_s=SESSION_EXPIRY_S,
+    )
+    loop = asyncio.get_running_loop()
+    _log.info("collecting; acknowledgements are signed by %s", signer.public_key.hex())
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(uplink.run(), name="uplink")
+        waiting = group.create_task(stopped.wait(), name="signals")
+        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        waiting.cancel()
+    _log.info("stopped")
+
+
+def _first(errors: BaseExceptionGroup[DatabaseError]) -> DatabaseError:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

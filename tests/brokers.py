@@ -1,0 +1,87 @@
+"""Real brokers on free loopback ports, for tests and proofs."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+START_TIMEOUT_S = 10.0
+
+
+def find_mosquitto() -> str | None:
+    """The installed mosquitto, which Debian keeps out of a user's PATH."""
+    return shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Mosquitto:
+    """A mosquitto of our own. It keeps nothing over a restart unless `options` say so."""
+
+    def __init__(self, folder: Path, options: str = "allow_anonymous true") -> None:
+        self.port = free_port()
+        self._configuration = folder / f"mosquitto-{self.port}.conf"
+        self._configuration.write_text(f"user root\nlistener {self.port} 127.0.0.1\nlog_type none\n{options}\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Returns once it listens."""
+        program = find_mosquitto()
+        assert program is not None
+        self._process = subprocess.Popen([program, "-c", str(self._configuration)], stderr=subprocess.DEVNULL)
+        until_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until_s:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.01)
+        raise TimeoutError("mosquitto does not listen")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Ends it, by SIGKILL where that is asked for. May be called twice."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(START_TIMEOUT_S)
+            self._process = None
+
+
+@contextlib.asynccontextmanager
+async def amqtt() -> AsyncIterator[str]:
+    """An embedded broker that speaks MQTT 3.1.1 alone; its address."""
+    from amqtt.broker import Broker
+
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+    logging.getLogger("transitions").setLevel(logging.CRITICAL)
+    port = free_port()
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    await broker.start()
+    # It cannot read MQTT 5, and complains of the connection that we then close.
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        yield f"mqtt://127.0.0.1:{port}"
+    finally:
+        await broker.shutdown()
+        loop.set_exception_handler(None)
