@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Terminator = Literal["auto", "cr", "lf", "crlf", "tab"]
+from drivers.codecs.scan import Terminator
+
 Parity = Literal["none", "even", "odd"]
 CodePage = Literal["CP437", "CP850", "CP852", "CP858", "CP1252"]
 

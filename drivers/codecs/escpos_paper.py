@@ -158,6 +158,9 @@ class PaperDecoder:
             return 8 + (data[4] + 256 * data[5]) * (data[6] + 256 * data[7]) if len(data) >= 8 else None
         if data[:2] == b"\x1dV":  # GS V m [n]
             return (3 if data[2] in b"\x00\x0101" else 4) if len(data) >= 3 else None
+        if data[:2] == b"\x1bD":  # ESC D : tab stops, ended by NUL
+            end = data.find(0, 2)
+            return end + 1 if end >= 0 else None
         if data[:2] == b"\x1dk":  # GS k : a bar code, ended by NUL or with its length
             return self._barcode_length()
         return 2 + arguments.get(data[1], 0)
@@ -203,7 +206,7 @@ class PaperDecoder:
             self._ready.append(ProcessedAsked())
         elif code == b"\x1bp":
             self._ready.append(DrawerKicked())
-        elif (code[1:2] and code[1] in _ARGUMENTS[code[:1]]) or code in (b"\x1dv", b"\x1dk"):
+        elif (code[1:2] and code[1] in _ARGUMENTS[code[:1]]) or code in (b"\x1dv", b"\x1dk", b"\x1bD"):
             pass  # known, and nothing that our paper shows
         else:
             self._ready.append(NotUnderstood(data=command))

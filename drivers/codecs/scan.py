@@ -14,7 +14,16 @@ from core.events import ScanFault, ScanGarbled, Scanned
 GS = 0x1D
 """FNC1 as a separator [GS1 General Specifications 7.8]: the one control character that belongs into a code."""
 
-_TERMINATORS = {"auto": rb"[\r\n]", "cr": rb"\r", "lf": rb"\n", "crlf": rb"\r\n", "tab": rb"\t"}
+Terminator = Literal["auto", "cr", "lf", "crlf", "tab"]
+"""What ends a code; `auto` is CR, LF or both."""
+
+_TERMINATORS: dict[Terminator, bytes] = {
+    "auto": rb"[\r\n]",
+    "cr": rb"\r",
+    "lf": rb"\n",
+    "crlf": rb"\r\n",
+    "tab": rb"\t",
+}
 _CONTROL = re.compile(rb"[\x00-\x1c\x1e\x1f\x7f]")
 _C1 = re.compile(rb"[\x80-\x9f]")
 _AIM = re.compile(r"\]([A-Za-z][0-9A-Za-z])")
@@ -24,7 +33,7 @@ _AIM = re.compile(r"\]([A-Za-z][0-9A-Za-z])")
 class Framing:
     """How codes are set apart. `length_max` in bytes, prefix and suffix counted; `gap_s` within one code."""
 
-    terminator: Literal["auto", "cr", "lf", "crlf", "tab"] = "auto"
+    terminator: Terminator = "auto"
     prefix: bytes = b""
     suffix: bytes = b""
     length_max: int = 2048

@@ -1,5 +1,6 @@
 """The far end of a receipt printer's cable: reads ESC/POS, puts it on virtual paper, and answers as a printer does."""
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Callable
@@ -46,7 +47,8 @@ class SimulatedPrinter:
     """A printer on a pty whose symlink is `place`, on the TCP port `place` (0: any, see `port`), or on a cable of its own
     that `place` makes. Starts plugged.
 
-    `on_mark` gets each line as it is printed, `on_paper` each finished piece. Works on the running loop.
+    `on_mark` gets each line as it is printed, `on_paper` each finished piece; both may be set anew at any time. Works on
+    the running loop.
     """
 
     def __init__(
@@ -55,8 +57,8 @@ class SimulatedPrinter:
         on_paper: Callable[[Paper], None],
         on_mark: Callable[[Mark], None] = lambda mark: None,
     ) -> None:
-        self._on_paper = on_paper
-        self._on_mark = on_mark
+        self.on_paper = on_paper
+        self.on_mark = on_mark
         self._cable = _cable(place, self._receive)
         self._decoder = PaperDecoder(COLUMNS)
         self._tail = b""
@@ -68,6 +70,9 @@ class SimulatedPrinter:
         """What is on the paper that is not cut yet."""
         self.lines_left: int | None = None
         """After so many more lines the paper is out; None is a long roll."""
+        self.line_s = 0.0
+        """How long a line takes to print; 0 is at once."""
+        self._printing: asyncio.TimerHandle | None = None
         self.not_understood: list[bytes] = []
         self.kicks = 0
         self._cable.plug()
@@ -139,6 +144,8 @@ class SimulatedPrinter:
 
     def close(self) -> None:
         """Removes it. May be called twice."""
+        if self._printing is not None:
+            self._printing.cancel()
         self._cable.close()
 
     @property
@@ -157,7 +164,7 @@ class SimulatedPrinter:
         self._work()
 
     def _work(self) -> None:
-        while self._can_print and (happening := self._decoder.step()) is not None:
+        while self._can_print and not self._printing and (happening := self._decoder.step()) is not None:
             match happening:
                 case LinePrinted() | PaperFed() | QrPrinted():
                     self._mark(happening)
@@ -180,11 +187,17 @@ class SimulatedPrinter:
 
     def _mark(self, mark: Mark) -> None:
         self.marks.append(mark)
-        self._on_mark(mark)
+        self.on_mark(mark)
+        if self.line_s:
+            self._printing = asyncio.get_running_loop().call_later(self.line_s, self._line_done)
         if self.lines_left is not None:
             self.lines_left -= 1
             if self.lines_left <= 0:
                 self.set_paper_out(True)
+
+    def _line_done(self) -> None:
+        self._printing = None
+        self._work()
 
     def _finish(self, *, torn: bool) -> None:
         marks, self.marks = tuple(self.marks), []
@@ -192,7 +205,7 @@ class SimulatedPrinter:
             return
         text = "\n".join(_drawn(mark) for mark in marks)
         codes = tuple(mark.data for mark in marks if isinstance(mark, QrPrinted))
-        self._on_paper(Paper(text=text.rstrip() + "\n", qr=codes, torn=torn, marks=marks))
+        self.on_paper(Paper(text=text.rstrip() + "\n", qr=codes, torn=torn, marks=marks))
 
     def _change(self) -> None:
         self._tell()

@@ -90,3 +90,7 @@ class HostileCable:
                     onwards(kept)
             case "delayed":
                 asyncio.get_running_loop().call_later(0.02, onwards, data)
+
+
+def ignore(data: bytes) -> None:
+    """A Receive that wants nothing."""

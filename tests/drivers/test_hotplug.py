@@ -7,7 +7,7 @@ import pytest
 
 from drivers.hotplug import Watcher, identity
 from drivers.simulated.cable import PtyCable
-from tests.drivers.support import WAIT_S
+from tests.drivers.support import WAIT_S, ignore
 
 
 async def woken(watcher: Watcher, within_s: float = WAIT_S) -> bool:
@@ -26,7 +26,7 @@ async def test_a_link_that_appears_wakes(tmp_path: Path) -> None:
 
 
 async def test_a_far_end_plugged_in_again_wakes(tmp_path: Path) -> None:
-    cable = PtyCable(tmp_path / "scanner", bytes)
+    cable = PtyCable(tmp_path / "scanner", ignore)
     cable.plug()
     async with Watcher([tmp_path / "scanner"]) as watcher:
         for _ in range(3):
@@ -78,7 +78,7 @@ async def test_a_path_through_a_parent_folder(tmp_path: Path, count: int) -> Non
 
 
 async def test_a_pty_is_named_by_its_configured_path(tmp_path: Path) -> None:
-    cable = PtyCable(tmp_path / "scanner", bytes)
+    cable = PtyCable(tmp_path / "scanner", ignore)
     names = set()
     for _ in range(3):
         cable.plug()

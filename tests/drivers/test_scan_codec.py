@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.events import ScanFault, ScanGarbled, Scanned
-from drivers.codecs.scan import Framing, ScanDecoder
+from drivers.codecs.scan import Framing, ScanDecoder, Terminator
 
 CODES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=40).filter(
     lambda code: not re.match(r"\][A-Za-z][0-9A-Za-z]", code)
 )
-TERMINATORS = {"auto": b"\r\n", "cr": b"\r", "lf": b"\n", "crlf": b"\r\n", "tab": b"\t"}
+TERMINATORS: dict[Terminator, bytes] = {"auto": b"\r\n", "cr": b"\r", "lf": b"\n", "crlf": b"\r\n", "tab": b"\t"}
 
 
 def scanned(data: str, aim: str | None = None) -> Scanned:
@@ -126,7 +126,7 @@ def test_reads_and_bad_reads_are_counted() -> None:
 
 
 @given(st.lists(CODES, max_size=6), st.sampled_from(list(TERMINATORS)), st.booleans())
-def test_whole_codes_come_out_as_they_went_in(codes: list[str], name: str, framed: bool) -> None:
+def test_whole_codes_come_out_as_they_went_in(codes: list[str], name: Terminator, framed: bool) -> None:
     prefix, suffix = (b"\x02", b"\x03") if framed else (b"", b"")
     framing = Framing(terminator=name, prefix=prefix, suffix=suffix)
     wire = b"".join(prefix + code.encode() + suffix + TERMINATORS[name] for code in codes)
@@ -134,7 +134,7 @@ def test_whole_codes_come_out_as_they_went_in(codes: list[str], name: str, frame
 
 
 @given(st.binary(max_size=200), st.lists(st.integers(1, 9), max_size=60), st.sampled_from(list(TERMINATORS)))
-def test_it_does_not_matter_how_bytes_are_cut_up(wire: bytes, sizes: list[int], name: str) -> None:
+def test_it_does_not_matter_how_bytes_are_cut_up(wire: bytes, sizes: list[int], name: Terminator) -> None:
     framing = Framing(terminator=name, length_max=20, prefix=b"\x02")
     decoder = ScanDecoder("scanner", framing)
     events = []

@@ -24,7 +24,7 @@ from core.ports import (
 )
 from drivers.simulated.cable import PtyCable, TcpCable
 from drivers.transport import SerialSettings, Stream, device_error, open_path, open_serial, open_tcp
-from tests.drivers.support import until
+from tests.drivers.support import ignore, until
 
 
 class Wire:
@@ -97,13 +97,13 @@ async def test_nothing_there_is_absent(wire: Wire) -> None:
 async def test_a_link_to_nothing_is_absent(tmp_path: Path) -> None:
     (tmp_path / "device").symlink_to("/dev/pts/does-not-exist")
     with pytest.raises(DeviceAbsent):
-        open_serial("device", tmp_path / "device", SerialSettings(), bytes)
+        open_serial("device", tmp_path / "device", SerialSettings(), ignore)
 
 
 async def test_a_file_is_no_device(tmp_path: Path) -> None:
     (tmp_path / "device").write_text("")
     with pytest.raises(ProtocolError):
-        open_path("device", tmp_path / "device", SerialSettings(), bytes)
+        open_path("device", tmp_path / "device", SerialSettings(), ignore)
 
 
 async def test_an_end_that_reads_nothing_stalls_the_write(wire: Wire) -> None:
@@ -161,7 +161,7 @@ async def test_a_host_that_does_not_answer_stalls() -> None:
             link.setblocking(False)
             link.connect_ex(full.getsockname())
         with pytest.raises(DeviceStalled):
-            await open_tcp("device", "127.0.0.1", full.getsockname()[1], bytes, timeout_s=0.2)
+            await open_tcp("device", "127.0.0.1", full.getsockname()[1], ignore, timeout_s=0.2)
         for link in waiting:
             link.close()
 
