@@ -5,22 +5,15 @@ import msgspec
 from core.ledger import GENESIS, VERSION, Draft, Envelope, Head, Record, Stamp, Stream, link, open_record, seal
 
 
-class StreamEnd(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of one stream: its last `seq` and its own chain there (`core.ledger.Envelope`), in hex."""
-
-    seq: int
-    hash: str
-
-
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
-    """The ends of all chains, as it is kept beside a checkpoint."""
+    """The ends of all chains, as it is kept beside a checkpoint; hashes in hex."""
 
     seq: int
     hash: str
-    streams: dict[str, StreamEnd]
+    streams: dict[str, tuple[int, str]]
 
 
-_FRESH = StreamEnd(seq=0, hash=GENESIS.hex())
+_FRESH = (0, GENESIS)
 
 
 class Chain:
@@ -30,7 +23,10 @@ class Chain:
         self._epoch = epoch
         self._seq = tail.seq if tail else 0
         self._hash = bytes.fromhex(tail.hash) if tail else GENESIS
-        self._streams: dict[str, StreamEnd] = dict(tail.streams) if tail else {}
+        # The last stream_seq of each stream, and the stream's own chain there (`core.ledger.Envelope`).
+        self._streams = (
+            {name: (seq, bytes.fromhex(hash_)) for name, (seq, hash_) in tail.streams.items()} if tail else {}
+        )
 
     @property
     def head(self) -> Head:
@@ -39,18 +35,19 @@ class Chain:
 
     def tail(self) -> Tail:
         """What another Chain goes on from."""
-        return Tail(seq=self._seq, hash=self._hash.hex(), streams=dict(self._streams))
+        streams = {name: (seq, hash_.hex()) for name, (seq, hash_) in self._streams.items()}
+        return Tail(seq=self._seq, hash=self._hash.hex(), streams=streams)
 
     def seal(self, draft: Draft, stamp: Stamp, key: str | None) -> Record:
         """The next record; it counts once it is given to `take`."""
-        end = self._streams.get(draft.stream, _FRESH)
+        stream_seq, stream_hash = self._streams.get(draft.stream, _FRESH)
         envelope = Envelope(
             version=VERSION,
             epoch=self._epoch,
             seq=self._seq + 1,
             stream=draft.stream,
-            stream_seq=end.seq + 1,
-            stream_prev=end.hash,
+            stream_seq=stream_seq + 1,
+            stream_prev=stream_hash.hex(),
             time_ms=stamp.time_ms,
             clock=stamp.clock,
             boot=stamp.boot,
@@ -62,9 +59,9 @@ class Chain:
 
     def take(self, record: Record, stream: Stream) -> None:
         """`record` is the next one of its epoch and of `stream`."""
-        end = self._streams.get(stream, _FRESH)
+        stream_seq, stream_hash = self._streams.get(stream, _FRESH)
         self._seq, self._hash = record.seq, record.hash
-        self._streams[stream] = StreamEnd(seq=end.seq + 1, hash=link(bytes.fromhex(end.hash), record.exact).hex())
+        self._streams[stream] = stream_seq + 1, link(stream_hash, record.exact)
 
     def check(self, seq: int, exact: bytes, hash_: bytes, key: str | None) -> str | None:
         """What is wrong with the record that is said to come next, or None: then it is taken in."""
@@ -76,13 +73,13 @@ class Chain:
             envelope = open_record(exact)
         except ValueError:
             return f"record {seq} cannot be read"
-        end = self._streams.get(envelope.stream, _FRESH)
+        stream_seq, stream_hash = self._streams.get(envelope.stream, _FRESH)
         for name, found, due in (
             ("version", envelope.version, VERSION),
             ("epoch", envelope.epoch, self._epoch),
             ("seq", envelope.seq, seq),
-            ("stream_seq", envelope.stream_seq, end.seq + 1),
-            ("stream_prev", envelope.stream_prev, end.hash),
+            ("stream_seq", envelope.stream_seq, stream_seq + 1),
+            ("stream_prev", envelope.stream_prev, stream_hash.hex()),
             ("key", envelope.key, key),
         ):
             if found != due:

@@ -9,6 +9,7 @@ import enum
 import hmac
 import threading
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -145,7 +146,7 @@ def refuse_weak(pin: str) -> None:
         raise PinRefused("a PIN has digits only")
     if not PIN_DIGITS_MIN <= len(pin) <= PIN_DIGITS_MAX:
         raise PinRefused(f"a PIN has {PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits")
-    steps = {(int(after) - int(before)) % 10 for before, after in zip(pin, pin[1:], strict=False)}
+    steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
     if len(steps) == 1 and steps <= {0, 1, 9}:
         raise PinRefused("a PIN of one digit, or of digits in a row, is guessed first")
     if any(len(pin) % size == 0 and pin == pin[:size] * (len(pin) // size) for size in (2, 3)):

@@ -21,6 +21,7 @@ from core.ledger import Draft, Head, Record, Stamp
 from store.database import explain, read_database
 from store.errors import OutcomeUnknown
 from store.records import SEQ_BITS, Acknowledge, Append, Founding, RecordStore, SaveCheckpoint, Sync, Task
+from store.wal import FRAMES_WARM
 from store.writer import Lane, ThreadWriter, WriterFactory
 
 SYNC_DELAY_S = 4.5
@@ -70,6 +71,7 @@ class SqlJournal:
         stamp: Stamp,
         writer: WriterFactory = ThreadWriter,
         sync_delay_s: float = SYNC_DELAY_S,
+        frames_warm: int = FRAMES_WARM,
     ) -> Self:
         """Opens the journal, or makes it at first boot with an epoch whose first record says `terminal` and so on.
 
@@ -79,7 +81,7 @@ class SqlJournal:
         journal = cls(path, key, writer, sync_delay_s)
         founding = Founding(terminal=terminal, signing_key=signing_key, stamp=stamp)
         try:
-            await journal._writes.do(partial(journal._open_store, founding))
+            await journal._writes.do(partial(journal._open_store, founding, frames_warm))
         except BaseException:
             await journal.close()
             raise
@@ -256,8 +258,8 @@ class SqlJournal:
         self._failure = OutcomeUnknown(f"{type(error).__name__}: {error}")
         self._opened.abandon()
 
-    def _open_store(self, founding: Founding) -> None:
-        self._store = RecordStore(self._path, self._key, founding)
+    def _open_store(self, founding: Founding, frames_warm: int) -> None:
+        self._store = RecordStore(self._path, self._key, founding, frames_warm=frames_warm)
 
     def _stop_writing(self) -> None:
         if self._store is None or self._failure is not None:

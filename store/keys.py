@@ -4,11 +4,9 @@ The source of the root is behind `KeySource`, so that a TPM or the board's one-t
 The file is the lowest tier: it keeps out who reads a single file or a backup without it, and nobody who holds the card.
 """
 
-import fcntl
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from store.database import KEY_BYTES, sync_folder
+from store.database import KEY_BYTES, alone, sync_folder
 from store.errors import KeyDenied, KeyExposed, KeyMissing, KeyUnusable
 
 ROOT_BYTES = 32
@@ -68,7 +66,7 @@ class KeyFile:
 
     def load_or_make(self, guarded: Iterable[Path]) -> Keys:
         """The keys; made at first boot. A new root for old files could not open them, and is refused (KeyMissing)."""
-        with _alone(self._path.parent):
+        with alone(self._path.parent):
             if not self._path.exists():
                 _refuse_new(self._path, guarded)
                 _keep(self._path, _ROOT_TITLE, secrets.token_bytes(ROOT_BYTES))
@@ -89,7 +87,7 @@ class TerminalSigner:
         Raises KeyMissing, KeyExposed, KeyDenied, or KeyUnusable where the root is not the one it was made under.
         """
         wrap = AESGCM(keys.signing_wrap)
-        with _alone(path.parent):
+        with alone(path.parent):
             if not path.exists():
                 _refuse_new(path, guarded)
                 nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -165,14 +163,3 @@ def _unhex(path: Path, title: bytes, length: int) -> bytes:
     if not content.startswith(title) or len(secret) != length:
         raise KeyUnusable(f"{path.name} does not hold a key of this software")
     return secret
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two that start at the same moment make one key: the second waits here for the first."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -27,7 +27,6 @@ _INSERT = "INSERT INTO record (position, exact, hash, key) VALUES (?, ?, ?, ?)"
 
 # A checkpoint of the log is due before it outgrows its warm file. How many frames a commit makes is estimated: what it
 # touches besides the records' own pages (root, freshly split page, key index), and the records' pages.
-_FRAMES_DUE = FRAMES_WARM * 3 // 4
 _FRAMES_A_COMMIT = 2
 _RECORD_BYTES_A_FRAME = 2_000
 
@@ -44,6 +43,10 @@ class Append:
     def durable(self) -> bool:
         return any(draft.moves_money for draft in self.drafts)
 
+    @property
+    def statements(self) -> int:
+        return len(self.drafts)
+
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
@@ -53,6 +56,7 @@ class Acknowledge:
     seq: int
     ack: bytes
     durable = False
+    statements = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class SaveCheckpoint:
     seq: int
     state: bytes
     durable = False
+    statements = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Sync:
     """Puts all that was committed on the medium; gives None."""
 
     durable = True
+    statements = 0
 
 
 Task = Append | Acknowledge | SaveCheckpoint | Sync
@@ -87,19 +93,24 @@ class Founding:
 class RecordStore:
     """The open journal database. `head` and `synced` may be read by any thread."""
 
-    def __init__(self, path: Path, key: bytes, founding: Founding) -> None:
-        """Opens it, or makes it at first boot; all that was committed before is on the medium then. Raises JournalError."""
+    def __init__(self, path: Path, key: bytes, founding: Founding, *, frames_warm: int = FRAMES_WARM) -> None:
+        """Opens it, or makes it at first boot; all that was committed before is on the medium then.
+
+        `frames_warm` is the size of the log's file in pages, and so how often it is copied. Raises JournalError.
+        """
         self._path = path
         self._lock = _claim(path)
         self._connection: Any = None
         self._wal: Wal | None = None
         self._synchronous = "FULL"
         self._frames = 0
-        self._dirty = False
+        self._frames_due = frames_warm * 3 // 4
+        self._written = False  # in this commit
+        self._owing = False  # by a commit without a flush
         try:
             self._connection = open_database(path, key, "journal", fill=lambda new: _found(new, founding))
             self._wal = Wal(path)
-            self._wal.harden()
+            self._wal.harden(frames_warm)
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # SQLite would hide its errors: see `rest`
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             self._ordinal, self._chain = _resume(self._connection)
@@ -119,24 +130,24 @@ class RecordStore:
         is then of no use any more.
         """
         durable = any(task.durable for task in tasks)
-        outcomes: list[Any] = [None] * len(tasks)
-        written = False
-        if any(not isinstance(task, Sync) for task in tasks):
-            self._set_synchronous("FULL" if durable else "NORMAL")
-            before = self._connection.total_changes
+        self._written = False
+        self._set_synchronous("FULL" if durable else "NORMAL")
+        if len(tasks) == 1 and tasks[0].statements <= 1:
+            outcomes = [self._do(tasks[0])]  # a statement by itself is a transaction
+        else:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._do(task) for task in tasks]
             self._connection.execute("COMMIT")
-            written = self._connection.total_changes != before
-            self._dirty |= written
-            self._frames += _FRAMES_A_COMMIT
+        self._frames += _FRAMES_A_COMMIT
         self.head = self._chain.head
         if durable:
-            if self._dirty and not written:
+            if self._owing and not self._written:  # then SQLite had nothing to flush
                 assert self._wal is not None
                 self._wal.sync()
-            self._dirty = False
+            self._owing = False
             self.synced = self.head
+        else:
+            self._owing |= self._written
         return outcomes
 
     def rest(self) -> None:
@@ -145,10 +156,10 @@ class RecordStore:
         SQLite would do so within a commit, and keep a failed sync to itself: the next commit would then vouch for
         frames that are not on the medium.
         """
-        if self._frames >= _FRAMES_DUE:
+        if self._frames >= self._frames_due:
             _, logged, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             # Where a reader still needs the log, the rest is copied after as many frames again.
-            self._frames = logged - copied if logged - copied < _FRAMES_DUE else 0
+            self._frames = logged - copied if logged - copied < self._frames_due else 0
 
     def abandon(self) -> None:
         """Lets go after a failed commit, without the checkpoint that closing would make.
@@ -176,6 +187,7 @@ class RecordStore:
             case Append():
                 return self._append(task)
             case Acknowledge(epoch, seq, ack):
+                self._written = True
                 self._connection.execute(
                     "INSERT INTO outbox (epoch, seq, ack) VALUES (?, ?, ?)"
                     " ON CONFLICT (epoch) DO UPDATE SET seq = excluded.seq, ack = excluded.ack",
@@ -200,6 +212,7 @@ class RecordStore:
                 if key is None:
                     raise
                 return DuplicateKey(f"{key} was kept before: {error}")
+            self._written = True
             self._chain.take(record, each.stream)
             self._frames += len(record.exact) // _RECORD_BYTES_A_FRAME
             records.append(record)
@@ -208,6 +221,7 @@ class RecordStore:
         return tuple(records)
 
     def _save_checkpoint(self, seq: int, state: bytes) -> None:
+        self._written = True
         tail = self._chain.tail()
         self._connection.execute(
             "INSERT INTO checkpoint (epoch, seq, state, tail_seq, tail) VALUES (?, ?, ?, ?, ?)",

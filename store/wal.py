@@ -27,8 +27,8 @@ class Wal:
         self._path = database.with_name(database.name + "-wal")
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
 
-    def harden(self) -> None:
-        """Puts the log as it was found on the medium, and fills it up with zeros to its usual size.
+    def harden(self, frames: int) -> None:
+        """Puts the log as it was found on the medium, and fills it up with zeros to the size of `frames`.
 
         What a process left behind that was killed, or that ended after a sync had failed, may stand in the page cache
         alone, and after a failed sync Linux takes those pages for clean: another sync would do nothing. So the bytes
@@ -37,7 +37,7 @@ class Wal:
         size = os.fstat(self._descriptor).st_size
         for offset in range(0, size, _CHUNK_BYTES):
             self._write(os.pread(self._descriptor, _CHUNK_BYTES, offset), offset)
-        warm = _HEADER_BYTES + FRAMES_WARM * _FRAME_BYTES
+        warm = _HEADER_BYTES + frames * _FRAME_BYTES
         for offset in range(size, warm, _CHUNK_BYTES):
             self._write(bytes(min(_CHUNK_BYTES, warm - offset)), offset)
         os.fsync(self._descriptor)
