@@ -22,7 +22,6 @@ class Confirm(Widget):
         TouchKey {{ margin-right: 1; }}
         TouchKey:last-child {{ margin-right: 0; }}
     }}
-    .-compact Confirm {{ height: 4; Static {{ height: 2; }} Horizontal {{ height: 2; margin: 0; }} TouchKey {{ height: 2; }} }}
     """
 
     can_focus = False

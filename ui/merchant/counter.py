@@ -48,11 +48,11 @@ class Counter(Widget):
         layout: vertical;
         background: {palette.GROUND};
         color: {palette.TEXT};
-        .body {{ height: 1fr; layout: vertical; }}
-        .goods {{ height: 1fr; padding: 1 0 0 0; }}
+        .main {{ height: 1fr; layout: vertical; }}
+        .goods {{ height: 1fr; padding: 1 0; }}
         .side {{ height: auto; }}
         .spacer {{ display: none; height: 1fr; }}
-        .keys {{ height: 7; margin: 1 1 0 1; layout: grid; grid-size: 4 2; grid-gutter: 1; }}
+        .touch {{ height: 7; margin: 1 1 0 1; layout: grid; grid-size: 4 2; grid-gutter: 1; }}
         Details {{ margin: 0 1; }}
         Pad, Confirm {{ display: none; margin: 1 1 0 1; }}
         Idle {{ display: none; height: 100%; }}
@@ -61,18 +61,29 @@ class Counter(Widget):
         &.-idle Idle {{ display: block; }}
         &.-idle Lines, &.-idle Details, &.-idle Summary {{ display: none; }}
         &.-pad Pad, &.-confirm Confirm {{ display: block; }}
-        &.-pad .keys, &.-confirm .keys {{ display: none; }}
-        &.-wide .body {{ layout: horizontal; }}
+        &.-pad .touch, &.-confirm .touch {{ display: none; }}
+        &.-wide .main {{ layout: horizontal; }}
         &.-wide .goods {{ width: 1fr; height: 100%; }}
         &.-wide .side {{ width: 68; height: 100%; padding-top: 1; }}
         &.-wide .spacer {{ display: block; }}
         &.-compact .goods {{ padding: 0; }}
-        &.-compact .keys {{ height: 4; grid-gutter: 0 1; margin: 0; }}
-        &.-compact .keys TouchKey {{ height: 2; }}
-        &.-compact Details, &.-compact Lines {{ margin: 0; }}
-        &.-compact Pad, &.-compact Confirm {{ margin: 0; }}
-        &.-compact .foot {{ margin: 0; }}
-        &.-compact.-pad Details, &.-compact.-pad Summary {{ display: none; }}
+        &.-compact .touch {{ height: 6; grid-gutter: 0 1; margin: 0; }}
+        &.-compact .touch TouchKey {{ border-top: tall {palette.GROUND}; border-bottom: tall {palette.GROUND}; }}
+        &.-compact Details {{ height: 2; border: none; margin: 0; background: {palette.PANEL}; }}
+        &.-compact Lines {{ margin: 0; }}
+        &.-compact Summary {{
+            height: 3;
+            padding: 0 1;
+            Horizontal, .facts, .amount {{ height: 3; }}
+            .caption {{ display: none; }}
+        }}
+        &.-compact NoticeBand {{ display: none; margin: 0; }}
+        &.-compact.-told NoticeBand {{ display: block; }}
+        &.-compact.-told Details, &.-compact.-pad Details, &.-compact.-pad Summary {{ display: none; }}
+        &.-compact Idle .prompt {{ margin-top: 1; }}
+        &.-compact Confirm {{ height: 6; margin: 0; Horizontal {{ margin: 0; }} }}
+        &.-compact Pad {{ margin: 0; .bottom {{ margin-top: 0; }} }}
+        &.-compact Bar {{ padding: 0 1; margin: 0; }}
     }}
     """
 
@@ -105,12 +116,12 @@ class Counter(Widget):
         }
         self._header, self._footer = Bar(), Bar(classes="foot")
         self._lines, self._idle, self._details, self._summary = Lines(), Idle(), Details(), Summary()
-        self._notice, self._pad, self._confirm = NoticeBand(), Pad(), Confirm()
+        self._notice, self._pad, self._confirm = NoticeBand(self._told), Pad(), Confirm()
         self._away, self._help = Away(), Help()
 
     def compose(self) -> ComposeResult:
         yield self._header
-        with Container(classes="body"):
+        with Container(classes="main"):
             with Container(classes="goods"):
                 yield self._lines
                 yield self._idle
@@ -119,7 +130,7 @@ class Counter(Widget):
                 yield Static(classes="spacer")
                 yield self._summary
                 yield self._notice
-                with Container(classes="keys"):
+                with Container(classes="touch"):
                     yield from self._keys.values()
                 yield self._pad
                 yield self._confirm
@@ -373,6 +384,9 @@ class Counter(Widget):
         # What was told before this screen came up is no news; it is shown, and does not ring.
         if new:
             self._notice.tell(notice.level, *parts(notice.message, self._currency), silent=known is None)
+
+    def _told(self, told: bool) -> None:
+        self.set_class(told, "-told")
 
     def _tell(self, level: Level, message: text.Message) -> None:
         self._notice.tell(level, *parts(message, self._currency))

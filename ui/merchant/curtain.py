@@ -1,7 +1,7 @@
 """What covers the counter: the word that the till is away, and the help."""
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Center, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
@@ -24,7 +24,7 @@ class Curtain(Vertical):
         display: none;
         &.-shown {{ display: block; }}
         .title {{ width: 100%; text-align: center; text-style: bold; color: {palette.AMBER}; }}
-        .body {{ width: 100%; text-align: center; margin-top: 1; color: {palette.TEXT}; }}
+        .words {{ width: 100%; text-align: center; margin-top: 1; color: {palette.TEXT}; }}
         .small {{ width: 100%; text-align: center; margin-top: 2; color: {palette.MUTED}; }}
     }}
     """
@@ -44,7 +44,7 @@ class Away(Curtain):
 
     def compose(self) -> ComposeResult:
         yield Static(classes="title")
-        yield Static(classes="body")
+        yield Static(classes="words")
         yield Static(classes="small")
 
     def show(self, reason: str, *, seen_before: bool, away_s: float) -> None:
@@ -58,23 +58,24 @@ class Away(Curtain):
             title = "Waiting for the till\N{HORIZONTAL ELLIPSIS}"
             body = "It appears here as soon as it has started."
         self.query_one(".title", Static).update(title)
-        self.query_one(".body", Static).update(body)
-        self.query_one(".small", Static).update(Content(reason))
+        self.query_one(".words", Static).update(body)
+        # Where the socket is helps whoever installs; a merchant in the middle of a sale need not read it.
+        self.query_one(".small", Static).update(Content("" if seen_before and away_s < LONG_S else reason))
         self.add_class("-shown")
 
 
 _HELP = (
     ("scan", "Rings up an item; the same one again counts it up"),
     ("0-9 Enter", "Types the number under a barcode"),
-    ("Up Down", "Choose a line, for Void and Quantity; without a choice the newest counts"),
-    ("F1", "Cash: Enter takes exactly what is due, or type what was handed over"),
+    ("Up Down", "Choose the line for Void and Quantity, else the newest"),
+    ("F1", "Cash: Enter takes what is due, or type what was given"),
     ("F2", "Card: all that is due"),
     ("F3", "Code: a pad for a number to type"),
     ("F4", "Quantity of the line"),
     ("Del", "Void: takes the line back"),
     ("F8", "Reprint the last receipt, marked as a copy"),
     ("F9", "Opens the drawer; this is recorded"),
-    ("Esc", "Stops a card payment, gives up a basket after asking, or goes back"),
+    ("Esc", "Stops a card, gives up a basket after asking, or goes back"),
 )
 
 
@@ -82,7 +83,8 @@ class Help(Curtain):
     """All keys in one place."""
 
     DEFAULT_CSS = """
-    Help .keys { width: auto; height: auto; margin-top: 1; padding: 0 2; }
+    Help .list { width: auto; height: auto; margin-top: 1; }
+    Help .middle { height: auto; }
     """
 
     def compose(self) -> ComposeResult:
@@ -90,7 +92,8 @@ class Help(Curtain):
         rows = [
             Content.assemble((f"{key:>10}  ", f"bold {palette.AMBER}"), (words, palette.TEXT)) for key, words in _HELP
         ]
-        yield Static(Content("\n").join(rows), classes="keys")
+        with Center(classes="middle"):
+            yield Static(Content("\n").join(rows), classes="list")
         yield Static("Nothing you press here can lose a sale. Any key goes back.", classes="small")
 
     def show(self) -> None:

@@ -1,7 +1,7 @@
 """The basket as a list: one row a line, the newest bright, voided ones struck through. Drawn row by row, so that a long
 basket costs no more than a short one."""
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -31,6 +31,8 @@ _STYLES = {
     "chosen": Style.parse(f"bold {palette.GROUND} on {palette.AMBER}"),
     "empty": Style.parse(f"on {palette.GROUND}"),
 }
+_STRIPE = Style.parse(f"on {palette.STRIPE}")
+_NO_STRIKE = Style(strike=False)
 
 
 class Lines(ScrollView):
@@ -123,20 +125,28 @@ class Lines(ScrollView):
             bright, muted = _STYLES["newest"], _STYLES["newest-muted"]
         else:
             bright, muted = _STYLES["plain"], _STYLES["muted"]
-        return Strip(self._cells(item, width, bright, muted)).extend_cell_length(self.size.width, bright)
+        if place % 2 and item is not self._lines[-1] and item.line != self.chosen:
+            bright, muted = bright + _STRIPE, muted + _STRIPE
+        return Strip(self._cells(item, width, bright, muted)).extend_cell_length(self.size.width, bright + _NO_STRIKE)
 
     def _cells(self, item: LineView, width: int, bright: Style, muted: Style) -> list[Segment]:
         money = self._currency.format
         price = money(item.unit_price_minor) + ("/kg" if item.unit == "kg" else "")
         price_width = 0 if width < _NARROW else _PRICE_WIDTH
         name_width = max(8, width - 2 * _MARGIN - _QUANTITY_WIDTH - price_width - _AMOUNT_WIDTH)
-        margin = " " * _MARGIN
-        return [
-            Segment(margin + set_cell_size(plain(item.name), name_width), bright),
-            Segment(quantity(item).rjust(_QUANTITY_WIDTH), muted),
-            Segment(price.rjust(price_width) if price_width else "", muted),
-            Segment(money(item.amount_minor).rjust(_AMOUNT_WIDTH) + margin, bright),
+        name = plain(item.name)
+        name = name if cell_len(name) <= name_width else set_cell_size(name, name_width - 1) + "\N{HORIZONTAL ELLIPSIS}"
+        cells = [
+            (name, 0, bright),
+            (quantity(item), name_width - cell_len(name) + _QUANTITY_WIDTH, muted),
+            (price if price_width else "", price_width, muted),
+            (money(item.amount_minor), _AMOUNT_WIDTH, bright),
         ]
+        # The room between words is not struck through.
+        segments = [Segment(" " * _MARGIN, bright + _NO_STRIKE)]
+        for word, width, style in cells:
+            segments += [Segment(" " * (width - cell_len(word)), style + _NO_STRIKE), Segment(word, style)]
+        return segments
 
 
 def quantity(item: LineView) -> str:

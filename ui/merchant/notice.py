@@ -1,6 +1,7 @@
 """The band that tells the operator what happened and what to do: its colour says how urgent, an error also sounds."""
 
 import time
+from collections.abc import Callable
 from typing import Literal
 
 from textual.content import Content
@@ -22,6 +23,7 @@ class NoticeBand(Widget):
     DEFAULT_CSS = f"""
     NoticeBand {{
         height: 2;
+        margin: 0 1;
         padding: 0 1;
         background: {palette.GROUND};
         color: {palette.TEXT};
@@ -29,11 +31,12 @@ class NoticeBand(Widget):
         &.-warning {{ background: {palette.WARNING}; color: {palette.WARNING_TEXT}; }}
         &.-error {{ background: {palette.ERROR}; color: {palette.ERROR_TEXT}; }}
     }}
-    .-compact NoticeBand {{ height: 1; }}
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_told: Callable[[bool], None]) -> None:
+        """`on_told` hears whether there is anything to read now."""
         super().__init__()
+        self._on_told = on_told
         self._standing: tuple[Level, str, str] | None = None
         self._notice: tuple[Level, str, str] | None = None
         self._told_at = 0.0
@@ -87,4 +90,5 @@ class NoticeBand(Widget):
         shown = self._notice or self._standing
         for level in STAY_S:
             self.set_class(shown is not None and shown[0] == level, f"-{level}")
+        self._on_told(shown is not None)
         self.refresh()

@@ -17,6 +17,8 @@ Purpose = Literal["cash", "quantity", "code"]
 
 QUICK_MAX = 6
 TEXT_MAX = {"cash": 10, "quantity": 4, "code": 32}
+_LARGE_MAX = 14
+"""A longer code is shown in plain letters: a large digit takes three columns."""
 _NOTES_MINOR = (500, 1000, 2000, 5000, 10000)  # at two decimal places, and in currencies that have none
 _QUANTITIES = (2, 3, 4, 6, 10, 12)
 _DIGITS = "789456123"
@@ -51,18 +53,12 @@ class Pad(Widget):
         .bottom TouchKey {{ margin-right: 1; }}
         .bottom TouchKey:last-child {{ margin-right: 0; width: 2fr; }}
         TouchKey {{ height: 100%; }}
-        &.-code Digits {{ display: none; }}
-        &.-code .typed {{ display: block; }}
-        .keypad TouchKey {{ border-bottom: tall {palette.GROUND}; }}
-        .quick TouchKey {{ border-bottom: tall {palette.GROUND}; }}
-    }}
-    .-compact Pad {{
-        .left {{ height: 8; }}
-        .quick {{ height: 2; grid-size: 6 1; margin-top: 0; }}
-        .quick TouchKey {{ border: none; }}
-        .keypad {{ height: 8; }}
-        .keypad TouchKey {{ border: none; height: 1; }}
-        .bottom {{ height: 1; margin-top: 0; }}
+        &.-long Digits {{ display: none; }}
+        &.-long .typed {{ display: block; }}
+        .keypad TouchKey, .quick TouchKey {{
+            border-top: tall {palette.GROUND};
+            border-bottom: tall {palette.GROUND};
+        }}
     }}
     """
 
@@ -116,7 +112,6 @@ class Pad(Widget):
     def open(self, purpose: Purpose, currency: Currency, *, due_minor: int = 0, subject: str = "") -> None:
         """Empties the pad and readies it; `subject` names what a quantity is for."""
         self._purpose, self._currency, self._subject, self._text = purpose, currency, subject, ""
-        self.set_class(purpose == "code", "-code")
         self._key("enter").relabel(_ACCEPT[purpose])
         self._key(".").visible = purpose == "cash" and currency.exponent > 0
         self.owe(due_minor)
@@ -182,16 +177,15 @@ class Pad(Widget):
             title += f"  \N{MIDDLE DOT}  {self._subject}"
         self.query_one(".title", Static).update(title)
         self.query_one(".hint", Static).update(hint)
-        if self._purpose == "code":
-            self.query_one(".typed", Static).update(value)
-        else:
-            self.query_one(Digits).update(value)
+        self.set_class(len(value) > _LARGE_MAX, "-long")
+        self.query_one(".typed", Static).update(value)
+        self.query_one(Digits).update(value)
         self._key("enter").off = not complete
 
     def _preview(self) -> tuple[str, str, bool]:
         """The value as it will be taken, what follows from it, and whether it can be taken."""
         if self._purpose == "code":
-            return self._text + "\N{LOWER ONE EIGHTH BLOCK}", "Type the number under the barcode", bool(self._text)
+            return self._text, "Type the number under the barcode", bool(self._text)
         if self._purpose == "quantity":
             return self._text or "0", "", self._text.strip("0") != ""
         if not self._text:

@@ -1,6 +1,7 @@
 """The colours of the merchant's screen: few, each with one meaning, and every text at least 7:1 on its ground (WCAG)."""
 
 GROUND = "#0e1318"
+STRIPE = "#131b23"  # every other row, to lead the eye across
 PANEL = "#18212a"
 RAISED = "#243240"
 PRESSED = "#f4f6f8"

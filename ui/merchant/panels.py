@@ -13,6 +13,7 @@ from ui.merchant.lines import quantity
 from ui.text import plain
 
 DOT = " \N{MIDDLE DOT} "
+_GAP = 3
 _TENDERS = {"CASH": "cash", "CREDIT": "card"}
 
 
@@ -20,7 +21,7 @@ class Bar(Widget):
     """A row with something at its left, its middle and its right; the middle goes when there is no room for it."""
 
     DEFAULT_CSS = f"""
-    Bar {{ height: 1; background: {palette.BAR}; color: {palette.TEXT}; padding: 0 1; }}
+    Bar {{ height: 1; background: {palette.BAR}; color: {palette.TEXT}; padding: 0 2; }}
     """
 
     def __init__(self, *, classes: str = "") -> None:
@@ -39,9 +40,10 @@ class Bar(Widget):
         room = width - left.cell_length - right.cell_length
         if room < 1:
             return Content.assemble(left.truncate(max(0, width - right.cell_length - 1), ellipsis=True), " ", right)
-        if middle.cell_length + 2 > room:
+        if middle.cell_length + 2 * _GAP > room:
             return Content.assemble(left, " " * room, right)
-        before = max(1, min((width - middle.cell_length) // 2 - left.cell_length, room - middle.cell_length - 1))
+        before = (width - middle.cell_length) // 2 - left.cell_length
+        before = max(_GAP, min(before, room - middle.cell_length - _GAP))
         after = room - before - middle.cell_length
         return Content.assemble(left, " " * before, middle, " " * after, right)
 
@@ -57,7 +59,6 @@ class Details(Widget):
         color: {palette.TEXT};
         background: {palette.GROUND};
     }}
-    .-compact Details {{ height: 2; border: none; padding: 0 1; background: {palette.PANEL}; }}
     """
 
     def __init__(self) -> None:
@@ -88,14 +89,13 @@ class Summary(Widget):
     DEFAULT_CSS = f"""
     Summary {{
         height: 4;
-        padding: 0 1;
+        padding: 0 2;
         Horizontal {{ height: 4; }}
         .facts {{ width: 1fr; height: 4; color: {palette.MUTED}; }}
         .amount {{ width: auto; min-width: 24; height: 4; }}
         .caption {{ width: 100%; height: 1; text-align: right; color: {palette.MUTED}; }}
         Digits {{ width: auto; min-width: 24; height: 3; text-align: right; color: {palette.AMBER}; text-style: bold; }}
     }}
-    .-compact Summary {{ height: 3; Horizontal, .facts, .amount {{ height: 3; }} .caption {{ display: none; }} }}
     """
 
     def compose(self) -> ComposeResult:
@@ -143,7 +143,6 @@ class Idle(Vertical):
         .waiting {{ width: 100%; text-align: center; margin-top: 1; color: {palette.AMBER}; text-style: bold; }}
         .hidden {{ display: none; }}
     }}
-    .-compact Idle .prompt {{ margin-top: 1; }}
     """
 
     def compose(self) -> ComposeResult:
