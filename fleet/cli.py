@@ -28,10 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="terminald-fleet", description="Headquarters of the terminals.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     collect = commands.add_parser("collect", help="take the terminals' records from the broker into the database")
-    collect.add_argument(
-        "--broker", metavar="URL", required=True, type=_broker, help="mqtt://[user:password@]host:port"
-    )
-    _add_database(collect)
+    collect.add_argument("--config", metavar="FILE", type=Path, help="TOML with these settings; options go before it")
+    collect.add_argument("--broker", metavar="URL", type=_broker, help="mqtt://[user:password@]host:port")
+    _add_database(collect, required=False)
     _add_key(collect)
     collect.add_argument(
         "--ack-public-key-file", metavar="FILE", type=Path, help="write the key's public half (hex) there"
@@ -49,9 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_database(parser: argparse.ArgumentParser) -> None:
+def _add_database(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
-        "--database", metavar="URL", required=True, type=_database, help="a path, or sqlite:////absolute/path"
+        "--database", metavar="URL", required=required, type=_database, help="a path, or sqlite:////absolute/path"
     )
 
 
@@ -62,13 +61,22 @@ def _add_key(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(options: argparse.Namespace) -> int:
+    from fleet.config import CollectorConfig, ConfigError, load
     from fleet.run import collect
 
+    try:
+        config = load(options.config) if options.config else CollectorConfig()
+        broker, database = options.broker or config.broker, options.database or config.database
+        if broker is None or database is None:
+            raise ConfigError(f"give --{'database' if broker else 'broker'}, or --config with it")
+    except ConfigError as error:
+        print(f"terminald-fleet: {error}", file=sys.stderr)
+        return 2
     return collect(
-        broker=options.broker,
-        database=options.database,
-        key=options.key,
-        ack_public_key_file=options.ack_public_key_file,
+        broker=broker,
+        database=database,
+        key=options.key or config.key,
+        ack_public_key_file=options.ack_public_key_file or config.ack_public_key_file,
     )
 
 
