@@ -264,10 +264,7 @@ def _kind(error: BaseException, is_opening: bool) -> type[DeviceError]:
         return _USB[usb_status]
     number = _errno(error)
     if is_opening:
-        # pyserial says EAGAIN or nothing at all where the port is locked by somebody else.
-        if number in _OPENING:
-            return _OPENING[number]
-        return DeviceBusy if "lock" in str(error).lower() else ProtocolError
+        return _OPENING.get(number, ProtocolError)
     if number is None and isinstance(error, ValueError) and not isinstance(error, OSError):
         return ProtocolError
     return _TALKING.get(number, DeviceGone)

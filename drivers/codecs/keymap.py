@@ -24,8 +24,8 @@ _SILENT = frozenset((58, 69, 70))
 _KEYPAD_DIGITS = {71: 7, 72: 8, 73: 9, 75: 4, 76: 5, 77: 6, 79: 1, 80: 2, 81: 3, 82: 0}
 _KEYPAD = {code: str(digit) for code, digit in _KEYPAD_DIGITS.items()} | {55: "*", 74: "-", 78: "+", 83: ".", 98: "/"}
 
-_PLAIN = {first + i: key for first, plain, _ in _ROWS for i, key in enumerate(plain)} | _KEYPAD
-_SHIFTED = {first + i: key for first, _, shifted in _ROWS for i, key in enumerate(shifted)} | _KEYPAD
+PLAIN = {first + i: key for first, plain, _ in _ROWS for i, key in enumerate(plain)} | _KEYPAD
+SHIFTED = {first + i: key for first, _, shifted in _ROWS for i, key in enumerate(shifted)} | _KEYPAD
 _ENDS = {_ENTER: b"\r", _KEYPAD_ENTER: b"\r", _TAB: b"\t"}
 
 ALT_DIGITS_MAX = 5
@@ -51,7 +51,7 @@ class KeyDecoder:
             return self._with_alt(code)
         if code in _ENDS:
             return _ENDS[code]
-        character = (_SHIFTED if self._held & _SHIFTS else _PLAIN).get(code, "\0")
+        character = (SHIFTED if self._held & _SHIFTS else PLAIN).get(code, "\0")
         if self._held & _CONTROLS:
             return bytes((ord(character.upper()) & 0x1F,)) if "@" <= character.upper() <= "_" else b"\0"
         return character.encode("ascii")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.codecs.keymap import _PLAIN, _SHIFTED, KeyDecoder
+from drivers.codecs.keymap import PLAIN, SHIFTED, KeyDecoder
 
 ENTER, TAB, LEFT_SHIFT, RIGHT_SHIFT, LEFT_CTRL, LEFT_ALT, CAPS_LOCK, F1, BRACKET = 28, 15, 42, 54, 29, 56, 58, 59, 27
 KEYPAD = {"0": 82, "2": 80, "9": 73}
@@ -15,8 +15,8 @@ def press(keys: KeyDecoder, code: int) -> bytes:
 
 def type_(keys: KeyDecoder, text: str, shift: int = LEFT_SHIFT) -> bytes:
     """As a scanner does: shift is pressed and let go around each character that needs it."""
-    plain = {character: code for code, character in reversed(_PLAIN.items())}
-    shifted = {character: code for code, character in reversed(_SHIFTED.items())}
+    plain = {character: code for code, character in reversed(PLAIN.items())}
+    shifted = {character: code for code, character in reversed(SHIFTED.items())}
     typed = b""
     for character in text:
         if character in plain:

@@ -1,0 +1,168 @@
+"""The keyboard scanner's driver on an evdev node that umockdev makes: real evdev, real ioctls, real udev messages."""
+
+import asyncio
+import ctypes.util
+import json
+import os
+import struct
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from core.ports import ProtocolError
+from drivers.codecs.keymap import PLAIN, SHIFTED
+from drivers.hid_scanner import HidScanner
+from drivers.options import HidScannerOptions
+from tests.drivers.support import WAIT_S, Events, HostClock
+from tests.drivers.umockdev_testbed import NODE
+
+PRELOAD = "libumockdev-preload.so.0"
+EV_SYN, EV_KEY, SYN_REPORT, SYN_DROPPED = 0, 1, 0, 3
+ENTER, LEFT_SHIFT, LEFT_CTRL, RIGHT_BRACKET = 28, 42, 29, 27
+
+
+def _is_installed() -> bool:
+    try:
+        ctypes.CDLL("libumockdev.so.0")
+    except OSError:
+        return False
+    return True
+
+
+pytestmark = pytest.mark.skipif(not _is_installed(), reason="umockdev is not installed (apt install libumockdev0)")
+
+
+class Bench:
+    """The testbed's process and that of the driver."""
+
+    def __init__(self, testbed: Process, root: str) -> None:
+        self._testbed = testbed
+        self._root = root
+        self.driver: Process | None = None
+
+    async def start(self, path: str = NODE) -> dict[str, object]:
+        self.driver = await _python("tests/drivers/hid_child.py", path, UMOCKDEV_DIR=self._root)
+        return await self.said()
+
+    async def said(self) -> dict[str, object]:
+        """The driver's next line."""
+        assert self.driver is not None
+        assert self.driver.stdout is not None
+        found: dict[str, object] = json.loads(await _line(self.driver.stdout))
+        return found
+
+    async def command(self, *words: str) -> None:
+        assert self._testbed.stdin is not None
+        assert self._testbed.stdout is not None
+        self._testbed.stdin.write((" ".join(words) + "\n").encode())
+        assert await _line(self._testbed.stdout) == b"done\n"
+
+    async def type(self, text: str, *, enter: bool = True) -> None:
+        events = b"".join(_character(character) for character in text) + (_press(ENTER) if enter else b"")
+        await self.command("keys", events.hex())
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    testbed = await _python("tests/drivers/umockdev_testbed.py", str(tmp_path))
+    assert testbed.stdout is not None
+    made = Bench(testbed, (await _line(testbed.stdout)).decode().strip())
+    yield made
+    for process in (made.driver, testbed):
+        if process is not None:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()
+
+
+async def test_a_typed_code_is_a_scan(bench: Bench) -> None:
+    assert await bench.start() == {"opened": "ACME_Scanner_S123"}
+    await bench.type("]E04006381333931")
+    assert await bench.said() == {"type": "scanned", "device": "scanner", "data": "4006381333931", "aim": "E0"}
+    await bench.type('Az:/~"{|?&')
+    assert await bench.said() == {"type": "scanned", "device": "scanner", "data": 'Az:/~"{|?&'}
+
+
+async def test_fnc1_typed_as_a_control_key(bench: Bench) -> None:
+    await bench.start()
+    await bench.type("10A", enter=False)
+    await bench.command("keys", (_key(LEFT_CTRL, 1) + _press(RIGHT_BRACKET) + _key(LEFT_CTRL, 0)).hex())
+    await bench.type("17261231")
+    assert (await bench.said())["data"] == "10A\x1d17261231"
+
+
+async def test_a_fragment_is_told_and_never_prefixes_the_next(bench: Bench) -> None:
+    await bench.start()
+    await bench.type("400638", enter=False)
+    assert await bench.said() == {"type": "scan_garbled", "device": "scanner", "fault": "torn", "length": 6}
+    await bench.type("90311017")
+    assert (await bench.said())["data"] == "90311017"
+
+
+async def test_after_a_dropped_packet_the_rest_of_the_code_is_no_code(bench: Bench) -> None:
+    await bench.start()
+    dropped = _event(EV_SYN, SYN_DROPPED, 0) + _event(EV_KEY, LEFT_SHIFT, 1) + _event(EV_SYN, SYN_REPORT, 0)
+    code = b"".join(_character(character) for character in "400638")
+    rest = b"".join(_character(character) for character in "3931") + _press(ENTER)
+    await bench.command("keys", (code + dropped + rest).hex())
+    assert await bench.said() == {"type": "scan_garbled", "device": "scanner", "fault": "torn", "length": 6}
+    await bench.type("abc")
+    # In lower case: the shift key that went down in the lost part is not held by the device.
+    assert (await bench.said())["data"] == "abc"
+
+
+async def test_a_pulled_scanner_is_gone_and_its_return_is_noticed(bench: Bench) -> None:
+    await bench.start()
+    await bench.type("90311017")
+    await bench.said()
+    await bench.command("hangup")
+    assert await bench.said() == {"fault": "device-gone"}
+    assert await bench.said() == {"facts": {"reads": 1, "bad_reads": 0}}
+    await bench.command("add")
+    assert await bench.said() == {"plugged": True}
+
+
+async def test_nothing_there_is_absent(bench: Bench) -> None:
+    assert await bench.start("/dev/input/event6") == {"fault": "device-absent"}
+
+
+async def test_a_node_that_is_no_input_device() -> None:
+    driver = HidScanner("scanner", HidScannerOptions(path=Path("/dev/null")), Events().append, HostClock())
+    with pytest.raises(ProtocolError):
+        await driver.open()
+    driver.close()
+
+
+def _event(kind: int, code: int, value: int) -> bytes:
+    return struct.pack("@llHHi", 0, 0, kind, code, value)
+
+
+def _key(code: int, value: int) -> bytes:
+    return _event(EV_KEY, code, value) + _event(EV_SYN, SYN_REPORT, 0)
+
+
+def _press(code: int) -> bytes:
+    return _key(code, 1) + _key(code, 0)
+
+
+def _character(character: str) -> bytes:
+    for code, plain in PLAIN.items():
+        if plain == character:
+            return _press(code)
+    (code, *_) = (code for code, shifted in SHIFTED.items() if shifted == character)
+    return _key(LEFT_SHIFT, 1) + _press(code) + _key(LEFT_SHIFT, 0)
+
+
+async def _python(*arguments: str, **variables: str) -> Process:
+    """A Python of our own, from the root of the project, under umockdev's library."""
+    environment = os.environ | {"LD_PRELOAD": PRELOAD, "PYTHONPATH": "."} | variables
+    return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=environment)
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    async with asyncio.timeout(4 * WAIT_S):
+        return await stream.readline()
