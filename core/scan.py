@@ -7,8 +7,6 @@ strings themselves are taken apart by biip. The AIM symbology identifier (ISO/IE
 from typing import Literal
 
 import msgspec
-from biip import ParseConfig, ParseError
-from biip.gs1_messages import GS1Message
 
 from core.text import Message, message
 
@@ -16,7 +14,6 @@ _GS = "\x1d"
 _GS1_AIM = {"C1", "e0", "e1", "e2", "d2", "Q3", "J1"}
 _GTIN_LENGTHS = {8, 12, 13, 14}
 _CODE_LENGTH_MAX = 128
-_LENIENT = ParseConfig()
 
 
 class VariableMeasure(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +59,11 @@ def classify(
     return _variable_measure(data, method, layouts) or Reading(gtin=data.zfill(14), method=method)
 
 
+def warm() -> None:
+    """Loads what `classify` needs for element strings, so that the first such scan is as quick as the next."""
+    _element_strings("0100000000000000", "keyed")
+
+
 def check_digit(payload: str) -> str:
     """The GS1 check digit of a number without it: weights 3 and 1 from the right, modulo 10.
 
@@ -92,9 +94,12 @@ def _variable_measure(
 
 
 def _element_strings(data: str, method: Literal["scanned", "keyed"]) -> Reading | Message:
+    from biip import ParseConfig, ParseError  # its tables of GS1 prefixes take longer to load than all the rest
+    from biip.gs1_messages import GS1Message
+
     text = data.removeprefix(_GS)
     try:
-        parsed = GS1Message.parse_hri(text) if text.startswith("(") else GS1Message.parse(text, config=_LENIENT)
+        parsed = GS1Message.parse_hri(text) if text.startswith("(") else GS1Message.parse(text, config=ParseConfig())
     except (ParseError, ValueError):
         return message("code-not-valid", length=len(data))
     values = {element.ai.ai: element for element in parsed.element_strings}

@@ -9,6 +9,7 @@ import shutil
 import signal
 
 from core import events as v
+from core import scan
 from core.view import LinkView
 from drivers import registry
 from drivers.hotplug import Watcher
@@ -111,6 +112,7 @@ class Terminal:
 
     async def run(self) -> None:
         """Runs until asked to stop."""
+        asked = _asked_to_stop()
         self._control.open()
         try:
             folded = await self._engine.boot()
@@ -133,7 +135,8 @@ class Terminal:
                 if self._uplink is not None:
                     running.append(tasks.create_task(self._uplink.run(), name="uplink"))
                 notify("READY=1")
-                await _signalled()
+                await asyncio.to_thread(scan.warm)
+                await asked.wait()
                 await self._finish()
                 for task in (*running, engine):
                     task.cancel()
@@ -276,14 +279,10 @@ class Terminal:
         }
 
 
-async def _signalled() -> None:
-    """Returns at the first SIGTERM or SIGINT."""
+def _asked_to_stop() -> asyncio.Event:
+    """Set at the first SIGTERM or SIGINT from now on."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    try:
-        await asked.wait()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    return asked
