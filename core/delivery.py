@@ -1,8 +1,8 @@
 """Batches of records and their acknowledgements, as they travel between a terminal and headquarters. No I/O.
 
 A batch is a contiguous range of one epoch. Its payload is zstd over JSON lines: the header first, then the exact bytes
-of each record, unchanged. The header carries control totals and the signature of the chain's head at its last record,
-so a batch proves itself: whoever holds the terminal's public key needs nothing else.
+of each record, unchanged. The header carries control totals, the signature of the chain's head at its last record, and
+a seal over all of itself, so a batch proves itself: whoever holds the terminal's public key needs nothing else.
 
 An acknowledgement says what headquarters has committed. It is signed, because a broker that could forge one could make
 a terminal forget sales. See `core.window` for when batches are sent, and sent again.
@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import msgspec
 import zstandard
+from msgspec import structs
 
 from core.entries import EpochOpened, TransactionCompleted
 from core.ledger import GENESIS, Head, Record, Stream, ack_message, head_message, link, open_record, verify
@@ -69,7 +70,7 @@ class BatchMisaddressed(BatchError):
 
 
 class SignatureWrong(BatchError):
-    """The head's signature is not the terminal's."""
+    """The head's signature or the header's seal is not the terminal's."""
 
     code = "signature-wrong"
 
@@ -125,9 +126,9 @@ class ControlTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line of a batch. Hashes and signature in hex.
+    """The first line of a batch. Hashes and signatures in hex.
 
-    `acked_seq` and `acked_generation` are the newest acknowledgement that the terminal holds for this epoch: a restored
+    `signature` is over the head, and worth keeping; `seal` is over the exact bytes of the line before it. `acked_seq` and `acked_generation` are the newest acknowledgement that the terminal holds for this epoch: a restored
     headquarters learns from it how much it has forgotten.
     """
 
@@ -143,6 +144,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     acked_seq: int
     acked_generation: int
     signature: str
+    seal: str
 
     @property
     def head(self) -> Head:
@@ -151,10 +153,17 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """A header and the exact bytes of its records, not verified."""
+    """A header, the exact bytes of its line, and those of its records; not verified."""
 
     header: Header
+    head_line: bytes
     lines: tuple[bytes, ...]
+
+    def sealed(self, sign: Sign) -> "Batch":
+        """The same batch under a new seal."""
+        draft = _encoder.encode(self.header)
+        header = structs.replace(self.header, seal=sign(_seal_message(self.header.terminal, draft)).hex())
+        return structs.replace(self, header=header, head_line=_encoder.encode(header))
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,14 +211,14 @@ def compose(
         version=VERSION, terminal=terminal, epoch=prev.epoch, first=prev.seq + 1, last=last.seq, count=len(lines),
         prev_hash=prev.hash.hex(), last_hash=hash_.hex(), totals=_totals(_completed(prev.seq + 1, lines)),
         acked_seq=acked[0], acked_generation=acked[1],
-        signature=sign(head_message(terminal, Head(epoch=prev.epoch, seq=last.seq, hash=hash_))).hex(),
+        signature=sign(head_message(terminal, Head(epoch=prev.epoch, seq=last.seq, hash=hash_))).hex(), seal=_BLANK,
     )  # fmt: skip
-    return Batch(header=header, lines=lines)
+    return Batch(header=header, head_line=b"", lines=lines).sealed(sign)
 
 
 def encode(batch: Batch) -> bytes:
     """A batch's payload."""
-    text = b"\n".join((_encoder.encode(batch.header), *batch.lines, b""))
+    text = b"\n".join((batch.head_line, *batch.lines, b""))
     return zstandard.ZstdCompressor(level=ZSTD_LEVEL, write_content_size=True).compress(text)
 
 
@@ -218,15 +227,15 @@ def decode(payload: bytes) -> Batch:
     lines = _unpack(payload).split(b"\n")
     try:
         header = _header_decoder.decode(lines[0])
-        plain = bytes.fromhex(header.prev_hash + header.last_hash + header.signature)
+        plain = bytes.fromhex(header.prev_hash + header.last_hash + header.signature + header.seal)
     except ValueError as error:
         raise BatchTorn(f"the first line is no header: {error}") from error
-    whole = header.version == VERSION and len(plain) == 2 * len(GENESIS) + 64 and lines[-1] == b""
+    whole = header.version == VERSION and len(plain) == 2 * len(GENESIS) + 128 and lines[-1] == b""
     if not whole or not 1 <= header.count <= BATCH_RECORDS_MAX or header.first < 1:
         raise BatchTorn("the header is not one of a batch")
     if not header.count == header.last - header.first + 1 == len(lines) - 2:
         raise BatchTorn(f"{len(lines) - 2} records came where {header.count} are announced", header)
-    return Batch(header=header, lines=tuple(lines[1:-1]))
+    return Batch(header=header, head_line=lines[0], lines=tuple(lines[1:-1]))
 
 
 def check(batch: Batch, terminal: str, public_key: bytes) -> Verified:
@@ -237,7 +246,8 @@ def check(batch: Batch, terminal: str, public_key: bytes) -> Verified:
     header = batch.header
     if header.terminal != terminal:
         raise BatchMisaddressed(f"a batch of {header.terminal!r} came under the name {terminal!r}", header)
-    if not verify(public_key, head_message(terminal, header.head), bytes.fromhex(header.signature)):
+    sealed = verify(public_key, _seal_message(terminal, batch.head_line), bytes.fromhex(header.seal))
+    if not sealed or not verify(public_key, head_message(terminal, header.head), bytes.fromhex(header.signature)):
         raise SignatureWrong(f"records {header.first} to {header.last} are not signed by this terminal's key", header)
     records = _chain(header, batch.lines)
     try:
@@ -319,6 +329,10 @@ class _Kind(msgspec.Struct, frozen=True):
     type: str
 
 
+_SEAL_TAG = b"terminald/batch/1\0"
+_BLANK = "0" * 128
+_SEAL_CHARACTERS = len(f',"seal":"{_BLANK}"}}')
+
 _encoder = msgspec.json.Encoder()
 _header_decoder = msgspec.json.Decoder(Header)
 _ack_decoder = msgspec.json.Decoder(Ack)
@@ -326,6 +340,11 @@ _signed_decoder = msgspec.json.Decoder(_SignedAck)
 _kind_decoder = msgspec.json.Decoder(_Kind)
 _sale_decoder = msgspec.json.Decoder(TransactionCompleted)
 _opened_decoder = msgspec.json.Decoder(EpochOpened)
+
+
+def _seal_message(terminal: str, head_line: bytes) -> bytes:
+    """What is sealed: the header's line without its last field, the seal itself."""
+    return _SEAL_TAG + terminal.encode() + b"\0" + head_line[:-_SEAL_CHARACTERS]
 
 
 def _unpack(payload: bytes) -> bytes:

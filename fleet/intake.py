@@ -139,6 +139,7 @@ class _Epoch:
     hash_at_hwm: bytes = GENESIS
     archived_hwm: int = 0
     top_seq: int = 0
+    signature: bytes = b""
     gaps: tuple[Range, ...] = ()
     changed: bool = False
     fault: str | None = None
@@ -204,10 +205,18 @@ class _Transaction:
         for epoch in self._epochs.values():
             if epoch.changed:
                 self._run(
-                    "INSERT INTO epoch (terminal, epoch, hwm, hash_at_hwm, archived_hwm, top_seq) VALUES"
-                    " (?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, epoch) DO UPDATE SET hwm = excluded.hwm,"
-                    " hash_at_hwm = excluded.hash_at_hwm, top_seq = excluded.top_seq",
-                    (epoch.terminal, epoch.epoch, epoch.hwm, epoch.hash_at_hwm, epoch.archived_hwm, epoch.top_seq),
+                    "INSERT INTO epoch (terminal, epoch, hwm, hash_at_hwm, archived_hwm, top_seq, signature) VALUES"
+                    " (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (terminal, epoch) DO UPDATE SET hwm = excluded.hwm,"
+                    " hash_at_hwm = excluded.hash_at_hwm, top_seq = excluded.top_seq, signature = excluded.signature",
+                    (
+                        epoch.terminal,
+                        epoch.epoch,
+                        epoch.hwm,
+                        epoch.hash_at_hwm,
+                        epoch.archived_hwm,
+                        epoch.top_seq,
+                        epoch.signature,
+                    ),
                 )
         acks = tuple((epoch.terminal, self._ack(epoch)) for epoch in self._touched.values())
         return Intake(acks, tuple(self._refusals), self._records, self._raised)
@@ -262,7 +271,8 @@ class _Transaction:
         )
         self._records += added.rowcount
         in_order = epoch.top_seq <= epoch.hwm and header.first <= epoch.hwm + 1
-        epoch.top_seq = max(epoch.top_seq, header.last)
+        if header.last > epoch.top_seq:
+            epoch.top_seq, epoch.signature = header.last, bytes.fromhex(header.signature)
         epoch.changed = True
         if in_order and header.last >= epoch.hwm:
             epoch.hwm, epoch.hash_at_hwm = header.last, records[-1].hash
@@ -301,7 +311,7 @@ class _Transaction:
         found = self._epochs.get((terminal, name))
         if found is None:
             row = self._run(
-                "SELECT hwm, hash_at_hwm, archived_hwm, top_seq FROM epoch WHERE terminal = ? AND epoch = ?",
+                "SELECT hwm, hash_at_hwm, archived_hwm, top_seq, signature FROM epoch WHERE terminal = ? AND epoch = ?",
                 (terminal, name),
             ).fetchone()
             found = self._epochs[terminal, name] = _Epoch(terminal, name, *(row or ()))
@@ -373,7 +383,8 @@ class _Transaction:
         epoch.fault = f"{error.code}: {error}"
         if error.proven and self._joins(epoch, header):
             self._run("UPDATE quarantine SET passed = 1 WHERE terminal = ? AND digest = ?", (arrival.terminal, digest))
-            epoch.top_seq = max(epoch.top_seq, header.last)
+            if header.last > epoch.top_seq:
+                epoch.top_seq, epoch.signature = header.last, bytes.fromhex(header.signature)
             epoch.changed = True
             self._recount(epoch)
 

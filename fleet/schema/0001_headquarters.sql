@@ -22,7 +22,8 @@ CREATE TABLE presence (
     measurements TEXT
 ) STRICT;
 
--- hwm: every record up to it is held, or was put into quarantine. top_seq: the highest record held.
+-- hwm: every record up to it is held, or was put into quarantine. top_seq: the highest record held, and the terminal's
+-- signature of the chain's head there.
 CREATE TABLE epoch (
     terminal     TEXT NOT NULL,
     epoch        TEXT NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE epoch (
     hash_at_hwm  BLOB NOT NULL CHECK (length(hash_at_hwm) = 32),
     archived_hwm INTEGER NOT NULL,
     top_seq      INTEGER NOT NULL,
+    signature    BLOB NOT NULL,
     PRIMARY KEY (terminal, epoch)
 ) STRICT, WITHOUT ROWID;
 
