@@ -1,6 +1,7 @@
 """The merchant's screen as a program of its own: the counter on a lasting link to the till."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from textual.app import App, ComposeResult
@@ -19,10 +20,10 @@ class CounterApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._link = Link(path, self._on_view, self._on_away)
-        self.counter = Counter(self._order)
+        self.counter = Counter(self._order, monotonic_s=monotonic_s)
 
     def compose(self) -> ComposeResult:
         yield self.counter

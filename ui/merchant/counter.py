@@ -99,8 +99,9 @@ class Counter(Widget):
             self.revision = revision
             self.at_s = time.monotonic()
 
-    def __init__(self, order: Order, *, typing: bool = True) -> None:
+    def __init__(self, order: Order, *, typing: bool = True, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
+        self._monotonic_s = monotonic_s
         self._order = order
         self._typing = typing
         self._view: View | None = None
@@ -146,7 +147,7 @@ class Counter(Widget):
 
     def update_view(self, view: View) -> None:
         """Shows this view, whole. `Painted` is posted when it is on the screen."""
-        known, self._view, self._view_at_s = self._view, view, time.monotonic()
+        known, self._view, self._view_at_s = self._view, view, self._monotonic_s()
         self._away_since_s = None
         self._away.hide()
         self._currency = Currency(code=view.shop.currency, exponent=view.shop.exponent)
@@ -167,7 +168,7 @@ class Counter(Widget):
     def away(self, reason: str) -> None:
         """The till cannot be reached; the last view stays behind a curtain until it is back."""
         if self._away_since_s is None:
-            self._away_since_s = time.monotonic()
+            self._away_since_s = self._monotonic_s()
             self._open_panel("keys")
         self._away_reason = reason
         self._show_away()
@@ -349,12 +350,12 @@ class Counter(Widget):
 
     def _open_panel(self, panel: Panel) -> None:
         self._panel = panel
-        self._panel_changed_at_s = time.monotonic()
+        self._panel_changed_at_s = self._monotonic_s()
         self.set_class(panel == "pad", "-pad")
         self.set_class(panel == "confirm", "-confirm")
 
     def _just_changed(self) -> bool:
-        return time.monotonic() - self._panel_changed_at_s < TOUCH_PAUSE_S
+        return self._monotonic_s() - self._panel_changed_at_s < TOUCH_PAUSE_S
 
     def _follow_panel(self, known: View | None, view: View) -> None:
         """An open panel whose order the till does not take any more closes; the cash pad follows what is due."""
@@ -392,14 +393,14 @@ class Counter(Widget):
         self._notice.tell(level, *parts(message, self._currency))
 
     def _show_bars(self, view: View) -> None:
-        now_s = view.time_ms / 1000 + time.monotonic() - self._view_at_s
+        now_s = view.time_ms / 1000 + self._monotonic_s() - self._view_at_s
         clock = time.strftime("%a %d %b  %H:%M", time.localtime(now_s))
         self._header.show(*header(view, clock if view.clock != "unsynced" else f"{clock}?"))
         self._footer.show(*footer(view))
 
     def _show_away(self) -> None:
         if self._away_since_s is not None:
-            away_s = time.monotonic() - self._away_since_s
+            away_s = self._monotonic_s() - self._away_since_s
             self._away.show(self._away_reason, seen_before=self._view is not None, away_s=away_s)
 
     def _tick(self) -> None:
