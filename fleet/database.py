@@ -123,15 +123,15 @@ class Database:
 
     def _set_up(self, now_ms: int) -> None:
         run = self._connection.execute
+        steps = sorted(_SCHEMA.glob("*.sql"))
+        (version,) = run("PRAGMA user_version").fetchone()
+        (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
+        if version > len(steps) or (version == 0 and tables):
+            raise DatabaseForeign(f"{self.path} is no database of this version of the collector")
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_MAX}")
         run("BEGIN IMMEDIATE")
-        (version,) = run("PRAGMA user_version").fetchone()
-        steps = sorted(_SCHEMA.glob("*.sql"))
-        (tables,) = run("SELECT count(*) FROM sqlite_schema").fetchone()
-        if version > len(steps) or (version == 0 and tables):
-            raise DatabaseForeign(f"{self.path} is no database of this version of the collector")
         for number, step in enumerate(steps[version:], version + 1):
             for statement in _statements(step.read_text("utf-8")):
                 run(statement)

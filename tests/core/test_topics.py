@@ -1,0 +1,33 @@
+"""Topic names: ids that could leave their own branch are refused."""
+
+import pytest
+
+from core import topics
+
+
+def test_names() -> None:
+    assert topics.batch("till-3") == "pos/v1/till-3/money/batch"
+    assert topics.ack("till-3") == "pos/v1/till-3/money/ack"
+    assert topics.status("till-3") == "pos/v1/till-3/status"
+    assert topics.tele("till-3", "till") == "pos/v1/till-3/tele/till"
+
+
+@pytest.mark.parametrize("terminal", ["", "a/b", "+", "#", "a b", "-till", "ü", "x" * 64, "till\n", "$SYS"])
+def test_an_id_that_would_not_stand_in_a_topic_is_refused(terminal: str) -> None:
+    with pytest.raises(ValueError, match="is no terminal id"):
+        topics.batch(terminal)
+
+
+def test_the_terminal_of_a_topic() -> None:
+    assert topics.terminal_of("pos/v1/till-3/money/batch") == "till-3"
+
+
+@pytest.mark.parametrize("topic", ["pos/v1/till-3", "pos/v2/till-3/status", "pos/v1//status", "pos/v1/till-3/", ""])
+def test_a_foreign_topic_has_no_terminal(topic: str) -> None:
+    with pytest.raises(ValueError, match=r"begin with|names nothing|is no terminal id"):
+        topics.terminal_of(topic)
+
+
+def test_a_telemetry_group_is_one_level() -> None:
+    with pytest.raises(ValueError, match="telemetry group"):
+        topics.tele("till-3", "a/b")
