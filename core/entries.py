@@ -214,6 +214,13 @@ class ReceiptPrinted(Entry, tag="receipt_printed", frozen=True, kw_only=True):
     doubtful: bool = False
 
 
+class DrawerCommanded(Entry, tag="drawer_commanded", frozen=True, kw_only=True):
+    """The operator had the drawer opened without a sale (ARTS no sale); durable before the kick."""
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+
+
 class DrawerOpened(Entry, tag="drawer_opened", frozen=True, kw_only=True):
     """The drawer's sensor saw it open; `commanded` says whether a kick came shortly before."""
 
@@ -241,8 +248,8 @@ AnyEntry = (
     EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | ItemAdded | QuantityChanged | LineVoided
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
-    | TransactionCancelled | ReceiptPrinted | DrawerOpened | DrawerClosed
-    | DeviceReported
+    | TransactionCancelled | ReceiptPrinted | DrawerCommanded | DrawerOpened
+    | DrawerClosed | DeviceReported
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

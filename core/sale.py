@@ -44,6 +44,8 @@ LINES_MAX = 1_000
 CASH_MINOR_MAX = 10_000_000
 ENQUIRY_PAUSE_S = 3.0
 REVERSAL_PAUSE_S = 3.0
+EPOCH_LETTERS = 8
+"""So much of the epoch's name stands in a payment's reference."""
 
 
 class ItemWanted(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
@@ -70,6 +72,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     question: Question | None = None
     item: Item | None = None
     customer: str | None = None
+    epoch: str = ""
+    """The journal's: it makes a payment's reference one that the payment device has never heard of."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +124,7 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
         case v.ReprintKeyed():
             return _reprint(shop, till)
         case v.DrawerKeyed():
-            return Step(effects=(x.OpenDrawer(),))
+            return Step(entries=(e.DrawerCommanded(),), effects=(x.OpenDrawer(),))
         case v.DrawerSensed():
             return _drawer(event)
         case v.DrawerStuck():
@@ -206,7 +210,7 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
         case v.CashKeyed():
             return _cash(shop, till, basket, event, facts)
         case v.CardKeyed():
-            return _card(shop, basket, event)
+            return _card(shop, basket, event, facts)
         case v.CancelKeyed():
             return _cancel(shop, basket)
         case (
@@ -296,7 +300,7 @@ def _item(basket: Basket, facts: Facts) -> Step:
     if len(basket.lines) >= LINES_MAX:
         return _refuse("too-many-lines", lines=LINES_MAX)
     added = _line_of(len(basket.lines) + 1, item, reading)
-    if added.quantity_milli <= 0 or added.quantity_milli > QUANTITY_MILLI_MAX:
+    if not _is_sellable(item, reading, added):
         return _refuse("quantity-not-valid")
     last = basket.lines[-1] if basket.lines else None
     if last is not None and _same_goods(last, added):
@@ -336,6 +340,13 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
         use_by=reading.use_by,
         best_before=reading.best_before,
     )
+
+
+def _is_sellable(item: Item, reading: Reading, added: e.ItemAdded) -> bool:
+    """A label that says nothing was weighed, or that weighs what is sold by the piece, is a fault of the label."""
+    if reading.price_minor == 0 or (reading.weight_g is not None and item.unit == "each"):
+        return False
+    return 0 < added.quantity_milli <= QUANTITY_MILLI_MAX
 
 
 def _same_goods(line: Line, added: e.ItemAdded) -> bool:
@@ -407,7 +418,7 @@ def _cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts: Fac
     return _complete_if_paid(shop, till, (tendered,), facts)
 
 
-def _card(shop: Shop, basket: Basket, event: v.CardKeyed) -> Step:
+def _card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -> Step:
     due = due_minor(shop, basket)
     if due <= 0:
         return _refuse("nothing-due")
@@ -418,6 +429,9 @@ def _card(shop: Shop, basket: Basket, event: v.CardKeyed) -> Step:
         return _refuse("amount-over-due", amount_minor=due)
     tender = basket.tenders_begun + 1
     reference = f"{basket.number}.{tender}"
+    if facts.epoch:
+        # A new journal counts from 1 again; the payment device still knows the payments of the one before.
+        reference = f"{facts.epoch[:EPOCH_LETTERS]}/{reference}"
     return Step(
         entries=(e.PaymentRequested(tender=tender, reference=reference, amount_minor=amount_minor),),
         effects=(x.RequestPayment(reference=reference, amount_minor=amount_minor, currency=shop.currency.code),),
@@ -490,7 +504,7 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
         ended=facts.local_time,
         customer=basket.customer,
     )
-    cash = any(tender.kind == "CASH" for tender in basket.tenders)
+    cash = change_minor > 0 or any(tender.kind == "CASH" for tender in basket.tenders)
     printed = _print(shop, Completed(sale=completed, basket=basket), copy=0)
     return Step(
         entries=(*tendered, completed),
@@ -504,7 +518,8 @@ def _tender_totals(basket: Basket, change_minor: int) -> tuple[e.TenderTotal, ..
     for tender in basket.tenders:
         by_kind[tender.kind] = by_kind.get(tender.kind, 0) + tender.amount_minor
     if change_minor:
-        by_kind["CASH"] -= change_minor
+        # A payment device may approve more than was asked for: what it took too much is given back in cash.
+        by_kind["CASH"] = by_kind.get("CASH", 0) - change_minor
     return tuple(e.TenderTotal(kind=kind, amount_minor=amount) for kind, amount in sorted(by_kind.items()))
 
 
@@ -577,11 +592,16 @@ def _reverse(shop: Shop, tender: Tender, after_s: float = 0.0) -> x.ReversePayme
 
 
 def _aside(shop: Shop, tender: Tender, event: _PaymentEvent) -> Step:
-    """A payment that no sale waits for: found approved it goes back, and it is asked about until it is settled."""
+    """A payment that no sale waits for: found approved it goes back, and it is asked about until it is settled.
+
+    While it is not known whether it was charged only the answers to that count, and then only those to its reversal:
+    an answer that comes twice would otherwise strike out money that is owed.
+    """
+    asked_about = tender.phase in ("pending", "unknown")
+    if asked_about is isinstance(event, v.PaymentTakenBack | v.ReversalUnanswered):
+        return _NOTHING
     match event:
         case v.PaymentAnswered():
-            if tender.phase not in ("pending", "unknown"):
-                return _NOTHING
             approved = _approved(event)
             requested = e.ReversalRequested(reference=event.reference)
             owed = msgspec.structs.replace(

@@ -168,7 +168,10 @@ def due_minor(shop: Shop, basket: Basket) -> int:
 def apply(till: Till, entry: e.AnyEntry) -> Till:
     """The till after an entry. Raises AssertionError on one that cannot follow what came before."""
     match entry:
-        case e.EpochOpened() | e.ItemRefused() | e.DrawerOpened() | e.DrawerClosed() | e.DeviceReported():
+        case (
+            e.EpochOpened() | e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
+            | e.DeviceReported()
+        ):  # fmt: skip
             return till
         case e.DaemonStarted():
             return msgspec.structs.replace(till, started=True)

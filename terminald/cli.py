@@ -5,6 +5,7 @@ done at all (a configuration, a key, a file).
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(given)
     except BrokenPipeError:
-        sys.stderr.close()  # Whoever read us has gone; nothing is left to say.
+        # Whoever read us has gone. What is still buffered goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDING
     except KeyboardInterrupt:
         return 130
@@ -123,12 +125,15 @@ def _run(given: argparse.Namespace) -> int:
         asyncio.run(daemon.run(config))
     except JournalError as error:
         return fail(f"{error} ({error.code}). {error.remedy}")
-    except SocketTaken as error:
+    except (SocketTaken, OSError, ValueError) as error:
         return fail(str(error))
     except ExceptionGroup as group:
         for leaf in _leaves(group):
-            remedy = f" {leaf.remedy}" if isinstance(leaf, JournalError) else ""
-            fail(f"{type(leaf).__name__}: {leaf}.{remedy}")
+            # The text of what we did not foresee may quote a basket: its kind alone is said, and its place is logged.
+            if isinstance(leaf, JournalError):
+                fail(f"{leaf} ({leaf.code}). {leaf.remedy}")
+            else:
+                fail(f"{type(leaf).__name__} in the daemon: its log says where. It is to be started again.")
         logs.report(group)
         return SOFTWARE
     return 0

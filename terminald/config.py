@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from core.money import currency
 from core.scan import VariableMeasure
@@ -78,7 +79,12 @@ class Config:
 
 def load(path: Path) -> Config:
     """The configuration in a file. Raises ConfigError with every fault, OSError when the file cannot be read."""
-    text = path.read_bytes().decode(errors="replace")
+    content = path.read_bytes()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        fault = Fault(line=content.count(b"\n", 0, error.start) + 1, message="not UTF-8: save the file as UTF-8")
+        raise ConfigError(path, (fault,)) from error
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -94,18 +100,19 @@ def load(path: Path) -> Config:
 def _config(root: "_Table", base: Path) -> Config:
     terminal = root.table("terminal")
     identity = terminal.text("id")
-    try:
-        check_terminal(identity)
-    except ValueError as error:
-        terminal.fault("id", f"id {error}")
+    if identity:
+        try:
+            check_terminal(identity)
+        except ValueError as error:
+            terminal.fault("id", f"id {error}")
     terminal.end()
-    shop = _shop(root.table("shop"), identity, root.table("scan", optional=True))
+    scan = root.table("scan", optional=True)
+    shop = _shop(root.table("shop"), identity, scan)
     journal = root.table("journal", optional=True)
     catalogue = root.table("catalogue", optional=True)
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
     control = root.table("control", optional=True)
-    scan = root.table("scan", optional=True)
     config = Config(
         base=base,
         terminal=identity,
@@ -121,7 +128,6 @@ def _config(root: "_Table", base: Path) -> Config:
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
         devices=_devices(root.table("device", optional=True)),
     )
-    scan.known("variable")
     for table in (journal, catalogue, customers, credentials, control, scan, root):
         table.end()
     return config
@@ -152,7 +158,7 @@ def _tax(table: "_Table") -> TaxRate:
         rate_bp = Decimal(rate_text) * 100
     except InvalidOperation:
         rate_bp = Decimal(-1)
-    if not 0 <= rate_bp < 10_000 or rate_bp != int(rate_bp):
+    if not rate_bp.is_finite() or not 0 <= rate_bp < 10_000 or rate_bp != int(rate_bp):
         table.fault("rate", f'rate {rate_text!r} must be a percentage from "0.00" to "99.99", in quotes')
         rate_bp = Decimal(0)
     rate = TaxRate(code=table.text("code"), rate_bp=int(rate_bp), included=table.truth("included", True))
@@ -180,14 +186,25 @@ def _layout(table: "_Table") -> VariableMeasure:
 
 def _headquarters(table: "_Table") -> HeadquartersConfig:
     broker = table.text("broker")
-    if not re.match(r"mqtts?://", broker):
-        table.fault("broker", f"broker {broker!r} must begin with mqtt:// or mqtts://")
+    if broker and not _is_broker(broker):
+        table.fault("broker", f"broker {broker!r} must be mqtt://host:port or mqtts://host:port and nothing more")
     key_text = table.text("ack_key")
     key = bytes.fromhex(key_text) if re.fullmatch(r"[0-9a-fA-F]{64}", key_text) else b""
-    if not key:
+    if key_text and not key:
         table.fault("ack_key", "ack_key must be 64 hexadecimal digits: `terminald-fleet key` prints them")
     table.end()
     return HeadquartersConfig(broker=broker, ack_key=key)
+
+
+def _is_broker(url: str) -> bool:
+    """Whether the broker's URL is one that `terminald.broker` takes."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    more = parts.path.strip("/") or parts.query or parts.fragment
+    return parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and port != 0 and not more
 
 
 def _devices(table: "_Table") -> tuple[DeviceConfig, ...]:
@@ -256,9 +273,6 @@ class _Table:
 
     def has(self, key: str) -> bool:
         return key in self._values
-
-    def known(self, key: str) -> None:
-        self._asked.add(key)
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._values)

@@ -109,6 +109,7 @@ class Engine:
         )
         self._keys: OrderedDict[str, None] = OrderedDict()
         self._checkpointed_seq = 0
+        self._turn = asyncio.Lock()
 
     async def boot(self) -> int:
         """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
@@ -129,7 +130,8 @@ class Engine:
         while True:
             event, key, waiter = await self._queue.get()
             try:
-                taken = await self._take(event, key)
+                async with self._turn:
+                    taken = await self._take(event, key)
             except BaseException as error:
                 if waiter is not None and not waiter.done():
                     waiter.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
@@ -153,8 +155,10 @@ class Engine:
         return await waiter
 
     async def stop(self) -> None:
-        """Finishes what is queued and says goodbye in the journal."""
+        """Finishes what is queued and says goodbye in the journal. What comes after that is not taken any more."""
         await self._queue.join()
+        # Kept for good: an event between the last word and the checkpoint would be in the one and not in the other.
+        await self._turn.acquire()
         await self._keep((e.DaemonStopped(),), None)
         if isinstance(self.till.sale, Idle):
             await self._checkpoint()
@@ -166,6 +170,8 @@ class Engine:
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))
         taken = step(self.shop, self.till, event, await self._facts(event, stamp))
+        if taken.refused:
+            key = None  # Nothing was done: the same order may be tried again.
         if taken.entries:
             await self._keep(taken.entries, key)
         if key is not None:
@@ -189,6 +195,7 @@ class Engine:
             question=question,
             item=self._lookup(question.reading.gtin) if isinstance(question, ItemWanted) else None,
             customer=await self._identify(question.uid) if isinstance(question, CustomerWanted) else None,
+            epoch=self._journal.head.epoch,
         )
 
     async def _keep(self, entries: tuple[e.AnyEntry, ...], key: str | None) -> None:

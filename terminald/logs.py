@@ -16,7 +16,7 @@ class _JsonLines(logging.Formatter):
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
         }
         line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info and record.exc_info[0] is not None:
@@ -25,6 +25,12 @@ class _JsonLines(logging.Formatter):
             frames = traceback.extract_tb(record.exc_info[2])
             line["at"] = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
         return msgspec.json.encode(line, enc_hook=str).decode()
+
+
+def _message(record: logging.LogRecord) -> str:
+    """asyncio adds to its message what a task or a callback was given: left out here, values and all."""
+    message = record.getMessage()
+    return message.partition("\n")[0].partition("(")[0] if record.name == "asyncio" else message
 
 
 def configure(level: str = "INFO") -> None:

@@ -3,10 +3,13 @@
 The watchdog is fed by the event loop itself, so that a loop that hangs is a daemon that hangs.
 """
 
+import logging
 import os
 import socket
 
 from core.ports import Clock
+
+_log = logging.getLogger(__name__)
 
 
 def notify(state: str) -> None:
@@ -15,8 +18,12 @@ def notify(state: str) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.connect("\0" + address[1:] if address.startswith("@") else address)
-        sock.sendall(state.encode())
+        try:
+            sock.connect("\0" + address[1:] if address.startswith("@") else address)
+            sock.sendall(state.encode())
+        except OSError as error:
+            # A till sells on without a service manager that listens; one that listens will miss its feed by itself.
+            _log.warning("the service manager takes no %s: %s", state, error.strerror)
 
 
 async def feed_watchdog(clock: Clock) -> None:

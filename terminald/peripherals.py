@@ -20,6 +20,9 @@ PAYMENT_TASKS_MAX = 64
 PRINTER_RETRY_S = 1.0
 """A printer that cannot print is tried again so often, or at once when it says that something changed."""
 
+GIVEN_BACK_S = 1.0
+"""An enquiry or a reversal for which there is no room is answered so late, lest it be asked for again at once."""
+
 _log = logging.getLogger(__name__)
 _Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayment
 
@@ -226,13 +229,16 @@ class Peripherals:
             case x.RequestPayment():
                 self._post(v.PaymentRefused(reference=request.reference, reason="busy"))
             case x.EnquirePayment():
-                self._post(v.PaymentUnanswered(reference=request.reference))
+                self._post_later(v.PaymentUnanswered(reference=request.reference))
             case x.ReversePayment():
-                self._post(v.ReversalUnanswered(reference=request.reference))
+                self._post_later(v.ReversalUnanswered(reference=request.reference))
             case x.OpenDrawer():
                 self._post(v.DrawerStuck(fault="busy"))
             case x.AbortPayment():
                 _log.error("a payment could not be stopped: too many requests wait")
+
+    def _post_later(self, event: v.AnyEvent) -> None:
+        asyncio.get_running_loop().call_later(GIVEN_BACK_S, self._post, event)
 
 
 def _first(devices: Sequence[Supervisor], kind: str) -> Supervisor | None:
