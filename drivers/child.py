@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from core.ports import DeviceError, DeviceGone, DeviceStalled, ProtocolError
+from core.ports import DeviceGone, ProtocolError
+from drivers.answer import answer_to
 from drivers.transport import Stream
 
 LINE_BYTES_MAX: Final = 64 * 1024
@@ -61,13 +62,7 @@ class Child:
 
     async def answer(self, answered: asyncio.Future[None], timeout_s: float) -> None:
         """Waits for what `receive` will set. Raises DeviceStalled after `timeout_s`, or what `lost` raises before."""
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._fail_with_the_end(answered), name=f"{self._name}: its helper's end")
-            await asyncio.wait((answered,), timeout=timeout_s)
-            watching.cancel()
-        if not answered.done():
-            raise DeviceStalled(f"{self._name}: its helper process did not answer in {timeout_s} s.")
-        answered.result()
+        await answer_to(f"{self._name}: its helper process", answered, self.lost, timeout_s)
 
     def close(self) -> None:
         """Lets go: it finishes what it is at and ends. Never raises, may be called twice."""
@@ -88,13 +83,6 @@ class Child:
                 self._process.kill()
             await asyncio.sleep(0.005)
         _reap()
-
-    async def _fail_with_the_end(self, answered: asyncio.Future[None]) -> None:
-        try:
-            await self.lost()
-        except DeviceError as error:
-            if not answered.done():
-                answered.set_exception(error)
 
     def _on_bytes(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")

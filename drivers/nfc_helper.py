@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import select
+import signal
 import sys
 import termios
 import threading
@@ -51,6 +52,8 @@ _SAFE_PATH = re.compile(r"[A-Za-z0-9/._:-]+")
 def main(path: str, sense_s: float, presence_s: float) -> int:
     """Runs until standard input ends or the reader fails. The exit status says which."""
     logging.disable(logging.CRITICAL)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the daemon's end is the one sign to leave
+        signal.signal(number, signal.SIG_IGN)
     leaving = threading.Event()
     threading.Thread(target=_leave_with_the_daemon, args=(leaving,), name="end of input", daemon=True).start()
     lock = -1
@@ -102,6 +105,7 @@ class _Reader:
             self._tear()
         elif self._activations >= ACTIVATIONS_MAX:
             self._tell(_uid(target), str(target.brty), None)
+            self._seen_s = time.monotonic()
 
     def _read(self, tag: Any) -> None:
         uid = bytes(tag.identifier)
@@ -111,6 +115,7 @@ class _Reader:
                 self._tear()
                 return
             self._tell(uid, str(tag.type), first_text(message) if message is not None else None)
+        self._seen_s = time.monotonic()
         while not self._leaving.wait(self._presence_s) and tag.is_present:
             self._seen_s = time.monotonic()
             self._show_life()
@@ -122,7 +127,6 @@ class _Reader:
         if not self._is_told_of(uid):
             _say(l.Presented(uid=uid.hex(), technology=technology, ndef=text))
         self._told_of = uid
-        self._seen_s = time.monotonic()
 
     def _tear(self) -> None:
         self._activations = 0

@@ -20,6 +20,7 @@ from core.ports import (
     Emit,
     ProtocolError,
 )
+from drivers.answer import answer_to
 from drivers.codecs import nexo
 from drivers.codecs.card import mask, wipe
 from drivers.options import NexoOptions
@@ -289,32 +290,29 @@ class NexoPaymentDevice:
         answered: asyncio.Future[nexo.Message] = asyncio.get_running_loop().create_future()
         self._pending[key] = answered
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._send(message)
-                return await answered
-        except TimeoutError as error:
-            if isinstance(error, DeviceError):
-                raise
-            stalled = DeviceStalled(f"{self._name}: no answer to {header.message_category} in {timeout_s} s.")
-            if header.message_category != "Payment":  # a customer may take long; the device itself may not
-                self._fail(stalled)
-            raise stalled from None
+            stream = await self._send(message)
+            return await answer_to(f"{self._name}: {header.message_category}", answered, stream.lost, timeout_s)
+        except DeviceError as error:
+            # A customer may take long; the device itself may not, and a lost connection is lost for all.
+            if header.message_category != "Payment" or not isinstance(error, DeviceStalled):
+                self._fail(error)
+            raise
         finally:
             self._pending.pop(key, None)
-            if not answered.cancel() and not answered.cancelled():
-                answered.exception()  # taken note of, should the waiter have been cancelled in the same moment
 
-    async def _send(self, message: nexo.Message) -> None:
+    async def _send(self, message: nexo.Message) -> Stream:
         if self._stream is None or self._fault is not None:
             raise DeviceGone(f"{self._name}: not connected.")
+        stream = self._stream
         try:
-            await self._stream.write(nexo.frame(message), self._options.answer_timeout_s)
+            await stream.write(nexo.frame(message), self._options.answer_timeout_s)
         except DeviceError as error:
             self._fail(error)
             raise
         except asyncio.CancelledError:
             self._fail(DeviceGone(f"{self._name}: a request was given up half written."))
             raise
+        return stream
 
     def _on_bytes(self, data: bytes) -> None:
         try:

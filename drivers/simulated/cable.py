@@ -147,6 +147,8 @@ class TcpCable:
     def __init__(self, receive: Receive, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
         self.port = port
+        self.on_connect: Callable[[], None] = _nothing
+        """Called when a driver has connected; what was half said on the connection before is void."""
         self._receive = receive
         self._door: socket.socket | None = None
         self._link: socket.socket | None = None
@@ -192,6 +194,7 @@ class TcpCable:
             link.setblocking(False)
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._link = link
+            self.on_connect()
             self._listen()
 
     def _listen(self) -> None:
@@ -238,3 +241,7 @@ def _write_some(fd: int, data: bytes) -> int:
         return os.write(fd, data)
     except BlockingIOError:
         return 0
+
+
+def _nothing() -> None:
+    """Nobody needs to know."""

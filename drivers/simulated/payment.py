@@ -11,7 +11,7 @@ from typing import Any
 
 from core.ports import ProtocolError
 from drivers.codecs import nexo
-from drivers.simulated.cable import TcpCable
+from drivers.simulated.cable import Cable, Receive, TcpCable
 
 BRAND = "Simcard"
 MASKED_PAN = "541333******9999"
@@ -57,11 +57,16 @@ class HeldPayment:
 class SimulatedPaymentDevice:
     """Listens on `host`:`port` (0 picks a free port, which then stays). Works on the running loop.
 
-    Its ledger outlives connections, power cuts and the daemon. `on_change` is called after whatever it shows changed.
+    Its ledger outlives connections, power cuts and the daemon. `on_change` is called after whatever it shows changed. `make` gives it another cable than a TCP port.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, poi_id: str = "POI-1", on_change: Callable[[], None] | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        poi_id: str = "POI-1",
+        on_change: Callable[[], None] | None = None,
+        make: Callable[[Receive], Cable] | None = None,
     ) -> None:
         self.poi_id = poi_id
         self.behaviour = Behaviour.APPROVE
@@ -77,7 +82,9 @@ class SimulatedPaymentDevice:
         self._delayed: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._deframer = nexo.Deframer()
         self._on_change = on_change or _nothing
-        self._cable = TcpCable(self._on_bytes, host, port)
+        self._cable = make(self._on_bytes) if make is not None else TcpCable(self._on_bytes, host, port)
+        if isinstance(self._cable, TcpCable):
+            self._cable.on_connect = self._hear_anew
 
     # --- the bench's side ---
 
@@ -92,11 +99,13 @@ class SimulatedPaymentDevice:
     @property
     def host(self) -> str:
         """Where it listens."""
+        assert isinstance(self._cable, TcpCable)
         return self._cable.host
 
     @property
     def port(self) -> int:
         """Where it listens; known from the first `start` on."""
+        assert isinstance(self._cable, TcpCable)
         return self._cable.port
 
     @property
@@ -106,7 +115,6 @@ class SimulatedPaymentDevice:
 
     def plug(self) -> None:
         """Power on; it remembers all that it charged."""
-        self._deframer = nexo.Deframer()
         self._cable.plug()
         self._show("Welcome")
 
@@ -122,15 +130,22 @@ class SimulatedPaymentDevice:
     def drop_connection(self) -> None:
         """The network fails for a moment; whatever the device was doing, it goes on doing."""
         self._cable.unplug()
-        self._deframer = nexo.Deframer()
         self._cable.plug()
 
-    def answer_held(self, *, approve: bool) -> None:
-        """The customer, at last: presents a card, or presses the red key."""
+    def answer_held(self, *, approve: bool, refusal: str = "Cancel", lost: bool = False) -> None:
+        """The customer, at last: presents a card, or presses the red key; `refusal` is nexo's ErrorCondition.
+
+        With `lost` the connection breaks in place of the answer: what was decided stands, and the till must ask.
+        """
         held, self.held = self.held, None
         if held is None:
             return
-        self._answer(held.request, self._charged(held.request) if approve else _failure("Cancel"))
+        response = self._charged(held.request) if approve else _failure(refusal)
+        if lost:
+            self._record(held.request, response)
+            self.drop_connection()
+        else:
+            self._answer(held.request, response)
 
     def charged_minor(self) -> int:
         """All that was charged and not given back, in minor units."""
@@ -141,6 +156,9 @@ class SimulatedPaymentDevice:
         return [charge for charge in self.charges if charge.reference == reference]
 
     # --- the cable's side ---
+
+    def _hear_anew(self) -> None:
+        self._deframer = nexo.Deframer()
 
     def _on_bytes(self, data: bytes) -> None:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from drivers.simulated.cable import PtyCable
+from drivers.simulated.cable import Cable, PtyCable, Receive
 from drivers.simulated.tags import Ntag213, Tag
 
 _ACK = bytes.fromhex("0000ff00ff00")
@@ -31,16 +31,21 @@ _BUFFER_BYTES_MAX = 4096
 class SimulatedPn532:
     """A reader on a pty that the driver finds at `link`. Works on the running loop.
 
-    `on_change` is called when a tag is put on or taken off.
+    `on_change` is called when a tag is put on or taken off. `make` gives it another cable, whose pty is at `link` too.
     """
 
-    def __init__(self, link: Path, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        link: Path,
+        on_change: Callable[[], None] | None = None,
+        make: Callable[[Receive], Cable] | None = None,
+    ) -> None:
         self.link = link
         self.tag: Tag | None = None
         self.speed = _DEFAULT_SPEED
         self.senses = 0
         """How often it was asked to look for a tag of Type A."""
-        self._cable = PtyCable(link, self._on_bytes)
+        self._cable = make(self._on_bytes) if make is not None else PtyCable(link, self._on_bytes)
         self._port = -1
         self._buffer = bytearray()
         self._next_speed: int | None = None
