@@ -61,10 +61,11 @@ class World:
         await self.daemon.start()
         await self.daemon.wait_for_path(layout.control_socket)
 
-    async def pull_the_plug(self) -> None:
-        """The daemon is killed without warning, and started again."""
+    async def pull_the_plug(self, dark_s: float = 0.0) -> None:
+        """The daemon is killed without warning, and started again `dark_s` later."""
         self.plug_pulls += 1
         await self.daemon.kill()
+        await asyncio.sleep(dark_s)
         await self.daemon.start()
 
     async def cut_the_network(self) -> None:

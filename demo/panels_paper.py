@@ -1,0 +1,155 @@
+"""The printer's paper as it comes out of the slot: line by line, with style, QR codes and the edge where it was cut."""
+
+from collections import deque
+from typing import assert_never
+
+import segno
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from drivers.codecs.escpos_paper import LinePrinted, PaperFed, QrPrinted
+from drivers.simulated.printer import COLUMNS, Mark
+from ui.merchant import palette
+
+ROWS_MAX = 600
+"""What is kept of the roll; the oldest goes."""
+WIDTH = COLUMNS + 4
+"""With the paper's margins, where there is room for them."""
+PRINT_S = 0.03
+"""A row each time: slow enough to be seen. A backlog is printed faster."""
+_BACKLOG_ROWS = 25
+
+_PAPER = "#f7f3e8"
+_INK = "#26231c"
+_PLAIN = Style.parse(f"{_INK} on {_PAPER}")
+_BOLD = Style.parse(f"bold {_INK} on {_PAPER}")
+_EDGE = Style.parse(f"{_PAPER} on {palette.GROUND}")
+_GROUND = Style.parse(f"on {palette.GROUND}")
+
+Row = tuple[str, Style]
+
+
+class PaperRoll(ScrollView):
+    """White paper that grows upwards out of a slot at its foot; older pieces stay above and can be scrolled to."""
+
+    DEFAULT_CSS = f"""
+    PaperRoll {{
+        width: 100%;
+        background: {palette.GROUND};
+        scrollbar-size-vertical: 0;
+        scrollbar-size-horizontal: 0;
+        overflow-x: hidden;
+    }}
+    """
+
+    can_focus = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: deque[Row] = deque(maxlen=ROWS_MAX)
+        self._coming: deque[Row] = deque(maxlen=ROWS_MAX)
+        self._open = False
+        self.pieces = 0
+        """Papers that were cut off so far."""
+
+    def on_mount(self) -> None:
+        self.set_interval(PRINT_S, self._print, name="paper")
+
+    def mark(self, mark: Mark) -> None:
+        """The printer's head made this."""
+        if not self._open:
+            self._open = True
+            self._coming.append(("", _PLAIN))
+        match mark:
+            case PaperFed():
+                self._coming.extend([("", _PLAIN)] * min(mark.lines, 3))
+            case LinePrinted():
+                self._coming.append((_shown(mark), _BOLD if mark.bold or mark.large else _PLAIN))
+            case QrPrinted():
+                self._coming.extend((row, _PLAIN) for row in _qr(mark.data))
+            case _:
+                assert_never(mark)
+
+    def cut(self, *, torn: bool = False) -> None:
+        """The knife came down; a torn paper ends in a ragged edge."""
+        if self._open:
+            self._open = False
+            self.pieces += 1
+            edge = ("\N{UPPER HALF BLOCK}\N{LOWER HALF BLOCK}" * (WIDTH // 2), _EDGE)
+            self._coming.append(edge if torn else ("", _GROUND))
+
+    def text(self) -> str:
+        """All that is in sight or was, for tests and for reading aloud."""
+        return "\n".join(text for text, _ in [*self._rows, *self._coming])
+
+    def finish(self) -> None:
+        """Shows at once what is still to come."""
+        self._rows.extend(self._coming)
+        self._coming.clear()
+        self._grow()
+
+    def render_line(self, y: int) -> Strip:
+        height = self.scrollable_content_region.height
+        empty = max(0, height - len(self._rows))
+        place = y + self.scroll_offset.y - empty
+        if not 0 <= place < len(self._rows):
+            return Strip.blank(self.size.width, _GROUND)
+        text, style = self._rows[place]
+        width = min(WIDTH, self.size.width)
+        margin = 0 if style in (_EDGE, _GROUND) else (width - COLUMNS) // 2
+        row = Segment(" " * margin + set_cell_size(text, width - margin), style)
+        return Strip([row]).extend_cell_length(self.size.width, _GROUND)
+
+    def on_resize(self) -> None:
+        self.scroll_end(animate=False, immediate=True, x_axis=False)
+
+    def _print(self) -> None:
+        if not self._coming:
+            return
+        count = 1 if len(self._coming) < _BACKLOG_ROWS else len(self._coming) // 6
+        for _ in range(count):
+            self._rows.append(self._coming.popleft())
+        self._grow()
+
+    def _grow(self) -> None:
+        at_end = self.scroll_offset.y >= self.max_scroll_y - 1
+        self.virtual_size = Size(0, len(self._rows))
+        self.refresh()
+        if at_end:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+
+
+def _shown(line: LinePrinted) -> str:
+    """A line on `COLUMNS` columns. Large letters take two columns each, so they are set apart."""
+    text = " ".join(line.text) if line.large else line.text
+    room = max(0, COLUMNS - cell_len(text))
+    match line.align:
+        case "centre":
+            return " " * (room // 2) + text
+        case "right":
+            return " " * room + text
+        case "left":
+            return text
+
+
+def _qr(data: str) -> list[str]:
+    """A QR code in half blocks, two of its rows in one of ours."""
+    matrix = [[bool(dot) for dot in row] for row in segno.make(data, error="m").matrix]
+    size = len(matrix[0])
+    if len(matrix) % 2:
+        matrix.append([False] * size)
+    blocks = {
+        (False, False): " ",
+        (True, False): "\N{UPPER HALF BLOCK}",
+        (False, True): "\N{LOWER HALF BLOCK}",
+        (True, True): "\N{FULL BLOCK}",
+    }
+    indent = " " * max(0, (COLUMNS - size) // 2)
+    return [
+        indent + "".join(blocks[upper, lower] for upper, lower in zip(*pair, strict=True))
+        for pair in zip(matrix[::2], matrix[1::2], strict=True)
+    ]
