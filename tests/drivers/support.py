@@ -38,9 +38,9 @@ class Events(list[DeviceEvent]):
         return self
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Waits until it holds; the test fails after WAIT_S."""
-    async with asyncio.timeout(WAIT_S):
+async def until(holds: Callable[[], bool], within_s: float = WAIT_S) -> None:
+    """Waits until it holds; the test fails after `within_s`."""
+    async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.002)
 
