@@ -1,0 +1,206 @@
+"""The technician's console: who is there, and then one command a line. It answers also when the daemon is down."""
+
+import time
+from collections.abc import Callable
+
+from ui.technician import report
+from ui.technician.child import VERIFY_S_MAX, Answer, NoAnswer, Terminald
+from ui.technician.line import Gone, Idle, Line, Overlong
+
+IDLE_S = 600.0
+LOGIN_S = 120.0
+"""Within this time a PIN must follow its prompt; then the prompt begins anew."""
+LOG_LINES = 20
+LOG_LINES_MAX = 1000
+ROLES = ("technician", "owner")
+WRONG_PIN_PAUSE_S = 1.0
+
+_BANNER = "\nterminald: technician's console"
+_HELP = (
+    ("status", "what the daemon says of itself, or the journal without it"),
+    ("devices", "what is plugged in, its faults and what to do"),
+    ("network", "address, time, name lookup, a round trip to the broker"),
+    ("journal verify", "checks every record of the journal"),
+    ("log [n]", f"the newest n records of the technical log (n: {LOG_LINES})"),
+    ("pin", "gives you another PIN"),
+    ("help", "this list"),
+    ("logout", "ends the session, as Ctrl-D does"),
+)
+
+
+class Console:
+    """One session on a line: login, commands, logout."""
+
+    def __init__(self, line: Line, terminald: Terminald, *, idle_s: float = IDLE_S) -> None:
+        self._line = line
+        self._terminald = terminald
+        self._idle_s = idle_s
+        self._role = ""
+        self._commands: dict[str, Callable[[list[str]], None]] = {
+            "status": self._plain(report.status, "status"),
+            "devices": self._plain(report.devices, "devices", "list"),
+            "network": self._plain(report.network, "network"),
+            "journal": self._journal,
+            "log": self._log,
+            "pin": self._pin,
+            "help": self._help,
+            "?": self._help,
+        }
+
+    def run(self) -> None:
+        """Until logout, idle time, or the end of the line. Raises nothing."""
+        self._line.prepare()
+        try:
+            self._log_in()
+            self._serve()
+        except (Gone, KeyboardInterrupt):
+            pass  # The line hung up, or Ctrl-C came upon Ctrl-C: whoever comes next logs in.
+        finally:
+            self._terminald.close()
+
+    # --- who is there ------------------------------------------------------------------------------------------------
+
+    def _log_in(self) -> None:
+        """Asks until somebody is known; on the first start whoever is there sets the PINs."""
+        trouble = False
+        while True:
+            try:
+                self._line.say(_BANNER)
+                if trouble:
+                    self._line.ask("Enter tries again. ", self._idle_s)
+                trouble = False
+                missing = self._without_pin()
+                if "owner" in missing:
+                    self._line.say("This terminal has no PIN yet. There is no default one: set both now.")
+                    self._set_first_pins(["owner", *(role for role in missing if role != "owner")])
+                if self._check_pin():
+                    if "technician" in missing and self._role == "owner" and "owner" not in missing:
+                        self._set_first_pins(["technician"])
+                    return
+            except KeyboardInterrupt:
+                self._line.forget()
+                self._line.say("\nCtrl-D ends.")
+            except Idle:
+                self._line.forget()
+            except Overlong:
+                self._line.say("That was too long.")
+            except NoAnswer as error:
+                trouble = True
+                self._line.say(f"Nobody can log in now:\n{error}")
+
+    def _without_pin(self) -> list[str]:
+        return [role for role in ROLES if not self._terminald.ask("pin", "status", "--role", role).get("set")]
+
+    def _set_first_pins(self, roles: list[str]) -> None:
+        for role in roles:
+            while not self._set_pin(role, present=""):
+                pass
+        self._line.say("The PINs are set.")
+
+    def _set_pin(self, role: str, present: str) -> bool:
+        """Asks twice for a new PIN and sets it."""
+        new = self._line.ask_secretly(f"New PIN of the {role}: ", LOGIN_S)
+        if self._line.ask_secretly("The same once more: ", LOGIN_S) != new:
+            self._line.say("These two are not the same. Nothing was changed.")
+            return False
+        answer = self._terminald.ask("pin", "set", "--role", role, secrets=(new, present))
+        if "error" in answer:
+            self._line.say(f"Refused: {_reason(answer)}.")
+            return False
+        return True
+
+    def _check_pin(self) -> bool:
+        asked = self._line.ask("Role, technician or owner [technician]: ", self._idle_s).lower() or ROLES[0]
+        role = next((role for role in ROLES if role.startswith(asked)), None)
+        if role is None:
+            self._line.say("There are two roles: technician and owner.")
+            return False
+        answer = self._terminald.ask(
+            "pin", "check", "--role", role, secrets=(self._line.ask_secretly("PIN: ", LOGIN_S),)
+        )
+        if answer.get("granted"):
+            self._role = role
+            self._line.say(f"Welcome, {role}. help lists the commands.")
+            return True
+        self._line.say(_denied(answer))
+        time.sleep(WRONG_PIN_PAUSE_S)
+        return False
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                words = self._line.ask("> ", self._idle_s).split()
+                if not words:
+                    continue
+                if words[0].lower() in ("logout", "exit", "quit"):
+                    self._line.say("Goodbye.")
+                    return
+                self._obey(words[0].lower(), words[1:])
+            except KeyboardInterrupt:
+                self._line.forget()
+                self._line.say("\nStopped.")
+            except Overlong:
+                self._line.say("That line was too long and was not read. help lists the commands.")
+            except Idle:
+                self._line.say(f"\nNothing was typed for {self._idle_s / 60:g} minutes: logged out.")
+                return
+
+    def _obey(self, name: str, rest: list[str]) -> None:
+        command = self._commands.get(name)
+        if command is None:
+            self._line.say(f"There is no command {name[:40]}. help lists them.")
+            return
+        try:
+            command(rest)
+        except NoAnswer as error:
+            self._line.say(f"No answer: {error}")
+
+    def _plain(self, words: Callable[[Answer], str], *arguments: str) -> Callable[[list[str]], None]:
+        """A command that is one question and its answer."""
+
+        def command(_: list[str]) -> None:
+            self._line.say(words(self._terminald.ask(*arguments)))
+
+        return command
+
+    def _journal(self, rest: list[str]) -> None:
+        if rest != ["verify"]:
+            self._line.say("The journal can be verified: journal verify")
+            return
+        self._line.say(report.journal(self._terminald.ask("journal", "verify", answer_s=VERIFY_S_MAX)))
+
+    def _log(self, rest: list[str]) -> None:
+        count = rest[0] if rest else str(LOG_LINES)
+        if not count.isdigit() or len(count) > 4 or not 1 <= int(count) <= LOG_LINES_MAX:
+            self._line.say(f"How many records? log takes a number from 1 to {LOG_LINES_MAX}.")
+            return
+        self._line.say(report.log(self._terminald.ask("log", "--lines", count)))
+
+    def _pin(self, _: list[str]) -> None:
+        present = self._line.ask_secretly(f"Present PIN of the {self._role}: ", LOGIN_S)
+        if self._set_pin(self._role, present):
+            self._line.say("Your PIN is changed.")
+
+    def _help(self, _: list[str]) -> None:
+        self._line.say("\n".join(f"{name:<16} {words}" for name, words in _HELP))
+
+
+def _denied(answer: Answer) -> str:
+    until_ms = answer.get("locked_until_ms")
+    if isinstance(until_ms, int) and until_ms:
+        minutes = max(1, -(-(until_ms - time.time_ns() // 1_000_000) // 60_000))
+        moment = report.clock_time(until_ms)[11:16]
+        return f"LOCKED after too many wrong PINs. Try again in {minutes} minutes, at {moment}."
+    if answer.get("error") == "pin-not-set":
+        return "This role has no PIN yet: the owner sets it after logging in."
+    left = answer.get("tries_left")
+    return f"Wrong PIN. {left} {'try' if left == 1 else 'tries'} left."
+
+
+def _reason(answer: Answer) -> str:
+    return {
+        "pin-wrong": "the present PIN was wrong",
+        "pin-is-set": "there is a PIN already",
+    }.get(str(answer.get("error")), str(answer.get("message", answer.get("error"))))
