@@ -8,10 +8,10 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 READY_DEMO := .venv/.ready-demo
 READY_TEST := .venv/.ready-test
-SET_UP := tools/set-up tools/install-packages requirements/build.txt setup.cfg
+SET_UP := tools/set-up tools/machine tools/install-packages requirements/build.txt setup.cfg
 ARGS ?=
 
-.PHONY: help venv demo test check prove bench lock transcripts clean
+.PHONY: help venv demo test check prove bench lock transcripts install uninstall clean
 
 help:
 	echo "make demo     the virtual counter"
@@ -20,6 +20,7 @@ help:
 	echo "make prove    the properties that are promised    ARGS='--only R3 --scale commit --json'"
 	echo "make bench    the figures that are quoted         ARGS='--only P1 --json'"
 	echo "make lock     pin requirements/*.in again"
+	echo "make install  onto this machine, as root          ARGS='--with-screen --with-console ttyAMA0'"
 
 venv: $(READY_TEST)
 
@@ -57,6 +58,12 @@ lock:
 
 transcripts: $(READY_TEST)
 	$(PY) -m pytest tests/core/test_transcripts.py --rewrite
+
+install:
+	tools/install $(ARGS)
+
+uninstall:
+	tools/install --remove $(ARGS)
 
 clean:
 	rm -rf .venv .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis *.egg-info
