@@ -1,7 +1,7 @@
 """The journal on the event loop (`core.ports.Journal`): one writer with group commit, and a reader beside it.
 
 - All that is appended while a commit runs goes into the next transaction, in the order of the calls.
-- A commit in which nothing moves money makes no flush; `synced` then lags behind `head` until the next commit that does
+- A commit in which nothing moves money makes no flush (`store.wal` says why that is sound); `synced` then lags behind `head` until the next commit that does
   move money, and for `SYNC_DELAY_S` at most. Readers get nothing beyond `synced`.
 - After a failed commit nothing is tried again: whoever waits gets OutcomeUnknown, and so does everybody after. What was
   kept is seen when the journal is opened anew, by another process.

@@ -31,21 +31,17 @@ _FRAMES_A_COMMIT = 2
 _RECORD_BYTES_A_FRAME = 2_000
 
 
-@dataclass(frozen=True, slots=True)
 class Append:
-    """Adds records; gives them."""
+    """Adds records; gives them. `durable` where one of them moves money."""
 
-    drafts: Sequence[Draft]
-    stamp: Stamp
-    key: str | None
+    __slots__ = ("drafts", "durable", "key", "stamp", "statements")
 
-    @property
-    def durable(self) -> bool:
-        return any(draft.moves_money for draft in self.drafts)
-
-    @property
-    def statements(self) -> int:
-        return len(self.drafts)
+    def __init__(self, drafts: Sequence[Draft], stamp: Stamp, key: str | None) -> None:
+        self.drafts = drafts
+        self.stamp = stamp
+        self.key = key
+        self.durable = True in [draft.moves_money for draft in drafts]
+        self.statements = len(drafts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +97,15 @@ class RecordStore:
         self._path = path
         self._lock = _claim(path)
         self._connection: Any = None
-        self._wal: Wal | None = None
-        self._synchronous = "FULL"
+        self._wal = Wal(path)
         self._frames = 0
         self._frames_due = frames_warm * 3 // 4
-        self._written = False  # in this commit
-        self._owing = False  # by a commit without a flush
+        self._owing = False  # something was committed, and not flushed
         try:
             self._connection = open_database(path, key, "journal", fill=lambda new: _found(new, founding))
-            self._wal = Wal(path)
+            self._wal.open()
             self._wal.harden(frames_warm)
+            self._connection.execute("PRAGMA synchronous = NORMAL")  # the flush is ours: see store.wal
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # SQLite would hide its errors: see `rest`
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             self._ordinal, self._chain = _resume(self._connection)
@@ -129,9 +124,6 @@ class RecordStore:
         Gives for each task its value or its JournalError. Raises on anything that leaves the outcome unknown; the store
         is then of no use any more.
         """
-        durable = any(task.durable for task in tasks)
-        self._written = False
-        self._set_synchronous("FULL" if durable else "NORMAL")
         if len(tasks) == 1 and tasks[0].statements <= 1:
             outcomes = [self._do(tasks[0])]  # a statement by itself is a transaction
         else:
@@ -140,14 +132,11 @@ class RecordStore:
             self._connection.execute("COMMIT")
         self._frames += _FRAMES_A_COMMIT
         self.head = self._chain.head
-        if durable:
-            if self._owing and not self._written:  # then SQLite had nothing to flush
-                assert self._wal is not None
+        if True in [task.durable for task in tasks]:
+            if self._owing:
                 self._wal.sync()
-            self._owing = False
+                self._owing = False
             self.synced = self.head
-        else:
-            self._owing |= self._written
         return outcomes
 
     def rest(self) -> None:
@@ -176,8 +165,7 @@ class RecordStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        if self._wal is not None:
-            self._wal.close()
+        self._wal.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -187,7 +175,7 @@ class RecordStore:
             case Append():
                 return self._append(task)
             case Acknowledge(epoch, seq, ack):
-                self._written = True
+                self._owing = True
                 self._connection.execute(
                     "INSERT INTO outbox (epoch, seq, ack) VALUES (?, ?, ?)"
                     " ON CONFLICT (epoch) DO UPDATE SET seq = excluded.seq, ack = excluded.ack",
@@ -212,7 +200,7 @@ class RecordStore:
                 if key is None:
                     raise
                 return DuplicateKey(f"{key} was kept before: {error}")
-            self._written = True
+            self._owing = True
             self._chain.take(record, each.stream)
             self._frames += len(record.exact) // _RECORD_BYTES_A_FRAME
             records.append(record)
@@ -221,7 +209,7 @@ class RecordStore:
         return tuple(records)
 
     def _save_checkpoint(self, seq: int, state: bytes) -> None:
-        self._written = True
+        self._owing = True
         tail = self._chain.tail()
         self._connection.execute(
             "INSERT INTO checkpoint (epoch, seq, state, tail_seq, tail) VALUES (?, ?, ?, ?, ?)",
@@ -231,11 +219,6 @@ class RecordStore:
             "DELETE FROM checkpoint WHERE id <= (SELECT max(id) FROM checkpoint) - ?", (CHECKPOINTS_KEPT,)
         )
         self._frames += len(state) // 4000
-
-    def _set_synchronous(self, mode: str) -> None:
-        if mode != self._synchronous:
-            self._connection.execute(f"PRAGMA synchronous = {mode}")
-            self._synchronous = mode
 
 
 def _claim(path: Path) -> int:

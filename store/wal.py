@@ -7,12 +7,19 @@ Facts of SQLite that this rests on (https://sqlite.org/fileformat2.html#the_writ
 - A frame leaves the log only by a checkpoint, which syncs the log, copies the pages and syncs the database before the
   log may start over. So at any moment all that was committed is in the database, on the medium, or in the log; and one
   sync of the log, by SQLite at a commit with synchronous=FULL or by us, puts all earlier commits on the medium too.
+- Under synchronous=NORMAL a commit writes its frames and flushes nothing; all else (the log's first page when it starts
+  over, both syncs of a checkpoint) is flushed as under FULL. FULL is NORMAL with one more `fsync` of the log at the end
+  of each commit. So the journal commits under NORMAL and makes that flush itself, before it acknowledges what must be
+  durable: the same guarantee, with `fdatasync`, which leaves the file's time of change alone. Measured on ext4, that is
+  135 against 182 microseconds, and no commit of the file system's own journal.
 - The log is deleted only when the last connection closes, so its file stays the same one while ours is open. SQLite
   takes no lock on it, so closing our descriptor drops none.
 """
 
 import os
 from pathlib import Path
+
+from store.database import sync_folder
 
 FRAMES_WARM = 512
 _HEADER_BYTES = 32
@@ -25,6 +32,10 @@ class Wal:
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + "-wal")
+        self._descriptor = -1
+
+    def open(self) -> None:
+        """Opens it; SQLite has made it by then. From here on no failed write of it goes unseen."""
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
 
     def harden(self, frames: int) -> None:
@@ -41,6 +52,7 @@ class Wal:
         for offset in range(size, warm, _CHUNK_BYTES):
             self._write(bytes(min(_CHUNK_BYTES, warm - offset)), offset)
         os.fsync(self._descriptor)
+        sync_folder(self._path.parent)
 
     def sync(self) -> None:
         """All that was committed is on the medium when this returns. One flush, and no byte written."""

@@ -1,0 +1,106 @@
+"""P1: an encrypted commit on the writer's thread against bare files on the same disk, with as many bytes and one flush.
+
+- The floor: `pwrite` into a file that is there in its full length, and `fdatasync`.
+- An appending log: `write` to the end of a file, and `fdatasync`.
+- The journal: a record sealed, chained, inserted under its idempotency key, committed and flushed
+  (`store.records.RecordStore.commit`). Copying the log into the database comes after the answer and is not in it.
+
+They take turns in blocks, in an order that changes, so that a drift of the disk meets all alike.
+"""
+
+import os
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+
+from bench.committing import RECORD_BYTES, open_store, sale
+from bench.registry import Proof, Result, Scale, at_most
+
+FLOOR_GOAL = 1.25
+APPEND_GOAL = 1.0
+BLOCK = 50
+_FILE_BYTES = 4 << 20
+
+
+def run(scale: Scale) -> Iterator[Result]:
+    """The ratio to the floor (P1a) and to an appending log (P1b), of medians."""
+    blocks = scale.pick(smoke=8, commit=80, release=800)
+    with tempfile.TemporaryDirectory(prefix="terminald-p1-", dir=_disk()) as name:
+        medians: dict[str, float] = {}
+        thread = threading.Thread(
+            target=lambda: medians.update(_measure(Path(name), blocks)), name="journal-writer", daemon=True
+        )
+        thread.start()
+        thread.join()
+    shown = ", ".join(f"{name} {value_s * 1e6:.0f} µs" for name, value_s in medians.items())
+    yield at_most(medians["journal"] / medians["floor"], FLOOR_GOAL, part="a", what=f"commit / floor ({shown})")
+    yield at_most(medians["journal"] / medians["append"], APPEND_GOAL, part="b", what="commit / append+fdatasync")
+
+
+BENCHES = [Proof(id="P1", title="an encrypted commit", parts=("a", "b"), run=run)]
+
+
+def _measure(folder: Path, blocks: int) -> dict[str, float]:
+    """Medians in seconds."""
+    record = random.Random(1).randbytes(RECORD_BYTES)
+    contestants = {"floor": _floor(folder, record), "append": _append(folder, record), "journal": _journal(folder)}
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    order = list(contestants)
+    shuffle = random.Random(2).shuffle
+    for _ in range(blocks):
+        shuffle(order)
+        for name in order:
+            commit, rest = contestants[name]
+            for _ in range(BLOCK):
+                began = time.perf_counter()
+                commit()
+                times[name].append(time.perf_counter() - began)
+                rest()
+    return {name: median(taken) for name, taken in times.items()}
+
+
+Contestant = tuple[Callable[[], object], Callable[[], None]]
+"""What is timed, and what is done after it."""
+
+
+def _floor(folder: Path, record: bytes) -> Contestant:
+    file = os.open(folder / "floor", os.O_RDWR | os.O_CREAT)
+    os.pwrite(file, bytes(_FILE_BYTES), 0)
+    os.fsync(file)
+    places = _cycle(range(0, _FILE_BYTES - len(record), len(record)))
+
+    def commit() -> None:
+        os.pwrite(file, record, next(places))
+        os.fdatasync(file)
+
+    return commit, lambda: None
+
+
+def _append(folder: Path, record: bytes) -> Contestant:
+    file = os.open(folder / "append", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def commit() -> None:
+        os.write(file, record)
+        os.fdatasync(file)
+
+    return commit, lambda: None
+
+
+def _journal(folder: Path) -> Contestant:
+    store = open_store(folder)
+    numbers = _cycle(range(10**8))
+    return lambda: store.commit([sale(next(numbers))]), store.rest
+
+
+def _cycle(numbers: range) -> Iterator[int]:
+    while True:
+        yield from numbers
+
+
+def _disk() -> Path:
+    """A folder on a disk: the system's own for temporary files may be memory, where a flush costs nothing."""
+    return Path.cwd()
