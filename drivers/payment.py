@@ -22,14 +22,13 @@ from core.ports import (
 )
 from drivers.answer import answer_to
 from drivers.codecs import nexo
-from drivers.codecs.card import mask, wipe
+from drivers.codecs.nexo_outcome import LOGGED_OUT, NOT_FOUND, REASONS, payment_outcome
 from drivers.options import NexoOptions
 from drivers.transport import Stream, open_tcp
 
 PENDING_MAX: Final = 16
 """Questions that can wait for their answers at once."""
 NOT_CONNECTED: Final = "not-connected"
-NOT_FOUND: Final = "not-found"
 
 _Key = tuple[str, str]
 """Category and ServiceID: what names a question and its answer."""
@@ -99,7 +98,7 @@ class NexoPaymentDevice:
         )
         try:
             answer = await self._ask(message, self._options.payment_timeout_s)
-            return self._counted(self._outcome(answer.payment_response, reference))
+            return self._outcome(answer.payment_response, reference)
         except DeviceError:
             self._counts["unanswered"] += 1
             raise
@@ -111,7 +110,7 @@ class NexoPaymentDevice:
     async def enquire(self, reference: str) -> PaymentAnswered | PaymentRefused | None:
         found = await self._find_payment(reference)
         if isinstance(found, nexo.PaymentResponse):
-            return self._counted(self._outcome(found, reference))
+            return self._outcome(found, reference)
         return found
 
     async def reverse(self, reference: str, amount_minor: int, currency: str, poi_transaction: str) -> PaymentTakenBack:
@@ -197,7 +196,7 @@ class NexoPaymentDevice:
         found = await self._find_payment(reference)
         if found is None:
             raise DeviceBusy(f"{self._name}: the payment is still in progress.")
-        if isinstance(found, PaymentRefused) or isinstance(self._outcome(found, reference), PaymentRefused):
+        if isinstance(found, PaymentRefused) or isinstance(payment_outcome(found, reference), PaymentRefused):
             return None
         assert found.poi_data is not None, "an approval has been checked to name its transaction"
         return found.poi_data.poi_transaction_id
@@ -227,42 +226,15 @@ class NexoPaymentDevice:
     # --- what an answer means ---
 
     def _outcome(self, answer: nexo.PaymentResponse | None, reference: str) -> PaymentAnswered | PaymentRefused:
-        """Raises DeviceError where the answer settles nothing."""
-        if answer is None:
-            raise ProtocolError(f"{self._name}: an answer to a payment has no body.")
-        if answer.sale_data is not None and answer.sale_data.sale_transaction_id.transaction_id != wipe(reference):
-            raise ProtocolError(f"{self._name}: an answer to a payment carries another's reference.")
-        match answer.response.result:
-            case "Success" | "Partial":
-                return self._approval(answer, reference)
-            case "Failure":
-                return self._refused(answer.response, reference)
-        raise ProtocolError(f"{self._name}: an answer to a payment has an unknown result.")
-
-    def _approval(self, answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:
-        result = answer.payment_result
-        amounts = result.amounts_resp if result is not None else None
-        if result is None or amounts is None or answer.poi_data is None:
-            raise ProtocolError(f"{self._name}: an approval lacks its amount or its transaction.")
-        instrument = result.payment_instrument_data
-        card = instrument.card_data if instrument is not None else None
-        acquirer = result.payment_acquirer_data
-        return PaymentAnswered(
-            reference=reference,
-            amount_minor=nexo.to_minor(amounts.authorized_amount, amounts.currency),
-            poi_transaction=wipe(answer.poi_data.poi_transaction_id.transaction_id),
-            authorisation=(acquirer.approval_code or "" if acquirer is not None else ""),
-            brand=(card.payment_brand or "" if card is not None else ""),
-            card=mask(card.masked_pan or card.masked_pan_too or "") if card is not None else "",
-        )
-
-    def _refused(self, response: nexo.Response, reference: str) -> PaymentRefused:
-        condition = response.error_condition or ""
-        if condition == "InProgress":
-            raise DeviceBusy(f"{self._name}: the payment is still in progress.")
-        if condition == "LoggedOut":
+        """Counts it too. Raises DeviceError where the answer settles nothing."""
+        try:
+            outcome = payment_outcome(answer, reference)
+        except DeviceError as error:
+            raise type(error)(f"{self._name}: {error}") from None
+        if isinstance(outcome, PaymentRefused) and outcome.reason == LOGGED_OUT:
             self._fail(DeviceGone(f"{self._name}: the device has logged us out."))
-        return PaymentRefused(reference=reference, reason=REASONS.get(condition, "declined"))
+        self._counts["approved" if isinstance(outcome, PaymentAnswered) else "refused"] += 1
+        return outcome
 
     def _refusal(
         self,
@@ -274,10 +246,6 @@ class NexoPaymentDevice:
         # Only a word of the standard is repeated: the rest of what a device says stays out of messages.
         known = condition if condition in REASONS else "no reason that nexo knows"
         return kind(f"{self._name}: the device refused {what}: {known}.")
-
-    def _counted(self, outcome: PaymentAnswered | PaymentRefused) -> PaymentAnswered | PaymentRefused:
-        self._counts["approved" if isinstance(outcome, PaymentAnswered) else "refused"] += 1
-        return outcome
 
     # --- questions and answers on the connection ---
 
@@ -373,26 +341,6 @@ class NexoPaymentDevice:
         moment = datetime.datetime.fromtimestamp(self._clock.stamp().time_ms / 1000, datetime.UTC)
         return moment.isoformat(timespec="milliseconds")
 
-
-REASONS: Final = {
-    "Aborted": "aborted",
-    "Busy": "busy",
-    "Cancel": "cancelled",
-    "DeviceOut": "device-out",
-    "InsertedCard": "card-left-in",
-    "InvalidCard": "invalid-card",
-    "LoggedOut": "logged-out",
-    "MessageFormat": "message-format",
-    "NotAllowed": "not-allowed",
-    "NotFound": NOT_FOUND,
-    "PaymentRestriction": "payment-restriction",
-    "Refusal": "declined",
-    "UnavailableDevice": "device-unavailable",
-    "UnavailableService": "service-unavailable",
-    "UnreachableHost": "host-unreachable",
-    "WrongPIN": "wrong-pin",
-}
-"""A PaymentRefused's reason for each of nexo's ErrorConditions that makes it certain that no money moved."""
 
 _KINDS: dict[str, type[DeviceError]] = {
     "Busy": DeviceBusy,

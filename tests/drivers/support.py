@@ -8,12 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import pytest
+
 from core.events import DeviceEvent
 from core.ledger import ClockQuality, Stamp
+from core.ports import Device, DeviceError
 from drivers.simulated.cable import Cable, Receive
 
 WAIT_S = 3.0
 """The longest that a test waits for something that should happen at once."""
+FAILURE_WAIT_S = 10.0
+"""The longest until a driver has found out that its device hangs."""
 
 
 class HostClock:
@@ -27,6 +32,32 @@ class HostClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+class Served:
+    """A driver as its supervisor has it: opened, then served by a task until it fails."""
+
+    def __init__(self, driver: Device) -> None:
+        self._driver = driver
+        self._serving: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self._driver.open()
+        self._serving = asyncio.create_task(self._driver.serve(), name="serve")
+
+    async def failure(self) -> DeviceError:
+        """What `serve` raised, once it did."""
+        assert self._serving is not None
+        with pytest.raises(DeviceError) as raised:
+            async with asyncio.timeout(FAILURE_WAIT_S):
+                await self._serving
+        return raised.value
+
+    async def close(self) -> None:
+        self._driver.close()
+        if self._serving is not None:
+            await asyncio.wait((self._serving,))
+            self._serving.exception()
 
 
 class Events(list[DeviceEvent]):

@@ -14,19 +14,19 @@ import pytest
 import pytest_asyncio
 
 from core.events import DrawerSensed
-from core.ports import DeviceAbsent, DeviceError, DeviceGone
+from core.ports import DeviceAbsent, DeviceGone
 from drivers.drawer import GpioDrawer
 from drivers.drawer_kicker import PULSE_MS_MAX
 from drivers.options import GpioDrawerOptions
 from drivers.simulated.drawer import SimulatedDrawer
-from tests.drivers.support import Events, HostClock, processes_that_mention, until
+from tests.drivers.support import Events, HostClock, Served, processes_that_mention, until
 
 PULSE_MS = 60
 SLACK_MS = 150.0
 """What a busy machine may add to a pulse before the test calls it too long."""
 
 
-class Counter:
+class Counter(Served):
     """A drawer's driver, served as its supervisor serves it, and its far end."""
 
     def __init__(self, folder: Path, **options: Any) -> None:
@@ -38,28 +38,13 @@ class Counter:
         )
         values: dict[str, Any] = {"kick_pin": 17, "sensor_pin": 27, "pulse_ms": PULSE_MS} | options
         self.driver = GpioDrawer("drawer", GpioDrawerOptions(**values), self.events.append, HostClock())
-        self._serving: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        await self.driver.open()
-        self._serving = asyncio.create_task(self.driver.serve(), name="serve")
-
-    async def failure(self) -> DeviceError:
-        """What `serve` raised, once it did."""
-        assert self._serving is not None
-        with pytest.raises(DeviceError) as raised:
-            async with asyncio.timeout(5):
-                await self._serving
-        return raised.value
+        super().__init__(self.driver)
 
     def kickers(self) -> list[int]:
         return processes_that_mention(f"TERMINALD_BENCH_GPIO={self.far.path}")
 
     async def close(self) -> None:
-        self.driver.close()
-        if self._serving is not None:
-            await asyncio.wait((self._serving,))
-            self._serving.exception()
+        await super().close()
         await until(lambda: not self.kickers())
         self.far.close()
 

@@ -21,14 +21,14 @@ from drivers.options import NfcOptions
 from drivers.simulated.cable import Cable, PtyCable, Receive
 from drivers.simulated.pn532 import SimulatedPn532
 from drivers.simulated.tags import Ntag213, Type4Card
-from tests.drivers.support import Events, HostClock, HostileCable, Manner, processes_that_mention, until
+from tests.drivers.support import Events, HostClock, HostileCable, Manner, Served, processes_that_mention, until
 
 BADGE = bytes.fromhex("04a1b2c3d4e5f6")
 OTHER = bytes.fromhex("04112233445566")
 LOYALTY = ndef.text_message("loyalty:4711")
 
 
-class Counter:
+class Counter(Served):
     """An NFC reader's driver, served as its supervisor serves it, and its far end."""
 
     def __init__(self, folder: Path, make: Callable[[Receive], Cable] | None = None, **options: Any) -> None:
@@ -36,25 +36,10 @@ class Counter:
         self.far = SimulatedPn532(folder / "nfc", make=make)
         self.options = NfcOptions(path=folder / "nfc", **options)
         self.driver = Pn532Reader("nfc", self.options, self.events.append, HostClock())
-        self._serving: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        await self.driver.open()
-        self._serving = asyncio.create_task(self.driver.serve(), name="serve")
-
-    async def failure(self) -> DeviceError:
-        """What `serve` raised, once it did."""
-        assert self._serving is not None
-        with pytest.raises(DeviceError) as raised:
-            async with asyncio.timeout(10):
-                await self._serving
-        return raised.value
+        super().__init__(self.driver)
 
     async def close(self) -> None:
-        self.driver.close()
-        if self._serving is not None:
-            await asyncio.wait((self._serving,))
-            self._serving.exception()
+        await super().close()
         await until(lambda: not processes_that_mention(str(self.options.path)))
         self.far.close()
 

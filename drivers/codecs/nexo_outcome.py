@@ -1,0 +1,65 @@
+"""What a payment device's answer to a payment means: approved, certainly refused, or nothing settled. No I/O."""
+
+from typing import Final
+
+from core.events import PaymentAnswered, PaymentRefused
+from core.ports import DeviceBusy, ProtocolError
+from drivers.codecs import nexo
+from drivers.codecs.card import mask, wipe
+
+NOT_FOUND: Final = "not-found"
+LOGGED_OUT: Final = "logged-out"
+REASONS: Final = {
+    "Aborted": "aborted",
+    "Busy": "busy",
+    "Cancel": "cancelled",
+    "DeviceOut": "device-out",
+    "InsertedCard": "card-left-in",
+    "InvalidCard": "invalid-card",
+    "LoggedOut": LOGGED_OUT,
+    "MessageFormat": "message-format",
+    "NotAllowed": "not-allowed",
+    "NotFound": NOT_FOUND,
+    "PaymentRestriction": "payment-restriction",
+    "Refusal": "declined",
+    "UnavailableDevice": "device-unavailable",
+    "UnavailableService": "service-unavailable",
+    "UnreachableHost": "host-unreachable",
+    "WrongPIN": "wrong-pin",
+}
+"""A PaymentRefused's reason for each of nexo's ErrorConditions that makes it certain that no money moved."""
+
+
+def payment_outcome(answer: nexo.PaymentResponse | None, reference: str) -> PaymentAnswered | PaymentRefused:
+    """Raises ProtocolError or DeviceBusy where the answer does not settle what became of `reference`."""
+    if answer is None:
+        raise ProtocolError("an answer to a payment has no body.")
+    if answer.sale_data is not None and answer.sale_data.sale_transaction_id.transaction_id != wipe(reference):
+        raise ProtocolError("an answer to a payment carries another's reference.")
+    match answer.response.result:
+        case "Success" | "Partial":
+            return _approval(answer, reference)
+        case "Failure" if answer.response.error_condition == "InProgress":
+            raise DeviceBusy("the payment is still in progress.")
+        case "Failure":
+            reason = REASONS.get(answer.response.error_condition or "", "declined")
+            return PaymentRefused(reference=reference, reason=reason)
+    raise ProtocolError("an answer to a payment has an unknown result.")
+
+
+def _approval(answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:
+    result = answer.payment_result
+    amounts = result.amounts_resp if result is not None else None
+    if result is None or amounts is None or answer.poi_data is None:
+        raise ProtocolError("an approval lacks its amount or its transaction.")
+    instrument = result.payment_instrument_data
+    card = instrument.card_data if instrument is not None else None
+    acquirer = result.payment_acquirer_data
+    return PaymentAnswered(
+        reference=reference,
+        amount_minor=nexo.to_minor(amounts.authorized_amount, amounts.currency),
+        poi_transaction=wipe(answer.poi_data.poi_transaction_id.transaction_id),
+        authorisation=(acquirer.approval_code or "" if acquirer is not None else ""),
+        brand=(card.payment_brand or "" if card is not None else ""),
+        card=mask(card.masked_pan or card.masked_pan_too or "") if card is not None else "",
+    )
