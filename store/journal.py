@@ -97,6 +97,11 @@ class SqlJournal:
         """The last record that is on the medium."""
         return self._opened.synced
 
+    @property
+    def commits(self) -> int:
+        """How many transactions were made since it was opened."""
+        return self._opened.commits
+
     async def append(self, drafts: Sequence[Draft], stamp: Stamp, *, key: str | None = None) -> tuple[Record, ...]:
         """Commits all drafts as one, in order; returns once they are as durable as they ask to be.
 

@@ -15,7 +15,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 from core.entries import EpochOpened, draft
 from core.ledger import Draft, Head, Record, Stamp
 from store.chain import Chain, Tail
-from store.database import explain, open_database
+from store.database import PAGE_BYTES, explain, open_database
 from store.errors import DuplicateKey, JournalDamaged, JournalError, JournalInUse
 from store.wal import FRAMES_WARM, Wal
 
@@ -25,10 +25,10 @@ SEQ_BITS = 40
 CHECKPOINTS_KEPT = 2
 _INSERT = "INSERT INTO record (position, exact, hash, key) VALUES (?, ?, ?, ?)"
 
-# A checkpoint of the log is due before it outgrows its warm file. How many frames a commit makes is estimated: what it
-# touches besides the records' own pages (root, freshly split page, key index), and the records' pages.
+# A checkpoint of the log is due before it outgrows its warm file. How many frames a commit makes is estimated: two (the
+# last page of records and one of the key index), and three (page, parent, root) each time that a page of records is full.
 _FRAMES_A_COMMIT = 2
-_RECORD_BYTES_A_FRAME = 2_000
+_RECORD_BYTES_A_FRAME = PAGE_BYTES / 3
 
 
 class Append:
@@ -98,7 +98,7 @@ class RecordStore:
         self._lock = _claim(path)
         self._connection: Any = None
         self._wal = Wal(path)
-        self._frames = 0
+        self._frames = 0.0
         self._frames_due = frames_warm * 3 // 4
         self._owing = False  # something was committed, and not flushed
         try:
@@ -117,6 +117,7 @@ class RecordStore:
             raise explain(path, key, error) from error
         self.head: Head = self._chain.head
         self.synced: Head = self.head
+        self.commits = 0
 
     def commit(self, tasks: Sequence[Task]) -> list[Any]:
         """Does all tasks in one transaction, with one flush if any of them asks for it.
@@ -130,6 +131,7 @@ class RecordStore:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [self._do(task) for task in tasks]
             self._connection.execute("COMMIT")
+        self.commits += 1
         self._frames += _FRAMES_A_COMMIT
         self.head = self._chain.head
         if True in [task.durable for task in tasks]:
@@ -202,7 +204,7 @@ class RecordStore:
                 return DuplicateKey(f"{key} was kept before: {error}")
             self._owing = True
             self._chain.take(record, each.stream)
-            self._frames += len(record.exact) // _RECORD_BYTES_A_FRAME
+            self._frames += len(record.exact) / _RECORD_BYTES_A_FRAME
             records.append(record)
             key = None  # it stands with the first of them
         self._frames += len(records) // 3
@@ -218,7 +220,7 @@ class RecordStore:
         self._connection.execute(
             "DELETE FROM checkpoint WHERE id <= (SELECT max(id) FROM checkpoint) - ?", (CHECKPOINTS_KEPT,)
         )
-        self._frames += len(state) // 4000
+        self._frames += len(state) / PAGE_BYTES
 
 
 def _claim(path: Path) -> int:
