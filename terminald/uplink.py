@@ -13,8 +13,12 @@ from core.window import RECONNECT_AFTER_MAX_S, RECONNECT_AFTER_S, backoff_s
 from terminald.broker import Broker, ConnectionLost, Dial, MqttError, Will, dial
 from terminald.mqtt import Connection, connect
 
-STEADY_AFTER_S = 10.0
-"""A connection that held this long starts the next backoff from the beginning."""
+STEADY_AFTER_S = 1.0
+"""A connection that held this long, and longer than the pause before it, starts the next backoff from the beginning.
+
+So a broker that falls over under its fleet is left alone for longer each time, and one that restarts now and then is
+back at once.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ class Uplink:
         while True:
             began_s = self._clock.monotonic_s()
             error = await self._connection()
+            _heed_cancellation()
             if self._clock.monotonic_s() - began_s > STEADY_AFTER_S:
                 attempt = 0
             attempt += 1
@@ -103,3 +108,10 @@ class Uplink:
     def _say(self, connected: bool, fault: str | None) -> None:
         self.connected, self.fault = connected, fault
         self._on_change()
+
+
+def _heed_cancellation() -> None:
+    """Before Python 3.13 a TaskGroup that is already ending on a task's error forgets a cancellation from outside."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
