@@ -214,7 +214,7 @@ class Forwarder:
         error = answer.exception()
         if isinstance(error, PublishRefused | Congested):
             self._say(f"{error.code}: {error}")
-        elif error is None and answer.result() == NOBODY_LISTENS:
+        elif error is None and answer.result() == NOBODY_LISTENS and self.fault is None:
             self._say("headquarters-absent: the broker has no collector that listens")
 
     async def _wait(self) -> None:

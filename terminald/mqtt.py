@@ -51,6 +51,8 @@ RECEIVE_MAX = 64
 PACKET_BYTES_MAX = 16 << 20
 OUTSTANDING_MAX = 1024
 """Publishes of ours that a broker has not answered; one more raises Congested."""
+PUBLISH_TIMEOUT_S = 30.0
+"""A broker that has not answered a publish for so long is left."""
 CLOSE_TIMEOUT_S = 1.0
 
 T = TypeVar("T")
@@ -118,6 +120,7 @@ class Connection:
         self._receive_max = OUTSTANDING_MAX
         self._waiting: deque[tuple[str, bytes, bool, asyncio.Future[int]]] = deque()
         self._published: dict[int, asyncio.Future[int]] = {}
+        self._sent_s: dict[int, float] = {}
         self._subscribed: dict[int, asyncio.Future[int]] = {}
         self._paused = False
         self._is_reading = False
@@ -301,9 +304,12 @@ class Connection:
         self._client.loop_write()
 
     def _housekeep(self) -> None:
-        """Sends pings and notices their missing answers; not while paused, when answers wait unread."""
+        """Sends pings and notices missing answers; not while paused, when answers wait unread."""
         if not self._paused:
             self._client.loop_misc()
+            oldest_s = next(iter(self._sent_s.values()), self._loop.time())
+            if self._loop.time() - oldest_s > PUBLISH_TIMEOUT_S:
+                self._end(ConnectionLost(f"{self._broker} answers pings and no messages"))
         if not self._lost.done():
             self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
 
@@ -338,13 +344,16 @@ class Connection:
         """Hands on as many publishes as the broker takes at once; paho does not look at its Receive Maximum."""
         while self._waiting and len(self._published) < self._receive_max:
             topic, payload, retain, future = self._waiting.popleft()
-            self._published[self._client.publish(topic, payload, 1, retain).mid] = future
+            number = self._client.publish(topic, payload, 1, retain).mid
+            self._published[number] = future
+            self._sent_s[number] = self._loop.time()
 
     def _on_publish(self, *arguments: object) -> None:
         mid, reason = arguments[2], arguments[3]
         assert isinstance(mid, int)
         assert isinstance(reason, ReasonCode)
         future = self._published.pop(mid, None)
+        self._sent_s.pop(mid, None)
         if future is None or future.done():
             return
         if reason.is_failure:

@@ -97,10 +97,10 @@ class Uplink:
                 _log.info("connected to %s by MQTT %s", self._broker, connection.version)
                 self._say(True, None)
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(connection.lost(), name="mqtt-connection")
                     for user in self._users:
                         name = f"mqtt-{type(user).__name__.lower()}"
                         group.create_task(user.serve(connection, self._number), name=name)
+                    await connection.lost()
         except* MqttError as errors:
             ends = [error for error in errors.exceptions if isinstance(error, MqttError)]
         return ends[0] if ends else ConnectionLost("the connection ended")
@@ -111,7 +111,11 @@ class Uplink:
 
 
 def _heed_cancellation() -> None:
-    """Before Python 3.13 a TaskGroup that is already ending on a task's error forgets a cancellation from outside."""
+    """Before Python 3.13 a TaskGroup that is already ending on an error forgets a cancellation from outside.
+
+    The count tells, as long as the group's own body was still running when the error came: here it waits for the
+    connection's end.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

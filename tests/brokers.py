@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+
+import pytest
 
 START_TIMEOUT_S = 10.0
 
@@ -60,6 +62,19 @@ class Mosquitto:
             self._process.send_signal(number)
             self._process.wait(START_TIMEOUT_S)
             self._process = None
+
+
+@contextlib.contextmanager
+def mosquitto_in(folder: Path, options: str = "allow_anonymous true") -> Iterator[Mosquitto]:
+    """A running mosquitto; skips the test where none is installed."""
+    if find_mosquitto() is None:
+        pytest.skip("mosquitto is not installed")
+    broker = Mosquitto(folder, options)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
 
 
 @contextlib.asynccontextmanager

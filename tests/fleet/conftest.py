@@ -5,15 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Mosquitto, find_mosquitto
+from tests.brokers import Mosquitto, mosquitto_in
 
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """Started, on a free loopback port; stopped at the end."""
-    if find_mosquitto() is None:
-        pytest.skip("mosquitto is not installed")
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
+    with mosquitto_in(tmp_path) as broker:
+        yield broker
