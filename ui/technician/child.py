@@ -19,6 +19,8 @@ ANSWER_BYTES_MAX = 8 << 20
 ERROR_CHARS_MAX = 2000
 _WORKING_AFTER_S = 2.0
 _END_S = 3.0
+_CANNOT = 2
+"""The command's status for what cannot be done at all: a configuration, a key, a file."""
 
 
 class NoAnswer(Exception):
@@ -52,9 +54,10 @@ class Terminald:
             raise NoAnswer(f"{self._command[0]} cannot be started: {error.strerror}") from error
         try:
             out, err = self._communicate(self._child, "".join(f"{secret}\n" for secret in secrets).encode(), answer_s)
+            status = self._child.returncode
         finally:
             self.close()
-        return _decode(out, err)
+        return _decode(status, out, err)
 
     def close(self) -> None:
         """Ends a child that still runs. May be called twice."""
@@ -84,8 +87,10 @@ class Terminald:
             raise NoAnswer(f"no answer within {answer_s:g} s") from None
 
 
-def _decode(out: bytes, err: bytes) -> Answer:
+def _decode(status: int, out: bytes, err: bytes) -> Answer:
     said = err.decode(errors="replace")[-ERROR_CHARS_MAX:].strip()
+    if status == _CANNOT:
+        raise NoAnswer(said or "the terminal's files cannot be opened")
     if len(out) > ANSWER_BYTES_MAX:
         raise NoAnswer("the answer is too long")
     try:

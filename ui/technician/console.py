@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ui.technician import report
 from ui.technician.child import VERIFY_S_MAX, Answer, NoAnswer, Terminald
-from ui.technician.line import Gone, Idle, Line, Overlong
+from ui.technician.line import Gone, Idle, Line, Unreadable
 
 IDLE_S = 600.0
 LOGIN_S = 120.0
@@ -13,7 +13,6 @@ LOGIN_S = 120.0
 LOG_LINES = 20
 LOG_LINES_MAX = 1000
 ROLES = ("technician", "owner")
-WRONG_PIN_PAUSE_S = 1.0
 
 _BANNER = "\nterminald: technician's console"
 _HELP = (
@@ -21,7 +20,7 @@ _HELP = (
     ("devices", "what is plugged in, its faults and what to do"),
     ("network", "address, time, name lookup, a round trip to the broker"),
     ("journal verify", "checks every record of the journal"),
-    ("log [n]", f"the newest n records of the technical log (n: {LOG_LINES})"),
+    ("log [n]", f"the newest n records of the technical log ({LOG_LINES})"),
     ("pin", "gives you another PIN"),
     ("help", "this list"),
     ("logout", "ends the session, as Ctrl-D does"),
@@ -62,40 +61,44 @@ class Console:
 
     def _log_in(self) -> None:
         """Asks until somebody is known; on the first start whoever is there sets the PINs."""
-        trouble = False
+        trouble = owner_known = False
         while True:
             try:
                 self._line.say(_BANNER)
                 if trouble:
                     self._line.ask("Enter tries again. ", self._idle_s)
                 trouble = False
-                missing = self._without_pin()
-                if "owner" in missing:
+                owner_known = owner_known or self._has_pin("owner")
+                if not owner_known:
                     self._line.say("This terminal has no PIN yet. There is no default one: set both now.")
-                    self._set_first_pins(["owner", *(role for role in missing if role != "owner")])
+                    self._set_first_pins("owner", "technician")
                 if self._check_pin():
-                    if "technician" in missing and self._role == "owner" and "owner" not in missing:
-                        self._set_first_pins(["technician"])
+                    if self._role == "owner":
+                        self._set_first_pins("technician")
                     return
             except KeyboardInterrupt:
                 self._line.forget()
                 self._line.say("\nCtrl-D ends.")
             except Idle:
                 self._line.forget()
-            except Overlong:
-                self._line.say("That was too long.")
+            except Unreadable:
+                self._line.forget()
+                self._line.say("That could not be read.")
             except NoAnswer as error:
                 trouble = True
                 self._line.say(f"Nobody can log in now:\n{error}")
 
-    def _without_pin(self) -> list[str]:
-        return [role for role in ROLES if not self._terminald.ask("pin", "status", "--role", role).get("set")]
+    def _has_pin(self, role: str) -> bool:
+        return bool(self._terminald.ask("pin", "status", "--role", role).get("set"))
 
-    def _set_first_pins(self, roles: list[str]) -> None:
-        for role in roles:
+    def _set_first_pins(self, *roles: str) -> None:
+        """Gives a PIN to each of these roles that has none yet."""
+        missing = [role for role in roles if not self._has_pin(role)]
+        for role in missing:
             while not self._set_pin(role, present=""):
                 pass
-        self._line.say("The PINs are set.")
+        if missing:
+            self._line.say("The PINs are set.")
 
     def _set_pin(self, role: str, present: str) -> bool:
         """Asks twice for a new PIN and sets it."""
@@ -115,15 +118,15 @@ class Console:
         if role is None:
             self._line.say("There are two roles: technician and owner.")
             return False
-        answer = self._terminald.ask(
-            "pin", "check", "--role", role, secrets=(self._line.ask_secretly("PIN: ", LOGIN_S),)
-        )
+        pin = self._line.ask_secretly("PIN: ", LOGIN_S)
+        if not pin:
+            return False
+        answer = self._terminald.ask("pin", "check", "--role", role, secrets=(pin,))
         if answer.get("granted"):
             self._role = role
             self._line.say(f"Welcome, {role}. help lists the commands.")
             return True
         self._line.say(_denied(answer))
-        time.sleep(WRONG_PIN_PAUSE_S)
         return False
 
     # --- commands ----------------------------------------------------------------------------------------------------
@@ -141,8 +144,8 @@ class Console:
             except KeyboardInterrupt:
                 self._line.forget()
                 self._line.say("\nStopped.")
-            except Overlong:
-                self._line.say("That line was too long and was not read. help lists the commands.")
+            except Unreadable:
+                self._line.say("That line could not be read. help lists the commands.")
             except Idle:
                 self._line.say(f"\nNothing was typed for {self._idle_s / 60:g} minutes: logged out.")
                 return

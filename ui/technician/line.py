@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import termios
+import textwrap
 import time
 from collections.abc import Iterator
 
@@ -26,8 +27,11 @@ class Idle(Exception):
     """Nobody typed anything for the time that was given."""
 
 
-class Overlong(Exception):
-    """More was typed than any command is long; it was thrown away up to its end."""
+class Unreadable(Exception):
+    """A line that nobody typed: longer than any command, or with bytes that are no characters. It was thrown away.
+
+    What is left of noise must not count as an answer: as a PIN it would lock somebody out.
+    """
 
 
 class Line:
@@ -53,6 +57,7 @@ class Line:
         mode[0] = termios.ICRNL | termios.IXON | termios.IXANY | termios.IGNBRK | termios.IGNPAR
         mode[1] = termios.OPOST | termios.ONLCR
         mode[3] = termios.ISIG | termios.ICANON | termios.IEXTEN | termios.ECHO | termios.ECHOE | termios.ECHOK
+        mode[3] |= termios.ECHOCTL  # control characters show as ^X, and steer nothing
         characters = mode[6]
         characters[termios.VINTR], characters[termios.VEOF] = b"\x03", b"\x04"
         characters[termios.VERASE], characters[termios.VKILL], characters[termios.VWERASE] = b"\x7f", b"\x15", b"\x17"
@@ -61,7 +66,7 @@ class Line:
         termios.tcsetattr(self._incoming, termios.TCSAFLUSH, mode)
 
     def ask(self, prompt: str, idle_s: float) -> str:
-        """Prints a prompt and returns one line of printable ASCII. Raises Gone, Idle, Overlong or KeyboardInterrupt."""
+        """Prints a prompt and returns one line of ASCII. Raises Gone, Idle, Unreadable or KeyboardInterrupt."""
         self.write(prompt)
         return self._read(idle_s)
 
@@ -75,9 +80,10 @@ class Line:
                 self.write("\n")
 
     def say(self, text: str = "") -> None:
-        """Prints whole lines, cut to the width of a terminal. Raises Gone."""
-        rows = [row[:WIDTH] for row in ascii_only(text).split("\n")]
-        self.write("\n".join(rows) + "\n")
+        """Prints whole lines; what is wider than a terminal goes on in the next row. Raises Gone."""
+        for row in ascii_only(text).split("\n"):
+            rows = [row] if len(row) <= WIDTH else textwrap.wrap(row, WIDTH)
+            self.write("\n".join(rows) + "\n")
 
     def write(self, text: str) -> None:
         """Prints as it is, in ASCII. Raises Gone."""
@@ -99,9 +105,9 @@ class Line:
                 raw = bytes(self._buffer[:end])
                 del self._buffer[: end + 1]
                 overlong, self._overlong = self._overlong or len(raw) > LINE_CHARS_MAX, False
-                if overlong:
-                    raise Overlong
-                return "".join(chr(byte) for byte in raw if 0x20 <= byte < 0x7F).strip()
+                if overlong or any(not (0x20 <= byte < 0x7F or byte == 0x09) for byte in raw):
+                    raise Unreadable
+                return raw.decode("ascii").replace("\t", " ").strip()
             if len(self._buffer) > LINE_CHARS_MAX:
                 self._overlong = True
                 self._buffer.clear()
@@ -124,7 +130,9 @@ class Line:
         self._buffer += chunk.replace(b"\r", b"\n")
 
     def forget(self) -> None:
-        """Drops what was typed and not yet read, such as the rest of a line that Ctrl-C ended."""
+        """Drops what came in and was not yet read: the rest of a line that Ctrl-C ended, or of a burst of noise."""
+        with contextlib.suppress(termios.error):  # a pipe has nothing of this kind
+            termios.tcflush(self._incoming, termios.TCIFLUSH)
         self._buffer.clear()
         self._overlong = False
 

@@ -47,7 +47,7 @@ def devices(answer: Answer) -> str:
         rows += [
             row[:WIDTH] for row in textwrap.wrap(facts, WIDTH - 16, initial_indent=" " * 15, subsequent_indent=" " * 15)
         ]
-    return "\n".join(rows) if rows else "No device is configured."
+    return "\n".join(rows) if listed else "No device is configured."
 
 
 def journal(answer: Answer) -> str:
