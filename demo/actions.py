@@ -99,8 +99,8 @@ class Actions:
     def lay_out_goods(self) -> None:
         """The page of goods that is in front."""
         self.choosing = False
-        pages = f"shelf {self._page + 1} of {len(self._pages)}  \N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}"
-        self._app.lay_out("the bench: scan by 1 to 9", pages, self._pages[self._page])
+        shelf = f"shelf {self._page + 1} of {len(self._pages)} \N{LEFTWARDS ARROW} \N{RIGHTWARDS ARROW}"
+        self._app.lay_out(f"the bench: scan by 1 to 9, {shelf}", self._pages[self._page])
 
     def toggle_cable(self, name: str) -> None:
         """Pulls a device's cable, or puts it in again."""
@@ -179,7 +179,7 @@ class Actions:
             )
             for name in names
         )
-        self._app.lay_out("which cable?", "Esc: back to the goods", choices)
+        self._app.lay_out("which cable? Esc: back to the goods", choices)
 
     def _chosen(self, name: str) -> None:
         self.lay_out_goods()

@@ -38,7 +38,7 @@ from ui.merchant.panels import Bar
 
 REFRESH_S = 0.25
 COLUMNS_MIN, ROWS_MIN = 120, 34
-_WIDE_COLUMNS, _MIDDLE_ROWS, _HIGH_ROWS = 168, 42, 48
+_WIDE_COLUMNS, _LOW_ROWS, _MIDDLE_ROWS, _HIGH_ROWS = 168, 38, 42, 48
 _SLOT = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * 15 + " printer " + "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * 15
 
 
@@ -129,12 +129,26 @@ class VirtualCounter(App[None]):
         self.story.tell("A new terminal: its journal, its keys and its catalogue were made just now")
         self.show_all()
 
+    @property
+    def ready(self) -> bool:
+        """Whether the till answers and has all its devices."""
+        return self.view is not None and all(device.phase == "ready" for device in self.view.devices)
+
+    @property
+    def settled(self) -> bool:
+        """Whether headquarters has every record, and the three totals agree."""
+        view = self.view
+        return (
+            view is not None
+            and view.journal.acknowledged_seq == view.journal.seq
+            and self.tally.counter() == self.tally.journal(view) == self.tally.headquarters
+        )
+
     # --- what the actions use ----------------------------------------------------------------------------------------
 
-    def lay_out(self, title: str, subtitle: str, choices: tuple[Choice, ...]) -> None:
+    def lay_out(self, title: str, choices: tuple[Choice, ...]) -> None:
         """Puts nine things on the digits."""
-        bench = self.query_one("#bench")
-        bench.border_title, bench.border_subtitle = title, subtitle
+        self.query_one("#bench").border_title = title
         self.shelf.show(choices)
 
     def show_all(self) -> None:
@@ -259,6 +273,7 @@ class VirtualCounter(App[None]):
         width, height = event.size
         self.screen.set_class(width < _WIDE_COLUMNS, "-narrow")
         self.screen.set_class(height < _MIDDLE_ROWS, "-low")
+        self.screen.set_class(height < _LOW_ROWS, "-tight")
         self.screen.set_class(height >= _HIGH_ROWS, "-high")
         self.screen.set_class(width < COLUMNS_MIN or height < ROWS_MIN, "-tiny")
         if width < COLUMNS_MIN or height < ROWS_MIN:

@@ -16,6 +16,7 @@ from ui.merchant import palette
 
 STORY_MAX = 60
 _CLOCK_WIDTH = 9
+_DRAWER_WIDTH = 24
 _WIDE = 28
 """From this width on panels use whole words."""
 _DOT = "\N{BLACK CIRCLE}"
@@ -31,7 +32,6 @@ class Panel(Widget):
         height: auto;
         border: round {palette.EDGE};
         border-title-color: {palette.AMBER};
-        border-subtitle-color: {palette.MUTED};
         padding: 0 1;
         background: {palette.GROUND};
         color: {palette.TEXT};
@@ -103,17 +103,14 @@ class DrawerPanel(Panel):
     def show(self, open_s: float | None, *, plugged: bool) -> None:
         """`open_s` is how long it has been open; None when it is shut."""
         width = max(10, self.content_size.width)
+        half = min(width, _DRAWER_WIDTH) // 2 - 2
         if not plugged:
             self.lines(_middle("unplugged", width, palette.RED), Content(""), Content(""))
         elif open_s is None:
-            face = (
-                "\N{FULL BLOCK}" * (width // 2 - 2)
-                + "\N{DARK SHADE}\N{DARK SHADE}"
-                + "\N{FULL BLOCK}" * (width // 2 - 2)
-            )
+            face = "\N{DARK SHADE}\N{DARK SHADE}".join(("\N{FULL BLOCK}" * half,) * 2)
             self.lines(_middle(face, width, palette.RAISED), _middle("shut", width, palette.MUTED), Content(""))
         else:
-            coins = " ".join("\N{BLACK CIRCLE}" * (width // 2 - 2))
+            coins = " ".join("\N{BLACK CIRCLE}" * half)
             self.lines(
                 _middle(coins, width, palette.AMBER),
                 _middle(f"open {int(open_s)} s", width, f"bold {palette.TEXT}"),

@@ -22,6 +22,7 @@ WIDTH = COLUMNS + 4
 PRINT_S = 0.03
 """A row each time: slow enough to be seen. A backlog is printed faster."""
 _BACKLOG_ROWS = 25
+_NEAR_END_ROWS = 4
 
 _PAPER = "#f7f3e8"
 _INK = "#26231c"
@@ -29,6 +30,8 @@ _PLAIN = Style.parse(f"{_INK} on {_PAPER}")
 _BOLD = Style.parse(f"bold {_INK} on {_PAPER}")
 _EDGE = Style.parse(f"{_PAPER} on {palette.GROUND}")
 _GROUND = Style.parse(f"on {palette.GROUND}")
+_FAINT = Style.parse(f"{palette.FAINT} on {palette.GROUND}")
+_EMPTY = "receipts come out here"
 
 Row = tuple[str, Style]
 
@@ -53,6 +56,7 @@ class PaperRoll(ScrollView):
         self._rows: deque[Row] = deque(maxlen=ROWS_MAX)
         self._coming: deque[Row] = deque(maxlen=ROWS_MAX)
         self._open = False
+        self._follows = True
         self.pieces = 0
         """Papers that were cut off so far."""
 
@@ -94,6 +98,8 @@ class PaperRoll(ScrollView):
 
     def render_line(self, y: int) -> Strip:
         height = self.scrollable_content_region.height
+        if not self._rows and y == height - 3:
+            return Strip([Segment(_EMPTY.center(self.size.width), _FAINT)])
         empty = max(0, height - len(self._rows))
         place = y + self.scroll_offset.y - empty
         if not 0 <= place < len(self._rows):
@@ -105,7 +111,13 @@ class PaperRoll(ScrollView):
         return Strip([row]).extend_cell_length(self.size.width, _GROUND)
 
     def on_resize(self) -> None:
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._to_end()
+
+    def on_mouse_scroll_up(self) -> None:
+        self._follows = False
+
+    def on_mouse_scroll_down(self) -> None:
+        self._follows = self.scroll_offset.y >= self.max_scroll_y - _NEAR_END_ROWS
 
     def _print(self) -> None:
         if not self._coming:
@@ -116,10 +128,13 @@ class PaperRoll(ScrollView):
         self._grow()
 
     def _grow(self) -> None:
-        at_end = self.scroll_offset.y >= self.max_scroll_y - 1
         self.virtual_size = Size(0, len(self._rows))
         self.refresh()
-        if at_end:
+        self.call_after_refresh(self._to_end)
+
+    def _to_end(self) -> None:
+        """The newest paper stays in sight, unless somebody scrolled back to an older one."""
+        if self._follows:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
 
 
