@@ -63,6 +63,7 @@ def open_database(
             with alone(path.parent):
                 if not path.exists():
                     _make(path, key, schema, fill)
+        _refuse_empty(path)
         connection = connect(path, key)
         try:
             migrate(connection, schema)
@@ -83,6 +84,7 @@ def read_database(path: Path, key: bytes) -> sqlcipher.Connection:
     try:
         if not path.exists():
             raise JournalMissing(f"there is no {path.name}")
+        _refuse_empty(path)
         return connect(path, key, mode="ro")
     except (sqlcipher.Error, OSError) as error:
         if isinstance(error, JournalError):
@@ -180,6 +182,11 @@ def _make(path: Path, key: bytes, schema: Schema, fill: Callable[[sqlcipher.Conn
     sync_folder(path.parent)
 
 
+def _refuse_empty(path: Path) -> None:
+    if path.stat().st_size == 0:  # SQLite would take it for a new database
+        raise JournalDamaged(f"{path.name} is empty: it was cut off")
+
+
 def _scripts(schema: Schema) -> list[str]:
     found = sorted(
         (int(match[1]), entry)
@@ -198,8 +205,6 @@ def _judge(path: Path, key: bytes) -> JournalError:
         page = file.read(PAGE_BYTES)
     if page[:SALT_BYTES] == key[-SALT_BYTES:]:
         return JournalDamaged(f"{path.name} was made with this key and is cut off or altered ({size} bytes)")
-    if not page:
-        return JournalDamaged(f"{path.name} is empty: it was cut off")
     # 4 KB of ciphertext hold all byte values but a few; nearly nothing else does.
     if page.startswith(_MAGIC) or len(page) < PAGE_BYTES or len(set(page)) < 240:
         return NotAJournal(f"{path.name} is not an encrypted database of this terminal")
