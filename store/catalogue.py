@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TextIO
+from typing import Any, BinaryIO, Literal, Self
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
@@ -94,8 +94,8 @@ def _read(source: Path, currency: Currency, taxes: Collection[str]) -> list[Item
     items: dict[str, tuple[int, Item]] = {}
     faults: list[str] = []
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
-            for line, row in _lines(file):
+        with source.open("rb") as file:
+            for line, row in _rows(file):
                 try:
                     item = _item(row, currency, taxes)
                     if item.gtin in items:
@@ -103,12 +103,10 @@ def _read(source: Path, currency: Currency, taxes: Collection[str]) -> list[Item
                     items[item.gtin] = line, item
                 except ValueError as fault:
                     faults.append(f"line {line}: {fault}")
-                if line > ITEMS_MAX:
-                    raise CatalogueRefused((*faults, f"line {line}: more than {ITEMS_MAX} lines"))
-    except (csv.Error, UnicodeDecodeError) as error:
-        faults.append(f"after line {max((line for line, _ in items.values()), default=1)}: not a CSV file: {error}")
+    except CatalogueRefused as refused:
+        faults += refused.faults
     except OSError as error:
-        raise CatalogueRefused((f"{source.name} cannot be read: {error.strerror}",)) from error
+        faults.append(f"{source.name} cannot be read: {error.strerror}")
     if not items and not faults:
         faults.append(f"{source.name} holds no items")
     if faults:
@@ -116,23 +114,27 @@ def _read(source: Path, currency: Currency, taxes: Collection[str]) -> list[Item
     return [item for _, item in items.values()]
 
 
-def _lines(file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with its line number. Raises CatalogueRefused for a file that does not begin as it should."""
-    reader = csv.reader(file, strict=True)
-    header = tuple(next(reader, ()))
-    if header != HEADER:
-        raise CatalogueRefused((f"line 1: the header is {','.join(header)!r}, and must be {','.join(HEADER)!r}",))
-    for row in reader:
-        if row:
-            yield (
-                reader.line_num,
-                dict(zip(HEADER, row, strict=True)) if len(row) == len(HEADER) else {"": ",".join(row)},
-            )
+def _rows(file: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row with its line number. Raises CatalogueRefused where the file is not, or no longer, such a file."""
+    reader = csv.reader((line.decode("utf-8").removeprefix("\ufeff") for line in file), strict=True)
+    try:
+        header = tuple(next(reader, ()))
+        if header != HEADER:
+            raise CatalogueRefused((f"line 1: the header is {','.join(header)!r}, and must be {','.join(HEADER)!r}",))
+        for row in reader:
+            if reader.line_num > ITEMS_MAX:
+                raise CatalogueRefused((f"line {reader.line_num}: more than {ITEMS_MAX} lines",))
+            if len(row) == len(HEADER):
+                yield reader.line_num, dict(zip(HEADER, row, strict=True))
+            elif row:
+                yield reader.line_num, {}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CatalogueRefused((f"line {reader.line_num + 1}: not a CSV file in UTF-8: {error}",)) from error
 
 
 def _item(row: dict[str, str], currency: Currency, taxes: Collection[str]) -> Item:
     """The item of a row. Raises ValueError that names all that is wrong with it."""
-    if "" in row:
+    if not row:
         raise ValueError(f"there must be {len(HEADER)} columns")
     faults = [fault for fault in (_gtin_fault(row["gtin"]), _name_fault(row["name"])) if fault]
     unit: Literal["each", "kg"] = "kg" if row["unit"] == "kg" else "each"

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from store.database import explain, open_database
+from store.errors import JournalDamaged
 
 TRIES_MAX = 5
 LOCK_MS = 30 * 60 * 1000
@@ -108,6 +109,8 @@ class Credentials:
                 self._hasher.verify(hash_, self._peppered(role, pin))
             except VerifyMismatchError:
                 return Locked(until_ms) if until_ms else Denied(TRIES_MAX - failures)
+            except InvalidHashError as error:
+                raise JournalDamaged(f"{self._path.name} holds no hash for the {role}'s PIN") from error
             self._run("UPDATE pin SET failures = 0, locked_until_ms = 0 WHERE role = ?", role)
             return Granted()
 

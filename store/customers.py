@@ -27,8 +27,11 @@ class Customers:
         self._connection: Any = open_database(path, key, "customers")
 
     def identify(self, uid: str) -> str:
-        """The reference (32 hex digits) of a tag's UID (hex), made and durable at first sight. Raises JournalError."""
-        tag = hmac.digest(self._pepper, bytes.fromhex(uid.replace(":", "")), "sha256")
+        """The reference (32 hex digits) of a tag's UID (hex), made and durable at first sight.
+
+        Raises ValueError for what is no UID, and JournalError.
+        """
+        tag = hmac.digest(self._pepper, _bytes(uid), "sha256")
         try:
             with self._one:
                 self._connection.execute(
@@ -54,3 +57,13 @@ class Customers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _bytes(uid: str) -> bytes:
+    try:
+        found = bytes.fromhex(uid.replace(":", ""))
+    except ValueError:
+        found = b""
+    if not found:
+        raise ValueError("a tag's UID is a number of bytes in hex")  # and the UID itself goes into no message
+    return found
