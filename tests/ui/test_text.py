@@ -26,7 +26,7 @@ def test_condition_and_remedy_are_apart() -> None:
 
 
 def test_codes_become_words() -> None:
-    assert "it was declined" in words(message("payment-declined", reason="Refusal"), EUR)
+    assert "it was declined" in words(message("payment-declined", reason="declined"), EUR)
     assert "it is not plugged in" in words(message("device-lost", device="scanner", fault="device-absent"), EUR)
 
 
