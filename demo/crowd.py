@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,8 @@ from terminald.client import CallRefused, Disconnected, Link
 PATIENCE_S = 20.0
 DOUBLE_READ_S = 0.16
 """The till takes the same code within 150 ms for one reading."""
+ANSWER_S = 2.0
+"""A card that is answered is answered within this time; else the till may have lost the order with its power."""
 RESCAN_S = 1.5
 """When the screen has not shown a scan for so long, the cashier scans again."""
 
@@ -234,14 +237,19 @@ class Crowd:
             payment.behaviour = Behaviour.DECLINE
         end_s = asyncio.get_running_loop().time() + 2 * PATIENCE_S
         while asyncio.get_running_loop().time() < end_s:
+            before = _told(self._shown())
             try:
                 await self._order("sale.card", {"amount_minor": due_minor})
             except CallRefused as error:
                 if error.message.id not in ("payment-pending", "payment-unknown", "no-open-sale"):
                     raise
-            await self._see(
-                lambda view: _is_over(view, number) or view.sale.mode in ("ringing", "tendering"), "the card's answer"
-            )
+            # The screen may still show what was before the order: only the end of the sale, or a refusal, is an answer.
+            answered = await self._look(partial(_is_answered, number, before), ANSWER_S)
+            if not answered:
+                await self._see(
+                    lambda view: _is_over(view, number) or view.sale.mode in ("ringing", "tendering"),
+                    "the card's answer",
+                )
             payment.behaviour = Behaviour.APPROVE
             if _is_over(self._shown(), number):
                 return
@@ -306,6 +314,21 @@ def _scanner_ready(view: View) -> bool:
 
 def _all_ready(view: View) -> bool:
     return all(device.phase == "ready" for device in view.devices)
+
+
+def _told(view: View) -> tuple[str, int]:
+    """Which notice is the newest, in which life of the daemon."""
+    return view.boot, view.notice.serial if view.notice is not None else 0
+
+
+def _is_answered(number: int, before: tuple[str, int], view: View) -> bool:
+    """Whether a card's payment has ended: in the end of the sale, or in a refusal that came after `before`."""
+    return _is_over(view, number) or (
+        view.notice is not None
+        and view.notice.message.id == "payment-declined"
+        and view.sale.mode in ("ringing", "tendering")
+        and _told(view) != before
+    )
 
 
 def _is_over(view: View, number: int) -> bool:
