@@ -1,4 +1,4 @@
-"""Durable commits as a till makes them, one record of about 600 B each under an idempotency key.
+"""Durable commits as a till makes them, one record of about 600 B each.
 
 ``python -m bench.committing FOLDER COUNT`` makes that many, for whoever counts its calls from outside.
 """
@@ -24,16 +24,21 @@ def open_store(folder: Path) -> RecordStore:
     return RecordStore(folder / "journal.db", KEY, Founding(terminal="till-1", signing_key=bytes(32), stamp=_STAMP))
 
 
-def sale(number: int) -> Append:
+def record() -> Append:
     """What one durable commit is asked for."""
-    return Append((_DRAFT,), _STAMP, f"sale-{number:08d}")
+    return Append((_DRAFT,), _STAMP, None)
+
+
+def keyed_record(number: int) -> Append:
+    """The same under an idempotency key, as for an order that a client may repeat: one more page is written."""
+    return Append((_DRAFT,), _STAMP, f"order-{number:08d}")
 
 
 def main(folder: Path, count: int) -> None:
-    """Makes `count` commits in a new journal."""
+    """Makes `count` commits in a new journal, each under a key."""
     store = open_store(folder)
     for number in range(count):
-        store.commit([sale(number)])
+        store.commit([keyed_record(number)])
         store.rest()
     store.close()
 

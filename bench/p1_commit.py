@@ -2,8 +2,8 @@
 
 - The floor: `pwrite` into a file that is there in its full length, and `fdatasync`.
 - An appending log: `write` to the end of a file, and `fdatasync`.
-- The journal: a record sealed, chained, inserted under its idempotency key, committed and flushed
-  (`store.records.RecordStore.commit`). Copying the log into the database comes after the answer and is not in it.
+- The journal: a record sealed, chained, inserted, committed and flushed (`store.records.RecordStore.commit`). Copying the log
+  into the database comes after the answer and is not in it.
 
 They take turns in blocks, in an order that changes, so that a drift of the disk meets all alike.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.committing import RECORD_BYTES, open_store, sale
+from bench.committing import RECORD_BYTES, open_store, record
 from bench.registry import Proof, Result, Scale, at_most
 
 FLOOR_GOAL = 1.25
@@ -46,8 +46,8 @@ BENCHES = [Proof(id="P1", title="an encrypted commit", parts=("a", "b"), run=run
 
 def _measure(folder: Path, blocks: int) -> dict[str, float]:
     """Medians in seconds."""
-    record = random.Random(1).randbytes(RECORD_BYTES)
-    contestants = {"floor": _floor(folder, record), "append": _append(folder, record), "journal": _journal(folder)}
+    data = random.Random(1).randbytes(RECORD_BYTES)
+    contestants = {"floor": _floor(folder, data), "append": _append(folder, data), "journal": _journal(folder)}
     times: dict[str, list[float]] = {name: [] for name in contestants}
     order = list(contestants)
     shuffle = random.Random(2).shuffle
@@ -67,24 +67,24 @@ Contestant = tuple[Callable[[], object], Callable[[], None]]
 """What is timed, and what is done after it."""
 
 
-def _floor(folder: Path, record: bytes) -> Contestant:
+def _floor(folder: Path, data: bytes) -> Contestant:
     file = os.open(folder / "floor", os.O_RDWR | os.O_CREAT)
     os.pwrite(file, bytes(_FILE_BYTES), 0)
     os.fsync(file)
-    places = _cycle(range(0, _FILE_BYTES - len(record), len(record)))
+    places = _cycle(range(0, _FILE_BYTES - len(data), len(data)))
 
     def commit() -> None:
-        os.pwrite(file, record, next(places))
+        os.pwrite(file, data, next(places))
         os.fdatasync(file)
 
     return commit, lambda: None
 
 
-def _append(folder: Path, record: bytes) -> Contestant:
+def _append(folder: Path, data: bytes) -> Contestant:
     file = os.open(folder / "append", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def commit() -> None:
-        os.write(file, record)
+        os.write(file, data)
         os.fdatasync(file)
 
     return commit, lambda: None
@@ -92,8 +92,7 @@ def _append(folder: Path, record: bytes) -> Contestant:
 
 def _journal(folder: Path) -> Contestant:
     store = open_store(folder)
-    numbers = _cycle(range(10**8))
-    return lambda: store.commit([sale(next(numbers))]), store.rest
+    return lambda: store.commit([record()]), store.rest
 
 
 def _cycle(numbers: range) -> Iterator[int]:
