@@ -27,6 +27,17 @@ def backoff_s(attempt: int, jitter: float, base_s: float, max_s: float) -> float
     return float(min(base_s * 2 ** min(attempt - 1, 30), max_s)) * (0.5 + jitter)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """The pause before a batch is sent again: after the first time, and at most."""
+
+    resend_after_s: float = RESEND_AFTER_S
+    resend_after_max_s: float = RESEND_AFTER_MAX_S
+
+
+STEADY = Pacing()
+
+
 @dataclass(slots=True, kw_only=True)
 class Flight:
     """A batch on its way: its range, its payload, how often it was sent and when it is sent again."""
@@ -60,11 +71,12 @@ class Verdict(enum.Enum):
 class Window:
     """What is in flight of one epoch, from what headquarters acknowledged up to what was last cut into a batch."""
 
-    def __init__(self, acknowledged: Head, generation: int) -> None:
+    def __init__(self, acknowledged: Head, generation: int, pacing: Pacing = STEADY) -> None:
         self.acknowledged = acknowledged
         self.generation = generation
         self.sent = acknowledged
         self.quarantined: tuple[tuple[int, int], ...] = ()
+        self._pacing = pacing
         self._flights: list[Flight] = []
 
     @property
@@ -95,7 +107,8 @@ class Window:
     def was_sent(self, flight: Flight, now_s: float, jitter: float) -> None:
         """A flight was handed to the broker: when to hand it over again if no mark passes it."""
         flight.attempts += 1
-        flight.due_s = now_s + backoff_s(flight.attempts, jitter, RESEND_AFTER_S, RESEND_AFTER_MAX_S)
+        pacing = self._pacing
+        flight.due_s = now_s + backoff_s(flight.attempts, jitter, pacing.resend_after_s, pacing.resend_after_max_s)
 
     def reconnected(self) -> None:
         """A new connection: what was in flight on the old one is due at once, and counts from the start."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 from pathlib import Path
 from random import Random
 
@@ -17,11 +18,14 @@ from terminald.uplink import Uplink
 SESSION_EXPIRY_S = 3600
 """How long a broker keeps messages for a collector that went away; terminals send again what it forgot."""
 
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
 def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_file: Path | None) -> int:
     """Runs until SIGTERM or SIGINT, finishes what is in hand, and gives 0. Raises DatabaseError, KeyFileError."""
+    for number in _STOPS:
+        signal.signal(number, lambda *_: sys.exit(0))  # until the loop takes them over
     configure()
     clock = SystemClock()
     signer = load_or_make(key or beside(database))
@@ -53,7 +57,7 @@ async def _run(broker: str, collector: Collector, signer: AckKey, clock: SystemC
     loop = asyncio.get_running_loop()
     _log.info("collecting; acknowledgements are signed by %s", signer.public_key.hex())
     stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         loop.add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as group:
         running = group.create_task(uplink.run(), name="uplink")

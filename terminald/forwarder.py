@@ -16,7 +16,7 @@ from core.delivery import BATCH_RECORDS_MAX, Ack, AckError, BatchError, compose,
 from core.entries import EpochOpened, decode
 from core.ledger import GENESIS, Head, open_record
 from core.ports import Clock, Journal, Signer
-from core.window import Verdict, Window
+from core.window import STEADY, Pacing, Verdict, Window
 from terminald.broker import Congested, Message, PublishRefused
 from terminald.mqtt import Connection
 
@@ -67,6 +67,7 @@ class Forwarder:
         ack_key: bytes,
         clock: Clock,
         random: Random,
+        pacing: Pacing = STEADY,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.fault: str | None = None
@@ -79,6 +80,7 @@ class Forwarder:
         self._ack_key = ack_key
         self._clock = clock
         self._random = random
+        self._pacing = pacing
         self._on_change = on_change
         self._window: Window | None = None
         self._acks: deque[bytes] = deque(maxlen=ACKS_WAITING_MAX)
@@ -272,8 +274,8 @@ class Forwarder:
             else:
                 own_hash = await self._hash_at(epoch, ack.hwm)
                 if own_hash is not None:
-                    return Window(Head(epoch=epoch, seq=ack.hwm, hash=own_hash), ack.collector_generation)
-        return Window(Head(epoch=epoch, seq=0, hash=GENESIS), 0)
+                    return Window(Head(epoch=epoch, seq=ack.hwm, hash=own_hash), ack.collector_generation, self._pacing)
+        return Window(Head(epoch=epoch, seq=0, hash=GENESIS), 0, self._pacing)
 
     async def _hash_at(self, epoch: str, seq: int) -> bytes | None:
         if seq == 0:

@@ -19,6 +19,7 @@ from core.entries import (
     draft,
 )
 from core.ledger import Stamp
+from core.window import Pacing
 from fleet.keys import AckKey
 from store.journal import SqlJournal
 from terminald.broker import parse_url
@@ -26,6 +27,7 @@ from terminald.clock import SystemClock
 from terminald.forwarder import Forwarder
 from terminald.uplink import Uplink
 
+HURRIED = Pacing(resend_after_s=0.5, resend_after_max_s=2.0)
 DATABASE_KEY = bytes(range(48))
 
 
@@ -87,10 +89,10 @@ class Till:
         return self.clock.stamp()
 
     def forwarder(self, ack_key: bytes, *, seed: int = 1) -> Forwarder:
-        """A forwarder of this journal."""
+        """A forwarder of this journal, in more of a hurry than a till on a mobile network may be."""
         return Forwarder(
             terminal=self.name, journal=self.journal, signer=self.key, ack_key=ack_key, clock=self.clock,
-            random=Random(seed),
+            random=Random(seed), pacing=HURRIED,
         )  # fmt: skip
 
     def uplink(self, forwarder: Forwarder, url: str, *, seed: int = 1) -> Uplink:
