@@ -21,7 +21,10 @@ class ScanFeed:
 
     def feed(self, data: bytes) -> None:
         """Bytes as they came."""
-        self._hand_on(self._decoder.feed(data, self._clock.monotonic_s()))
+        if usual := self._decoder.whole(data):
+            self._emit(usual)
+        else:
+            self._hand_on(self._decoder.feed(data, self._clock.monotonic_s()))
 
     def lose(self) -> None:
         """Bytes were lost here."""

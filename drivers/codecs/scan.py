@@ -24,6 +24,7 @@ _TERMINATORS: dict[Terminator, bytes] = {
     "crlf": rb"\r\n",
     "tab": rb"\t",
 }
+_ENDS: dict[Terminator, bytes] = _TERMINATORS | {"auto": rb"(?:\r\n|\r|\n)"}
 _CONTROL = re.compile(rb"[\x00-\x1c\x1e\x1f\x7f]")
 _C1 = re.compile(rb"[\x80-\x9f]")
 _AIM = re.compile(r"\]([A-Za-z][0-9A-Za-z])")
@@ -53,9 +54,17 @@ class ScanDecoder:
         self._framing = framing
         self._terminator = re.compile(_TERMINATORS[framing.terminator])
         self._overlap = 1 if framing.terminator == "crlf" else 0
+        self._edges = len(framing.prefix) + len(framing.suffix)
+        # The AIM identifier is taken first and for good, as `_read` does it.
+        self._usual = re.compile(
+            re.escape(framing.prefix)
+            + rb"(?:\]([A-Za-z][0-9A-Za-z]))?+([\x1d\x20-\x7e]+)"
+            + re.escape(framing.suffix)
+            + _ENDS[framing.terminator]
+        )
         # A prefix that no code can contain shows where the next code begins, even after a lost terminator.
         self._resync = framing.prefix if _CONTROL.search(framing.prefix[:1]) else b""
-        self._pending = bytearray()
+        self._pending = b""
         self._is_skipping = False
         self._last_s = 0.0
 
@@ -64,21 +73,28 @@ class ScanDecoder:
         """When `expire` has something to do if no byte comes before; None while no code is open."""
         return self._last_s + self._framing.gap_s if self._pending or self._is_skipping else None
 
+    def whole(self, data: bytes) -> Scanned | None:
+        """The usual case in one step: no code is open, and `data` is exactly one clean code. Else None, and `feed` it."""
+        if self._pending or self._is_skipping or len(data) > self._framing.length_max:
+            return None
+        found = self._usual.fullmatch(data)
+        if found is None:
+            return None
+        self.reads += 1
+        aim, code = found.groups()
+        return Scanned(device=self._device, data=code.decode("ascii"), aim=aim.decode("ascii") if aim else None)
+
     def feed(self, data: bytes, now_s: float) -> list[Scanned | ScanGarbled]:
         """What these bytes complete, in order."""
-        found = self.expire(now_s)
+        found = self.expire(now_s) if self._pending or self._is_skipping else []
         self._last_s = now_s
-        begin = max(len(self._pending) - self._overlap, 0)
-        self._pending += data
-        while match := self._terminator.search(self._pending, begin):
-            frame = bytes(self._pending[: match.start()])
-            del self._pending[: match.end()]
-            begin = 0
+        *frames, self._pending = self._terminator.split(self._pending + data)
+        for frame in frames:
             found += self._close(frame)
         # A lone CR at the end may be half of a CRLF and is no part of the code yet.
         if len(self._pending) > self._framing.length_max + self._overlap:
             found += self._overflow()
-            del self._pending[: len(self._pending) - self._overlap]
+            self._pending = self._pending[len(self._pending) - self._overlap :]
         return found
 
     def expire(self, now_s: float) -> list[Scanned | ScanGarbled]:
@@ -91,7 +107,7 @@ class ScanDecoder:
         """Bytes were lost on the way: neither what is open nor what comes up to the next terminator is a code."""
         self._last_s = now_s
         length = len(self._pending)
-        self._pending.clear()
+        self._pending = b""
         if self._is_skipping:
             return []
         self._is_skipping = True
@@ -100,7 +116,7 @@ class ScanDecoder:
     def tear(self) -> list[Scanned | ScanGarbled]:
         """Gives up the open code: no more of it will come."""
         length = 0 if self._is_skipping else len(self._pending)
-        self._pending.clear()
+        self._pending = b""
         self._is_skipping = False
         return [self._garbled(ScanFault.TORN, length)] if length else []
 
@@ -124,19 +140,21 @@ class ScanDecoder:
         return events
 
     def _read(self, frame: bytes) -> Scanned | ScanGarbled:
-        prefix, suffix = self._framing.prefix, self._framing.suffix
-        if not (frame.startswith(prefix) and frame.endswith(suffix) and len(frame) >= len(prefix) + len(suffix)):
-            return self._garbled(ScanFault.BINARY if _is_binary(frame) else ScanFault.TORN, len(frame))
-        content = frame[len(prefix) : len(frame) - len(suffix)]
+        content = frame
+        if self._edges:
+            prefix, suffix = self._framing.prefix, self._framing.suffix
+            if not (frame.startswith(prefix) and frame.endswith(suffix) and len(frame) >= self._edges):
+                return self._garbled(ScanFault.BINARY if _is_binary(frame) else ScanFault.TORN, len(frame))
+            content = frame[len(prefix) : len(frame) - len(suffix)]
         if _is_binary(content):
             return self._garbled(ScanFault.BINARY, len(frame))
-        text = content.decode("latin-1")
-        aim = _AIM.match(text)
-        data = text[aim.end() :] if aim else text
-        if not data:
+        text, aim = content.decode("latin-1"), None
+        if found := _AIM.match(text):
+            text, aim = text[3:], found[1]
+        if not text:
             return self._garbled(ScanFault.TORN, len(frame))
         self.reads += 1
-        return Scanned(device=self._device, data=data, aim=aim[1] if aim else None)
+        return Scanned(device=self._device, data=text, aim=aim)
 
     def _overflow(self) -> list[Scanned | ScanGarbled]:
         """Says it once, as soon as it is known, and leaves out the rest until the code ends."""
@@ -152,11 +170,9 @@ class ScanDecoder:
 
 def _is_binary(content: bytes) -> bool:
     """Control characters other than GS; or bytes above 0x7F that are neither UTF-8 nor printable ISO 8859-1."""
-    if content.isascii():
-        return _CONTROL.search(content) is not None
     if _CONTROL.search(content):
         return True
-    if not _C1.search(content):
+    if content.isascii() or not _C1.search(content):
         return False
     try:
         return any(0x80 <= ord(character) <= 0x9F for character in content.decode("utf-8"))

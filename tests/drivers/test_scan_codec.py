@@ -146,6 +146,29 @@ def test_it_does_not_matter_how_bytes_are_cut_up(wire: bytes, sizes: list[int], 
     assert events == read(wire, framing)
 
 
+@given(
+    st.text("]Ed0AX7 \x1d\x02\x03*#\r\né", max_size=14),
+    st.sampled_from(list(TERMINATORS)),
+    st.sampled_from([b"", b"\x02", b"*"]),
+    st.sampled_from([b"", b"\x03", b"#"]),
+)
+def test_the_short_way_says_what_the_long_way_says(code: str, name: Terminator, prefix: bytes, suffix: bytes) -> None:
+    framing = Framing(terminator=name, prefix=prefix, suffix=suffix, length_max=12)
+    wire = prefix + code.encode("latin-1") + suffix + TERMINATORS[name]
+    short = ScanDecoder("scanner", framing).whole(wire)
+    assert short is None or [short] == read(wire, framing)
+
+
+def test_the_short_way_takes_the_usual_codes_and_only_between_codes() -> None:
+    decoder = ScanDecoder("scanner", Framing())
+    assert decoder.whole(b"]E04006381333931\r") == scanned("4006381333931", aim="E0")
+    assert decoder.whole(b"90311017\r\n") == scanned("90311017")
+    assert decoder.whole(b"]E0\r") is None
+    assert decoder.feed(b"4006", 0.0) == []
+    assert decoder.whole(b"90311017\r") is None
+    assert decoder.reads == 2
+
+
 @given(st.lists(st.tuples(st.binary(max_size=60), st.sampled_from([0.0, 0.05, 0.2])), max_size=12))
 def test_any_bytes_give_clean_codes_or_a_fault(pieces: list[tuple[bytes, float]]) -> None:
     decoder = ScanDecoder("scanner", Framing(length_max=32))
