@@ -357,7 +357,7 @@ def test_a_configuration_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     config.write_text(CONFIG.replace("[shop]", '[shop]\ncolour = "red"'))
     with console(config) as line:
         shown = line.until("Enter tries again")
-        assert re.search(r"terminal\.toml:\s*4:\s*\[shop\] unknown key 'colour'", shown)
+        assert "terminal.toml:4:[shop]unknownkey'colour'" in "".join(shown.split())
         config.write_text(CONFIG)
         line.type("\r")
         line.until("New PIN of the owner: ")

@@ -133,6 +133,9 @@ class Line:
         """Drops what came in and was not yet read: the rest of a line that Ctrl-C ended, or of a burst of noise."""
         with contextlib.suppress(termios.error):  # a pipe has nothing of this kind
             termios.tcflush(self._incoming, termios.TCIFLUSH)
+            # The kernel heeds a Ctrl-S ahead of its turn; the key that would have ended it may just have been dropped.
+            termios.tcflow(self._incoming, termios.TCOOFF)
+            termios.tcflow(self._incoming, termios.TCOON)
         self._buffer.clear()
         self._overlong = False
 
