@@ -23,6 +23,7 @@ SEQ_BITS = 40
 """A record's position is its epoch's ordinal shifted by this, plus its seq."""
 
 CHECKPOINTS_KEPT = 2
+_KEY_TAKEN = "UNIQUE constraint failed: record.key"
 _INSERT = "INSERT INTO record (position, exact, hash, key) VALUES (?, ?, ?, ?)"
 
 # A checkpoint of the log is due before it outgrows its warm file. How many frames a commit makes is estimated: two (the
@@ -199,9 +200,9 @@ class RecordStore:
                     _INSERT, (self._ordinal << SEQ_BITS | record.seq, record.exact, record.hash, key)
                 )
             except sqlcipher.IntegrityError as error:
-                if key is None:
+                if str(error) != _KEY_TAKEN:
                     raise
-                return DuplicateKey(f"{key} was kept before: {error}")
+                return DuplicateKey(f"{key} was kept before")
             self._owing = True
             self._chain.take(record, each.stream)
             self._frames += len(record.exact) / _RECORD_BYTES_A_FRAME
@@ -273,7 +274,10 @@ def _kept_tail(connection: Any, ordinal: int, epoch: str) -> Tail | None:
     ).fetchone()
     if kept is None:
         return None
-    tail = msgspec.json.decode(kept[0], type=Tail)
+    try:
+        tail = msgspec.json.decode(kept[0], type=Tail)
+    except msgspec.DecodeError as error:
+        raise JournalDamaged(f"the last checkpoint cannot be read: {error}") from error
     found = connection.execute(
         "SELECT hash FROM record WHERE position = ?", (ordinal << SEQ_BITS | tail.seq,)
     ).fetchone()

@@ -114,10 +114,11 @@ def _opening(exact: bytes, previous: Chain | None) -> str | None:
 
 def _beside(connection: Any, head: Head) -> str | None:
     """What the rows beside the records know of a later end. They are read after the records: these may have grown."""
-    tails = [
-        msgspec.json.decode(row[0], type=Tail)
-        for row in connection.execute("SELECT tail FROM checkpoint WHERE epoch = ?", (head.epoch,))
-    ]
+    kept = connection.execute("SELECT tail FROM checkpoint WHERE epoch = ?", (head.epoch,)).fetchall()
+    try:
+        tails = [msgspec.json.decode(row[0], type=Tail) for row in kept]
+    except msgspec.DecodeError as error:
+        return f"a checkpoint cannot be read: {error}"
     acknowledged = connection.execute("SELECT seq FROM outbox WHERE epoch = ?", (head.epoch,)).fetchone()
     known = max([tail.seq for tail in tails] + ([acknowledged[0]] if acknowledged else []), default=0)
     if known <= head.seq:

@@ -119,6 +119,33 @@ def test_the_streams_chain_holds_an_altered_body(path: Path) -> None:
     )
 
 
+async def test_a_checkpoint_that_knows_of_more(path: Path) -> None:
+    async with await open_journal(path) as journal:
+        await journal.append([money()], STAMP)
+        await journal.save_checkpoint(journal.head.seq, b"state")
+    tamper(path, f"DELETE FROM record WHERE position > {FIRST + 20}", "DELETE FROM outbox")
+    assert verify_journal(path, KEY).finding == "records 21 to 22 are missing at the end"
+    with pytest.raises(JournalDamaged, match="record 22 is not the one that the checkpoint names"):
+        await open_journal(path)
+
+
+async def test_a_checkpoint_of_something_else(path: Path) -> None:
+    async with await open_journal(path) as journal:
+        await journal.save_checkpoint(journal.head.seq, b"state")
+    tamper(path, "UPDATE checkpoint SET tail = x'00'")
+    finding = verify_journal(path, KEY).finding
+    assert finding is not None
+    assert finding.startswith("a checkpoint cannot be read")
+    with pytest.raises(JournalDamaged, match="checkpoint cannot be read"):
+        await open_journal(path)
+
+
+async def test_a_broken_chain_is_not_sold_upon(path: Path) -> None:
+    tamper(path, f"UPDATE record SET hash = zeroblob(32) WHERE position = {FIRST + 9}")
+    with pytest.raises(JournalDamaged, match="record 9 does not fit"):
+        await open_journal(path)
+
+
 def test_an_epoch_begins_with_its_name(path: Path) -> None:
     def change(number: int, fields: dict[str, Any]) -> None:
         if number == 1:
