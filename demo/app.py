@@ -45,20 +45,22 @@ _SLOT = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * 15 + " printer " + "\N{BOX DRAWING
 def run(root: Path, *, kept: bool) -> int:
     """Sets the world up in `root`, shows it until Ctrl-Q, and stops it. Returns the exit status."""
     try:
-        asyncio.run(_show(root))
+        status = asyncio.run(_show(root))
     except (DidNotStart, FileExistsError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     if not kept:
         Layout(root).remove()
-    return 0
+    return status
 
 
-async def _show(root: Path) -> None:
+async def _show(root: Path) -> int:
     world = World(root, lambda text: print(f"demo: {text}", file=sys.stderr, flush=True))
     try:
         await world.start()
-        await VirtualCounter(world).run_async()
+        app = VirtualCounter(world)
+        await app.run_async()
+        return app.return_code or 0
     finally:
         await world.stop()
 
@@ -95,6 +97,11 @@ class VirtualCounter(App[None]):
         self._drawer_since_s: float | None = None
         self._papers = self._marks = 0
         self._said: dict[str, str] = {}
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """The merchant's colours, by name, for app.tcss."""
+        names = ("ground", "panel", "raised", "edge", "text", "muted", "faint", "amber")
+        return {f"till-{name}": getattr(palette, name.upper()) for name in names}
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="both"):

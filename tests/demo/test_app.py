@@ -56,8 +56,6 @@ async def test_a_day_at_the_counter(world: World) -> None:
         await until(pilot, lambda: "open" in app.drawer.plain())
         await pilot.press("o")
         assert "shut" in app.drawer.plain()
-        await until(pilot, lambda: app.settled)
-        assert "agree to the cent" in app.day.plain()
 
         # What must be refused is refused aloud, and opens no sale.
         for key, words in (("7", "item-expired"), ("8", "item-not-found"), ("9", "check-digit-wrong")):
