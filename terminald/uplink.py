@@ -67,11 +67,12 @@ class Uplink:
     async def run(self) -> None:
         """Runs until cancelled, and then says goodbye to the broker."""
         attempt = 0
+        pause_s = 0.0
         while True:
             began_s = self._clock.monotonic_s()
             error = await self._connection()
             _heed_cancellation()
-            if self._clock.monotonic_s() - began_s > STEADY_AFTER_S:
+            if self._clock.monotonic_s() - began_s > max(STEADY_AFTER_S, pause_s):
                 attempt = 0
             attempt += 1
             self._say(False, f"{error.code}: {error}")
