@@ -46,6 +46,7 @@ class Actions:
         self._pages: tuple[tuple[Choice, ...], ...] = ()
         self._bananas = itertools.cycle(_BANANAS_MINOR)
         self._pulled_at_s: float | None = None
+        self._dark = False
         self._leave = False
         self._crowds = 0
         self._do: dict[str, Callable[[], None]] = {
@@ -211,14 +212,17 @@ class Actions:
         self._tell("The network is mended: the broker starts, and knows nothing", palette.GREEN)
 
     def _plug(self) -> None:
-        if self._pulled_at_s is None:
-            self._pulled_at_s = time.monotonic()
+        """Also while the till still starts from the last time; not while it is dark."""
+        if not self._dark:
+            self._dark = True
+            self._pulled_at_s = self._pulled_at_s or time.monotonic()
             self._run(self._pull(), "pull the plug")
 
     async def _pull(self) -> None:
         pid = self._app.world.daemon.pid
         self._tell(f"The plug is pulled: kill -9 {pid}", palette.RED)
         await self._app.world.pull_the_plug(dark_s=DARK_S)
+        self._dark = False
 
     def _crowd(self) -> None:
         if self.crowd_shops:

@@ -12,7 +12,9 @@ from demo.app import VirtualCounter
 from demo.world import World
 from ui.merchant.actions import ACTIONS
 
-WAIT_S = 20.0
+WAIT_S = 40.0
+LONG_S = 180
+"""A whole shop starts, works and stops in each of these tests."""
 
 
 @pytest.fixture
@@ -39,6 +41,7 @@ def lines(app: VirtualCounter) -> int:
     return len(app.view.sale.lines) if app.view is not None else -1
 
 
+@pytest.mark.timeout(LONG_S)
 async def test_a_day_at_the_counter(world: World) -> None:
     app = VirtualCounter(world)
     async with app.run_test(size=(180, 50)) as pilot:
@@ -78,7 +81,10 @@ async def test_a_day_at_the_counter(world: World) -> None:
         await until(pilot, lambda: lines(app) == 3 and not world.broker.running)
         await pilot.press("k")
         await until(pilot, lambda: app.view is None)
+        await until(pilot, lambda: world.daemon.running)
+        await pilot.press("k")  # and again, while it starts
         await until(pilot, lambda: lines(app) == 3)
+        assert world.plug_pulls == 2
         await pilot.press("f1", "enter")
         await until(pilot, lambda: len(world.bench.receipts) == 3)
         assert "the network is cut" in app.day.plain()
@@ -89,6 +95,7 @@ async def test_a_day_at_the_counter(world: World) -> None:
         assert "lost 0, counted twice 0" in app.proof.plain()
 
 
+@pytest.mark.timeout(LONG_S)
 async def test_mishaps_at_the_bench(world: World) -> None:
     app = VirtualCounter(world)
     async with app.run_test(size=(120, 36)) as pilot:
