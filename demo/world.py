@@ -33,6 +33,7 @@ class World:
         self.broker_stops = 0
         self._say = say
         self._broker_port = 0
+        self._plug = asyncio.Lock()
 
     async def start(self, *, double_read_ms: int = 150) -> None:
         """Sets up a fresh terminal and headquarters. Raises DidNotStart, FileExistsError."""

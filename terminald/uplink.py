@@ -13,12 +13,11 @@ from core.window import RECONNECT_AFTER_MAX_S, RECONNECT_AFTER_S, backoff_s
 from terminald.broker import Broker, ConnectionLost, Dial, MqttError, Will, dial
 from terminald.mqtt import Connection, connect
 
-STEADY_AFTER_S = 1.0
-"""A connection that held this long, and longer than the pause before it, starts the next backoff from the beginning.
-
-So a broker that falls over under its fleet is left alone for longer each time, and one that restarts now and then is
-back at once.
-"""
+USEFUL_AFTER_S = 1.0
+"""A connection that held this long halves the backoff: a broker that restarts now and then is soon back, and one that
+falls over under its fleet again and again is still left alone for longer."""
+STEADY_AFTER_S = 10.0
+"""A connection that held this long starts the next backoff from the beginning."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,14 +66,12 @@ class Uplink:
     async def run(self) -> None:
         """Runs until cancelled, and then says goodbye to the broker."""
         attempt = 0
-        pause_s = 0.0
         while True:
             began_s = self._clock.monotonic_s()
             error = await self._connection()
             _heed_cancellation()
-            if self._clock.monotonic_s() - began_s > max(STEADY_AFTER_S, pause_s):
-                attempt = 0
-            attempt += 1
+            held_s = self._clock.monotonic_s() - began_s
+            attempt = 1 + (0 if held_s > STEADY_AFTER_S else attempt // 2 if held_s > USEFUL_AFTER_S else attempt)
             self._say(False, f"{error.code}: {error}")
             pause_s = backoff_s(attempt, self._random.random(), RECONNECT_AFTER_S, RECONNECT_AFTER_MAX_S)
             _log.warning("not connected: %s: %s; again in %.1f s", error.code, error, pause_s)
