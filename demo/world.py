@@ -64,10 +64,11 @@ class World:
 
     async def pull_the_plug(self, dark_s: float = 0.0) -> None:
         """The daemon is killed without warning, and started again `dark_s` later."""
-        self.plug_pulls += 1
-        await self.daemon.kill()
-        await asyncio.sleep(dark_s)
-        await self.daemon.start()
+        async with self._plug:
+            self.plug_pulls += 1
+            await self.daemon.kill()
+            await asyncio.sleep(dark_s)
+            await self.daemon.start()
 
     async def cut_the_network(self) -> None:
         """The broker stops, and with it every message that it held."""
