@@ -1,0 +1,282 @@
+"""R7: what a till sold is what headquarters counts, cent for cent, whatever lies between them.
+
+A real mosquitto is killed and forgets; a man in the middle on both sides acknowledges and loses, doubles and delays;
+the collector dies at its commits. Two properties are looked at: the multiset of sales at the end, and that no
+acknowledgement ever promises more than the database holds at that moment. Two mutants show that the run can see: a
+forwarder that believes the broker's answer, and a collector that acknowledges before it commits.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from bench.registry import CannotRun, Proof, Result, Scale, exactly
+from fleet.collector import Collector
+from fleet.database import Database
+from fleet.intake import commit
+from terminald.broker import parse_url
+from terminald.clock import SystemClock
+from terminald.forwarder import Forwarder
+from terminald.mqtt import Connection
+from terminald.uplink import Uplink
+from tests.brokers import Mosquitto, find_mosquitto
+from tests.hostile import PASS, PUBLISH, Fate, Judge, Packet, Way, malice, meddling
+from tests.tills import HURRIED, Till, eventually, make_key, open_till
+
+HEADQUARTERS = make_key(9)
+SALES_A_GROUP = 4
+CRASH_EVERY = 8
+"""Commits from one death of the collector before its commit to the next, and as many between two just after it."""
+MUTANT_SALES = 120
+MUTANT_PATIENCE_S = 6.0
+"""A mutant may never come to an end; what it did wrong until then is seen."""
+SETTLE_S = 0.5
+
+
+def run(scale: Scale) -> Iterable[Result]:
+    """The honest pair, and then the mutants."""
+    if find_mosquitto() is None:
+        raise CannotRun("mosquitto is not installed")
+    sales = scale.pick(smoke=500, commit=20_000, release=1_000_000)
+    kills = scale.pick(smoke=1, commit=10, release=200)
+    patience_s = 30 + sales / 500
+    found = asyncio.run(_shop(sales, Random(7), Forwarder, Collector, kills=kills, patience_s=patience_s))
+    print(
+        f"{found.harmed} publishes lost, doubled or delayed, {found.crashes} crashes of the collector", file=sys.stderr
+    )
+    if not found.harmed or not found.crashes:
+        raise RuntimeError("nothing hostile happened: the run shows nothing")
+    if found.waiting:
+        raise TimeoutError(f"{found.waiting} records were not acknowledged in time")
+    yield exactly(found.wrong, 0, part="a", what=f"of {sales} sales lost, doubled, altered or promised too early")
+    mutants = (
+        asyncio.run(_shop(MUTANT_SALES, Random(8), ClearsOnPuback, Collector, drop=0.3)),
+        asyncio.run(_shop(MUTANT_SALES, Random(9), Forwarder, AcknowledgesFirst)),
+    )
+    yield exactly(sum(mutant.wrong > 0 for mutant in mutants), 2, part="b", what="mutants caught of 2")
+
+
+PROOFS = [Proof(id="R7", title="forwarding over a hostile broker", parts=("a", "b"), run=run)]
+
+
+class ClearsOnPuback(Forwarder):
+    """A mutant: what the broker has taken is delivered."""
+
+    @property
+    def acknowledged_seq(self) -> int:
+        return self._window.sent.seq if self._window and not self._window.flights else 0
+
+    def _answered(self, answer: asyncio.Future[int]) -> None:
+        if self._window is not None and not answer.cancelled() and answer.exception() is None:
+            self._window._flights.clear()
+            self._wake.set()
+
+
+class AcknowledgesFirst(Collector):
+    """A mutant: answers, and then commits."""
+
+    async def _work(self, connection: Connection) -> None:
+        arrivals = [waiting.arrival for waiting in self._waiting]
+        with contextlib.suppress(_Rehearsed):
+            with self._database.transaction() as open_transaction:
+                intake = commit(_Rehearsal(open_transaction), arrivals, [], [], 1)  # type: ignore[arg-type] # a mutant
+                self._answer(connection, list(self._waiting), intake)
+                raise _Rehearsed
+        await super()._work(connection)
+
+
+class _Rehearsed(Exception):
+    """A transaction that is taken back."""
+
+
+class _Rehearsal:
+    """A database that is in a transaction already."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        yield self._connection
+
+
+class _Crash(Exception):
+    """The collector's process dies at a commit."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was wrong: sales that differ, and acknowledgements beyond what was committed. And how hostile it was."""
+
+    differing: int = 0
+    early: int = 0
+    waiting: int = 0
+    harmed: int = 0
+    commits: int = 0
+    crashes: int = 0
+
+    @property
+    def wrong(self) -> int:
+        return self.differing + self.early
+
+
+class _CrashingDatabase(Database):
+    """A database whose process dies at some commits, before or after them."""
+
+    found: _Found
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        self.found.commits += 1
+        turn = self.found.commits % CRASH_EVERY
+        with super().transaction() as connection:
+            yield connection
+            if turn == CRASH_EVERY // 2:
+                raise _Crash
+        if turn == 0:
+            raise _Crash
+
+
+async def _shop(
+    sales: int,
+    rng: Random,
+    forwarder_type: type[Forwarder],
+    collector_type: type[Collector],
+    *,
+    kills: int = 0,
+    drop: float = 0.05,
+    patience_s: float = MUTANT_PATIENCE_S,
+) -> _Found:
+    """A day of selling through all that; what was wrong at its end."""
+    found = _Found()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        broker = Mosquitto(folder)
+        broker.start()
+        database = folder / "headquarters.db"
+        harm = _counting(found, malice(rng, drop=drop, double=0.1, delay=0.2, delay_max_s=0.05))
+        try:
+            async with (
+                meddling(broker.port, harm) as near,
+                meddling(broker.port, _watching(database, found, harm)) as far,
+                _collecting(collector_type, database, far, rng, found),
+                open_till(folder) as till,
+                _forwarding(forwarder_type, till, near) as forwarder,
+            ):
+                await _sell(till, forwarder, broker, sales, rng, kills)
+                with contextlib.suppress(TimeoutError):
+                    await eventually(lambda: forwarder.acknowledged_seq == till.journal.synced.seq, patience_s)
+                found.waiting = till.journal.synced.seq - forwarder.acknowledged_seq
+                await asyncio.sleep(SETTLE_S)
+                found.differing = _differing(database, till)
+        finally:
+            broker.stop()
+    return found
+
+
+async def _sell(till: Till, forwarder: Forwarder, broker: Mosquitto, sales: int, rng: Random, kills: int) -> None:
+    """Sells, a few at a time so that there are many batches, while the broker dies `kills` times."""
+    deaths = set(rng.sample(range(sales // SALES_A_GROUP), kills))
+    for group in range(sales // SALES_A_GROUP):
+        await till.sell_many(SALES_A_GROUP, rng)
+        forwarder.notify()
+        if group in deaths:
+            broker.stop(9)
+            broker.start()
+        await asyncio.sleep(0.005)
+    await till.sell_many(sales % SALES_A_GROUP, rng)
+    forwarder.notify()
+
+
+def _differing(database: Path, till: Till) -> int:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("SELECT number, total_minor FROM retail_transaction").fetchall()
+    finally:
+        connection.close()
+    there, here = Counter(rows), Counter(till.tally.items())
+    return sum(((there - here) + (here - there)).values())
+
+
+def _counting(found: _Found, harm: Judge) -> Judge:
+    def judge(packet: Packet) -> Fate:
+        fate = harm(packet)
+        found.harmed += fate is not PASS
+        return fate
+
+    return judge
+
+
+def _watching(database: Path, found: _Found, harm: Judge) -> Judge:
+    """Looks, at each acknowledgement that leaves the collector, whether the database holds what it promises."""
+
+    def judge(packet: Packet) -> Fate:
+        if packet.way is Way.UP and packet.kind == PUBLISH and packet.topic.endswith("money/ack"):
+            start = packet.raw.index(b'{"ack"')
+            ack = msgspec.json.decode(packet.raw[start:])["ack"]
+            connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+            try:
+                row = connection.execute("SELECT hwm FROM epoch WHERE epoch = ?", (ack["epoch"],)).fetchone()
+            finally:
+                connection.close()
+            found.early += ack["hwm"] > (row[0] if row else 0)
+        return harm(packet)
+
+    return judge
+
+
+@contextlib.asynccontextmanager
+async def _collecting(
+    collector_type: type[Collector], path: Path, url: str, rng: Random, found: _Found
+) -> AsyncIterator[None]:
+    """A collector that is started again whenever it has died."""
+    clock = SystemClock()
+
+    async def live() -> None:
+        while True:
+            database = _CrashingDatabase.open(path, now_ms=clock.stamp().time_ms)
+            database.found = found
+            collector = collector_type(database=database, key=HEADQUARTERS, clock=clock)
+            uplink = Uplink(
+                broker=parse_url(url), client_id="headquarters", users=[collector], clock=clock, random=rng,
+                session_expiry_s=60,
+            )  # fmt: skip
+            try:
+                await uplink.run()
+            except* _Crash:
+                found.crashes += 1
+            finally:
+                collector.close()
+
+    async with _task(live(), "collector"):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _forwarding(forwarder_type: type[Forwarder], till: Till, url: str) -> AsyncIterator[Forwarder]:
+    forwarder = forwarder_type(
+        terminal=till.name, journal=till.journal, signer=till.key, ack_key=HEADQUARTERS.public_key, clock=till.clock,
+        random=Random(1), pacing=HURRIED,
+    )  # fmt: skip
+    async with _task(till.uplink(forwarder, url).run(), "forwarder"):
+        yield forwarder
+
+
+@contextlib.asynccontextmanager
+async def _task(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
