@@ -72,7 +72,7 @@ def test_the_wheel_holds_what_is_no_python(wheel: list[str]) -> None:
 FAKE_PYTHON = """#!/bin/sh
 # Stands in for an interpreter: makes environments that hold copies of itself, and notes what pip is asked for.
 case "$*" in
-  *sys.exit*3,\\ 13*) exit 0 ;;  # older than 3.13
+  *sys.exit*3,\\ 13*) exit "${SINCE_3_13:-0}" ;;
   *platform.machine*) echo "${MACHINE:-x86_64 64}" ;;
   *version_info*|*ensurepip*) exit 0 ;;
   -VV|--version) echo "Python 3.11.2" ;;
@@ -209,13 +209,28 @@ def test_removing_it_keeps_what_was_sold_and_configured(machine: Machine) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "wheels"), [("x86_64 64", None), ("aarch64 64", "--only-binary :all: -r requirements/gpio.txt")]
+    ("environment", "how"),
+    [
+        ({}, None),
+        ({"MACHINE": "aarch64 64"}, "--only-binary :all: -r requirements/gpio.txt"),
+        (
+            {"MACHINE": "aarch64 64", "SINCE_3_13": "1"},
+            "--no-binary :all: --no-build-isolation -r requirements/gpio.txt",
+        ),
+    ],
 )
-def test_a_pi_gets_the_library_of_its_pins(machine: Machine, name: str, wheels: str | None) -> None:
-    assert machine.install(MACHINE=name).returncode == 0
+def test_a_pi_gets_the_library_of_its_pins(machine: Machine, environment: dict[str, str], how: str | None) -> None:
+    assert machine.install(**environment).returncode == 0
     pins = [line for line in machine.log.read_text().splitlines() if "gpio.txt" in line]
-    assert len(pins) == (wheels is not None)
-    assert wheels is None or wheels in pins[0]
+    assert len(pins) == (how is not None)
+    assert how is None or how in pins[0]
+
+
+def test_headquarters_has_a_configuration_of_its_own(machine: Machine) -> None:
+    done = machine.install("--headquarters")
+    assert done.returncode == 0, done.stderr
+    assert machine.file("etc/terminald-fleet/fleet.toml").read_bytes() == (ROOT / "systemd/fleet.toml").read_bytes()
+    assert not machine.file("etc/terminald").exists()
 
 
 @pytest.mark.parametrize(
@@ -224,6 +239,7 @@ def test_a_pi_gets_the_library_of_its_pins(machine: Machine, name: str, wheels: 
         (["--with-screens"], {}, "there is no option --with-screens; there are --with-screen,"),
         (["--with-console"], {}, "such as ttyAMA0"),
         (["--with-console", "/dev/ttyAMA0"], {}, "such as ttyAMA0"),
+        (["--headquarters", "--with-screen"], {}, "neither screen nor console"),
         (["--prefix-root"], {}, "--prefix-root takes a folder"),
         ([], {"MACHINE": "armv7l 32"}, "take the 64-bit Raspberry Pi OS"),
         ([], {"MACHINE": "aarch64 32"}, "take the 64-bit Raspberry Pi OS"),

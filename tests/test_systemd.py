@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from drivers.drawer_kicker import PULSE_MS_MAX
+from fleet.config import load as load_fleet
 from terminald.config import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,6 +138,15 @@ def test_the_first_configuration_writes_where_the_service_may() -> None:
     assert "StateDirectory=terminald\n" in unit
     assert "RuntimeDirectory=terminald\n" in unit
     assert f"Group={config.socket_group}\n" in unit  # no other group exists for the daemon under PrivateUsers=
+
+
+def test_headquarters_first_configuration_writes_where_its_service_may() -> None:
+    config = load_fleet(SYSTEMD / "fleet.toml")
+    assert config.broker is not None
+    for path in (config.database, config.ack_public_key_file):
+        assert path is not None
+        assert path.parent == Path("/var/lib/terminald-fleet")
+    assert "StateDirectory=terminald-fleet\n" in (SYSTEMD / "terminald-fleet-collector.service").read_text()
 
 
 # --- users, folders, devices -------------------------------------------------------------------------------------
