@@ -20,6 +20,8 @@ PAYMENT_TASKS_MAX = 64
 PRINTER_RETRY_S = 1.0
 """A printer that cannot print is tried again so often, or at once when it says that something changed."""
 
+PAYMENT_DEVICE_WAIT_S = 1.0
+"""How long an enquiry or a reversal waits for a payment device that is not connected."""
 GIVEN_BACK_S = 1.0
 """An enquiry or a reversal for which there is no room is answered so late, lest it be asked for again at once."""
 
@@ -182,10 +184,8 @@ class Peripherals:
     async def _enquire(self, request: x.EnquirePayment) -> None:
         await self._clock.sleep(request.after_s)
         answer: v.PaymentAnswered | v.PaymentRefused | None = None
-        device = self._payment_device()
-        if device is None:
-            await self._wait_for_payment_device()
-        else:
+        device = await self._payment_device_soon()
+        if device is not None:
             try:
                 answer = await device.enquire(request.reference)
             except DeviceError as error:
@@ -194,10 +194,8 @@ class Peripherals:
 
     async def _reverse(self, request: x.ReversePayment) -> None:
         await self._clock.sleep(request.after_s)
-        device = self._payment_device()
-        if device is None:
-            await self._wait_for_payment_device()
-        else:
+        device = await self._payment_device_soon()
+        if device is not None:
             try:
                 self._post(
                     await device.reverse(
@@ -214,14 +212,15 @@ class Peripherals:
             return None
         return cast(PaymentDevice, self._payment.device)
 
-    async def _wait_for_payment_device(self) -> None:
-        """A moment's patience with a device that is coming up, so that a start does not begin with a false alarm."""
+    async def _payment_device_soon(self) -> PaymentDevice | None:
+        """The device, with patience for one that is coming up: a start does not begin with a false alarm."""
         if self._payment is not None:
             try:
-                async with asyncio.timeout(PRINTER_RETRY_S):
+                async with asyncio.timeout(PAYMENT_DEVICE_WAIT_S):
                     await self._payment.ready.wait()
             except TimeoutError:
                 pass
+        return self._payment_device()
 
     def _give_back(self, request: _Payment | x.OpenDrawer) -> None:
         """Too much is asked of the devices at once: said as the outcome that it certainly is."""
