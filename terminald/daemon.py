@@ -126,6 +126,7 @@ class Terminal:
                     tasks.create_task(self._views.run(), name="views"),
                     tasks.create_task(self._control.serve(), name="control"),
                     tasks.create_task(self._follow_sync(), name="follow-sync"),
+                    tasks.create_task(self._journal.watch(), name="journal"),
                     tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
                     *(
                         tasks.create_task(self._supervise(device), name=f"device-{device.name}")
@@ -251,6 +252,8 @@ class Terminal:
             "synced_seq": self._journal.synced.seq,
             "hwm": self._acknowledged_seq(),
             "unacked": head.seq - self._acknowledged_seq(),
+            "generation": self._forwarder.generation if self._forwarder is not None else 0,
+            "quarantined": self._forwarder.quarantined if self._forwarder is not None else 0,
             "disk_free_pct": round(100 * disk.free / disk.total, 1),
             "receipts_waiting": self._peripherals.receipts_waiting,
             "double_reads": self._engine.doubles.count,
