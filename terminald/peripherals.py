@@ -152,9 +152,10 @@ class Peripherals:
     async def _kick(self) -> None:
         if self._drawer is None:
             return
+        if not self._drawer.ready.is_set():
+            self._post(v.DrawerStuck(fault=self._drawer.fault or DeviceError.code))
+            return
         try:
-            if not self._drawer.ready.is_set():
-                raise DeviceError(self._drawer.fault or "not ready")
             await cast(CashDrawer, self._drawer.device).kick()
         except DeviceError as error:
             self._post(v.DrawerStuck(fault=error.code))

@@ -18,9 +18,9 @@ from demo.bench import Bench
 from demo.layout import Layout
 from drivers.simulated.payment import Behaviour
 from drivers.simulated.scanner import SimulatedScanner
-from store.catalogue import import_csv
 from store.keys import KeyFile
 from store.verify import iter_records
+from terminald.cli import main
 from terminald.client import CallRefused, Disconnected, connect
 
 PATIENCE_S = 15.0
@@ -89,8 +89,7 @@ class Countertop:
             for name in self._devices
         )
         self.layout.config.write_text(_SHOP + tables)
-        keys = KeyFile(self.layout.terminal / "journal.key").load_or_make(())
-        import_csv(self.layout.terminal / "catalogue.db", keys.catalogue, goods.CSV, goods.CURRENCY, {"A", "B"})
+        assert main(["catalogue", "import", str(goods.CSV), "--config", str(self.layout.config)]) == 0
         self.daemon = processes.daemon(self.layout, self.bench.drawer.environment())
 
     async def start(self, *ready: str) -> View:

@@ -1,0 +1,185 @@
+"""A configuration: what it becomes, and every fault of it named at once, each with its line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.tax import TaxRate
+from drivers.options import SerialScannerOptions
+from terminald.config import Config, ConfigError, Fault, load
+
+SHOP = '[terminal]\nid = "till-3"\n[shop]\nname = "Corner Shop"\n'
+
+
+def _load(folder: Path, text: str | bytes) -> Config:
+    path = folder / "terminal.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return load(path)
+
+
+def _faults(folder: Path, text: str | bytes) -> list[tuple[int, str]]:
+    with pytest.raises(ConfigError) as caught:
+        _load(folder, text)
+    return [(fault.line, fault.message) for fault in caught.value.faults]
+
+
+def test_the_least_that_is_needed(tmp_path: Path) -> None:
+    config = _load(tmp_path, SHOP)
+    assert config.terminal == "till-3"
+    assert config.shop.currency.code == "EUR"
+    assert (config.journal, config.socket) == (tmp_path / "journal.db", tmp_path / "control.sock")
+    assert config.headquarters is None
+    assert config.devices == ()
+
+
+def test_all_of_it(tmp_path: Path) -> None:
+    config = _load(
+        tmp_path,
+        SHOP
+        + 'address = ["12 Harbour Street", "Whitby"]\ncurrency = "JPY"\n'
+        + '[[shop.tax]]\ncode = "A"\nrate = "8.25"\nincluded = false\n'
+        + '[journal]\npath = "/var/lib/till/journal.db"\nkey = "../keys/journal.key"\n'
+        + '[scan]\ndouble_read_ms = 0\n[[scan.variable]]\nprefix = "29"\nvalue = "weight"\n'
+        + '[control]\nsocket = "c.sock"\ngroup = "counter"\n'
+        + f'[headquarters]\nbroker = "mqtts://hq.example:8884"\nack_key = "{"ab" * 32}"\n'
+        + '[device.scanner]\ndriver = "scanner-serial"\npath = "/dev/ttyACM0"\nbaud = 115200\n',
+    )
+    assert config.shop.address == ("12 Harbour Street", "Whitby")
+    assert config.shop.taxes == (TaxRate(code="A", rate_bp=825, included=False),)
+    assert config.journal == Path("/var/lib/till/journal.db")
+    assert config.journal_key == tmp_path / "../keys/journal.key"
+    assert config.double_read_ms == 0
+    assert config.shop.layouts[0].value == "weight"
+    assert config.socket_group == "counter"
+    assert config.headquarters is not None
+    assert config.headquarters.ack_key == b"\xab" * 32
+    assert config.devices[0].options == SerialScannerOptions(path=Path("/dev/ttyACM0"), baud=115_200)
+
+
+def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
+    faults = _faults(
+        tmp_path,
+        '[terminal]\nid = "till 3"\nnmae = "x"\n'
+        '[shop]\naddress = "x"\n[[shop.tax]]\ncode = "A"\nrate = "NaN"\n[[shop.tax]]\ncode = "A"\ncolour = "red"\n'
+        '[jurnal]\npath = "x"\n'
+        '[device.Scanner]\ndriver = "scanner-serial"\npath = "/dev/x"\nbauds = 9\n[device.printer]\ndriver = "magic"\n',
+    )
+    expected = [
+        (2, "'till 3'"),
+        (3, "unknown key 'nmae'"),
+        (4, "name is missing"),
+        (5, "address must be a list"),
+        (6, "same code"),
+        (8, "rate 'NaN'"),
+        (11, "unknown key 'colour'"),
+        (12, "unknown key 'jurnal'. Did you mean 'journal'?"),
+        (14, "'Scanner' must be small letters"),
+        (17, "unknown key 'bauds'. Did you mean 'baud'?"),
+        (19, "unknown driver 'magic'"),
+    ]
+    assert [line for line, _ in faults] == [line for line, _ in expected]
+    assert all(part in message for (_, message), (_, part) in zip(faults, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "part"),
+    [
+        ("[terminal\n", 1, "not TOML"),
+        (SHOP.encode() + b'address = ["Caf\xe9"]\n', 5, "UTF-8"),
+        (SHOP + '[scan]\ndouble_read_ms = "150"\n', 6, "whole number"),
+        (SHOP + "[scan]\ndouble_read_ms = true\n", 6, "whole number"),
+        (SHOP + "[scan]\ndouble_read_ms = 5001\n", 6, "0 to 5000"),
+        (SHOP + '[[scan.variable]]\nprefix = "2x"\n', 6, "EAN-13"),
+        (SHOP + '[[scan.variable]]\nprefix = "21"\nitem_digits = 9\n', 6, "EAN-13"),
+        (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "7.001"\n', 7, "percentage"),
+        (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "100"\n', 7, "percentage"),
+        (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "-1"\n', 7, "percentage"),
+        (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "Infinity"\n', 7, "percentage"),
+        (SHOP + f'[headquarters]\nbroker = "http://x"\nack_key = "{"ab" * 32}"\n', 6, "mqtt://host:port"),
+        (SHOP + f'[headquarters]\nbroker = "mqtt://"\nack_key = "{"ab" * 32}"\n', 6, "mqtt://host:port"),
+        (SHOP + f'[headquarters]\nbroker = "mqtt://x:99999"\nack_key = "{"ab" * 32}"\n', 6, "mqtt://host:port"),
+        (SHOP + '[headquarters]\nbroker = "mqtt://x"\nack_key = "ab"\n', 7, "64 hexadecimal digits"),
+        (SHOP + '[headquarters]\nbroker = "mqtt://x"\n', 5, "ack_key is missing"),
+        (SHOP + "[device.scanner]\n", 5, "driver is missing"),
+        (SHOP + "device = 3\n", 5, "unknown key 'device'"),
+        ('journal = "x"\n' + SHOP, 1, "journal must be a table"),
+    ],
+)
+def test_one_fault(tmp_path: Path, text: str | bytes, line: int, part: str) -> None:
+    ((found, message),) = _faults(tmp_path, text)
+    assert (found, part in message) == (line, True), message
+
+
+def test_an_empty_file_names_what_is_missing(tmp_path: Path) -> None:
+    messages = [message for _, message in _faults(tmp_path, "")]
+    assert messages == [
+        "terminal is missing",
+        "[terminal] id is missing",
+        "shop is missing",
+        "[shop] name is missing",
+    ]
+
+
+_VALUES = st.sampled_from(['"x"', "1", "true", "[]", '["a"]', "{}", "-1", "1.5", '""', "1979-05-27", '"NaN"', "[[1]]"])
+_KEYS = st.sampled_from(
+    [
+        "id",
+        "name",
+        "address",
+        "currency",
+        "path",
+        "key",
+        "socket",
+        "group",
+        "broker",
+        "ack_key",
+        "driver",
+        "double_read_ms",
+        "code",
+        "rate",
+        "included",
+        "prefix",
+        "item_digits",
+        "value_digits",
+        "value",
+        "host",
+        "port",
+        "kick_pin",
+        "x",
+    ]
+)
+_HEADERS = st.sampled_from(
+    [
+        "[terminal]",
+        "[shop]",
+        "[[shop.tax]]",
+        "[journal]",
+        "[catalogue]",
+        "[control]",
+        "[scan]",
+        "[[scan.variable]]",
+        "[headquarters]",
+        "[device]",
+        "[device.scanner]",
+        "[device.printer]",
+        "[x]",
+    ]
+)
+_LINES = st.lists(st.builds("{} = {}".format, _KEYS, _VALUES) | _HEADERS, max_size=12).map("\n".join)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_LINES | st.text(max_size=60) | st.binary(max_size=60))
+def test_whatever_stands_in_it_is_a_configuration_or_named_by_its_line(tmp_path: Path, text: str | bytes) -> None:
+    if isinstance(text, str):
+        text = text.encode(errors="surrogatepass")
+    faults: tuple[Fault, ...] = ()
+    try:
+        _load(tmp_path, text)
+    except ConfigError as error:
+        faults = error.faults
+    for fault in faults:
+        assert 0 <= fault.line <= text.count(b"\n") + text.count(b"\r") + 1
+        assert fault.message
