@@ -73,7 +73,9 @@ class Lines(ScrollView):
             self.choose(0)
         self.virtual_size = Size(0, len(lines))
         self.refresh()
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._follow()
+        # Whether all fit, and with them the place of the end, is known for certain only after the next layout.
+        self.call_after_refresh(self._follow)
 
     def choose(self, line: int) -> None:
         """Chooses a line by its number, 0 for none."""
@@ -103,7 +105,7 @@ class Lines(ScrollView):
         return None
 
     def on_resize(self) -> None:
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self._follow()
 
     def on_click(self, event: events.Click) -> None:
         place = event.y + self.scroll_offset.y
@@ -128,6 +130,11 @@ class Lines(ScrollView):
         if place % 2 and item is not self._lines[-1] and item.line != self.chosen:
             bright, muted = bright + _STRIPE, muted + _STRIPE
         return Strip(self._cells(item, width, bright, muted)).extend_cell_length(self.size.width, bright + _NO_STRIKE)
+
+    def _follow(self) -> None:
+        """Keeps the newest line in sight, unless an older one is being looked at."""
+        if not self.chosen:
+            self.scroll_to(y=self.max_scroll_y, animate=False, force=True, immediate=True)
 
     def _cells(self, item: LineView, width: int, bright: Style, muted: Style) -> list[Segment]:
         money = self._currency.format
