@@ -4,6 +4,8 @@ from core.ports import JournalError, OutcomeUnknown
 
 __all__ = [
     "CatalogueRefused",
+    "CatalogueUpdateTorn",
+    "CatalogueVersionOther",
     "DuplicateKey",
     "JournalClosed",
     "JournalDamaged",
@@ -19,6 +21,7 @@ __all__ = [
     "KeyUnusable",
     "NotAJournal",
     "OutcomeUnknown",
+    "SealUnopened",
     "WrongKey",
 ]
 
@@ -121,12 +124,36 @@ class KeyUnusable(JournalError, ValueError):
     remedy = "Put back the key file from your backup; a new key cannot open old data."
 
 
+class SealUnopened(JournalError, ValueError):
+    """What was sealed to the organisation's recovery key does not open with this private key."""
+
+    code = "seal-unopened"
+    remedy = "Take the private key that belongs to the recovery key named beside it; nothing was changed."
+
+
 class CatalogueRefused(JournalError, ValueError):
     """A file of items has faults; `faults` names each with its line, and nothing of the file was taken."""
 
     code = "catalogue-refused"
     remedy = "Correct the named lines and import the file again; the shop sells from the old items meanwhile."
 
-    def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__("\n".join(faults))
+    def __init__(self, faults: tuple[str, ...], count: int = 0) -> None:
+        """`count` is how many there are, where not all are named."""
+        self.count = max(count, len(faults))
+        more = self.count - len(faults)
+        super().__init__("\n".join((*faults, f"and {more} more") if more else faults))
         self.faults = faults
+
+
+class CatalogueUpdateTorn(JournalError, ValueError):
+    """An update of the catalogue is not as headquarters wrote it; nothing of it was applied."""
+
+    code = "catalogue-update-torn"
+    remedy = "Fetch the update again; the shop sells from the catalogue as it was."
+
+
+class CatalogueVersionOther(JournalError):
+    """An update changes another version than the one that there is; nothing of it was applied."""
+
+    code = "catalogue-version"
+    remedy = "Apply the updates that are missing, in their order, or import the whole catalogue."

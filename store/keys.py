@@ -38,6 +38,10 @@ class Keys:
     tag_pepper: bytes = field(repr=False)
     pin_pepper: bytes = field(repr=False)
     signing_wrap: bytes = field(repr=False)
+    backup: bytes = field(repr=False)
+    mirror: bytes = field(repr=False)
+    recovery_public: bytes | None = None
+    """The organisation's offline recovery key (X25519, 32 bytes), for `store.sealing.seal`; None where none is set."""
 
 
 class KeySource(Protocol):
@@ -118,6 +122,8 @@ def derive(root: bytes) -> Keys:
         tag_pepper=key("tag-pepper", 32),
         pin_pepper=key("pin-pepper", 32),
         signing_wrap=key("signing-wrap", 32),
+        backup=key("backup", 32),
+        mirror=key("mirror", 32),
     )
 
 
