@@ -36,7 +36,7 @@ from store.errors import (
     WrongKey,
 )
 
-Schema = Literal["journal", "catalogue", "customers", "credentials"]
+Schema = Literal["journal", "catalogue", "customers", "credentials", "history"]
 """The folders below `store/schema`."""
 
 KEY_BYTES = 48

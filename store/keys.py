@@ -35,6 +35,7 @@ class Keys:
     catalogue: bytes = field(repr=False)
     customers: bytes = field(repr=False)
     credentials: bytes = field(repr=False)
+    history: bytes = field(repr=False)
     tag_pepper: bytes = field(repr=False)
     pin_pepper: bytes = field(repr=False)
     signing_wrap: bytes = field(repr=False)
@@ -119,6 +120,7 @@ def derive(root: bytes) -> Keys:
         catalogue=key("catalogue", KEY_BYTES),
         customers=key("customers", KEY_BYTES),
         credentials=key("credentials", KEY_BYTES),
+        history=key("history", KEY_BYTES),
         tag_pepper=key("tag-pepper", 32),
         pin_pepper=key("pin-pepper", 32),
         signing_wrap=key("signing-wrap", 32),

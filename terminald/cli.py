@@ -5,6 +5,7 @@ done at all (a configuration, a key, a file).
 """
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -87,25 +88,36 @@ def _parser() -> argparse.ArgumentParser:
     with_config(add("verify", "check every record; status 0 whole, 1 a finding, 2 cannot be opened", _verify, journal))
     with_config(add("show", "print every record, one JSON object a line", _show, journal), json=False)
 
+    found = with_config(add("find", "find finished transactions, the newest first", _late("history", "find"), journal))
+    _narrowed(found).add_argument("--limit", type=int, default=100, metavar="N")
+    export = with_config(
+        add("export", "write finished transactions out, the oldest first", _late("history", "export"), journal),
+        json=False,
+    )
+    _narrowed(export).add_argument("--format", choices=("jsonl", "csv"), default="jsonl")
+    export.add_argument("--output", type=Path, metavar="FILE", help="else standard output")
+
     catalogue = commands.add_parser("catalogue", help="look after the catalogue").add_subparsers(required=True)
     load = with_config(add("import", "take in a CSV of items: all of it or nothing", _import, catalogue))
     load.add_argument("file", type=Path)
 
     pin = commands.add_parser("pin", help="the PINs of people").add_subparsers(required=True)
     for name, words, command in (
-        ("status", "whether a role has a PIN", _technician("pin_status")),
-        ("set", "give a role a PIN, read from standard input", _technician("pin_set")),
-        ("check", "check a role's PIN, read from standard input", _technician("pin_check")),
+        ("status", "whether a role has a PIN", _late("technician", "pin_status")),
+        ("set", "give a role a PIN, read from standard input", _late("technician", "pin_set")),
+        ("check", "check a role's PIN, read from standard input", _late("technician", "pin_check")),
     ):
         with_config(add(name, words, command, pin)).add_argument(
             "--role", required=True, choices=("owner", "technician")
         )
 
-    with_config(add("status", "what the daemon says of itself", _technician("status")))
+    with_config(add("status", "what the daemon says of itself", _late("technician", "status")))
     devices = commands.add_parser("devices", help="what is plugged in").add_subparsers(required=True)
-    with_config(add("list", "the devices and their state", _technician("devices"), devices))
-    with_config(add("network", "address, time, name lookup and a round trip to the broker", _technician("network")))
-    log = with_config(add("log", "the newest records of the technical log", _technician("log")))
+    with_config(add("list", "the devices and their state", _late("technician", "devices"), devices))
+    with_config(
+        add("network", "address, time, name lookup and a round trip to the broker", _late("technician", "network"))
+    )
+    log = with_config(add("log", "the newest records of the technical log", _late("technician", "log")))
     log.add_argument("--lines", type=int, default=20, metavar="N")
     return parser
 
@@ -237,13 +249,24 @@ def _import(given: argparse.Namespace) -> int:
     return 0
 
 
-def _technician(name: str) -> Callable[[argparse.Namespace], int]:
-    """A subcommand of `terminald.technician`, imported when it runs."""
+def _narrowed(sub: Any) -> Any:
+    """The options that narrow a look into the history."""
+    sub.add_argument("--number", type=int, metavar="N", help="the receipt's number")
+    sub.add_argument("--day", metavar="YYYY-MM-DD", help="one business day")
+    sub.add_argument("--from-day", metavar="YYYY-MM-DD")
+    sub.add_argument("--to-day", metavar="YYYY-MM-DD")
+    sub.add_argument("--item", metavar="GTIN")
+    sub.add_argument("--tender", metavar="KIND", help="CASH, CREDIT")
+    sub.add_argument("--operator", metavar="NAME")
+    sub.add_argument("--status", choices=("completed", "cancelled"))
+    return sub
+
+
+def _late(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """A subcommand of ``terminald.MODULE``, imported when it runs."""
 
     def command(given: argparse.Namespace) -> int:
-        from terminald import technician
-
-        run: Callable[[argparse.Namespace], int] = getattr(technician, name)
+        run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(f"terminald.{module}"), name)
         return run(given)
 
     return command

@@ -70,6 +70,7 @@ class Config:
     catalogue: Path
     customers: Path
     credentials: Path
+    history: Path
     socket: Path
     socket_group: str | None
     headquarters: HeadquartersConfig | None
@@ -112,6 +113,7 @@ def _config(root: "_Table", base: Path) -> Config:
     catalogue = root.table("catalogue", optional=True)
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
+    history = root.table("history", optional=True)
     control = root.table("control", optional=True)
     config = Config(
         base=base,
@@ -122,13 +124,14 @@ def _config(root: "_Table", base: Path) -> Config:
         catalogue=base / catalogue.text("path", "catalogue.db"),
         customers=base / customers.text("path", "customers.db"),
         credentials=base / credentials.text("path", "credentials.db"),
+        history=base / history.text("path", "history.db"),
         socket=base / control.text("socket", "control.sock"),
         socket_group=control.text("group", "") or None,
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
         devices=_devices(root.table("device", optional=True)),
     )
-    for table in (journal, catalogue, customers, credentials, control, scan, root):
+    for table in (journal, catalogue, customers, credentials, history, control, scan, root):
         table.end()
     return config
 

@@ -24,6 +24,7 @@ from terminald.config import Config, DeviceConfig
 from terminald.control import ControlServer
 from terminald.engine import Engine
 from terminald.forwarder import Forwarder
+from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
@@ -50,6 +51,7 @@ async def run(config: Config) -> None:
     with (
         Catalogue(config.catalogue, keys.catalogue) as catalogue,
         Customers(config.customers, keys.customers, keys.tag_pepper) as customers,
+        open_history(config, keys) as history,
     ):
         async with await SqlJournal.open(
             config.journal,
@@ -58,7 +60,8 @@ async def run(config: Config) -> None:
             signing_key=signer.public_key,
             stamp=clock.stamp(),
         ) as journal:
-            terminal = Terminal(config, clock, journal, signer, catalogue, customers)
+            keeper = HistoryKeeper(config, keys.journal, history, clock)
+            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper)
             await terminal.run()
 
 
@@ -73,10 +76,12 @@ class Terminal:
         signer: TerminalSigner,
         catalogue: Catalogue,
         customers: Customers,
+        history: HistoryKeeper,
     ) -> None:
         self._config = config
         self._clock = clock
         self._journal = journal
+        self._history = history
         self._random = random.Random()  # jitter, not a secret
         self._devices = [self._supervisor(device) for device in config.devices]
         self._peripherals = Peripherals(self._devices, self._post, clock)
@@ -105,7 +110,9 @@ class Terminal:
         )
         self._control = ControlServer(
             config.socket,
-            methods(self._engine, self._views, self._devices, journal, self._acknowledged_seq, self._status),
+            methods(
+                self._engine, self._views, self._devices, journal, self._acknowledged_seq, self._status, history.find
+            ),
             self._views.encoded,
             unixsocket.access(config.socket_group),
         )
@@ -127,6 +134,7 @@ class Terminal:
                     tasks.create_task(self._control.serve(), name="control"),
                     tasks.create_task(self._follow_sync(), name="follow-sync"),
                     tasks.create_task(self._journal.watch(), name="journal"),
+                    tasks.create_task(self._history.run(), name="history"),
                     tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
                     *(
                         tasks.create_task(self._supervise(device), name=f"device-{device.name}")

@@ -1,12 +1,14 @@
 """What the control socket offers: the operator's orders as events for the engine, and what is the matter."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from core import events as v
+from core.history import Transaction
 from core.ports import Journal
 from core.state import basket_of, due_minor, taxes, total_minor
 from core.text import message
+from store.history import Query
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
 from terminald.supervisor import Supervisor
@@ -49,6 +51,7 @@ def methods(
     journal: Journal,
     acknowledged_seq: Callable[[], int],
     status: Callable[[], dict[str, object]],
+    find: Callable[[Query], Awaitable[list[Transaction]]],
 ) -> Mapping[str, Method[Any]]:
     """The method table."""
 
@@ -98,6 +101,9 @@ def methods(
             "head": head.hash.hex(),
         }
 
+    async def history_find(query: Query) -> object:
+        return await find(query)
+
     async def daemon_status(_: Params) -> object:
         return status()
 
@@ -139,6 +145,11 @@ def methods(
         ),
         "journal.status": Method(
             summary="The journal's depth and what is acknowledged", params=Params, handler=journal_status
+        ),
+        "history.find": Method(
+            summary="Finished transactions by number, business day, item, tender, operator; the newest first",
+            params=Query,
+            handler=history_find,
         ),
         "daemon.status": Method(summary="What the daemon says of itself", params=Params, handler=daemon_status),
     }

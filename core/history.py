@@ -1,0 +1,156 @@
+"""Finished transactions put together from their records, for export, queries and whoever reads a journal later.
+
+The records of one transaction lie apart: its opening, its lines, what was changed of them, its tenders, its end. The
+assembler folds them, in order, into one `Transaction` when the end comes; POSLog's names stand in the fields' comments.
+"""
+
+from typing import Literal, assert_never
+
+import msgspec
+
+from core import entries as e
+from core.ledger import Record, open_record
+
+
+class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line as it was sold (POSLog LineItem with Sale); voided ones are left out."""
+
+    line: int
+    gtin: str
+    name: str
+    unit: str
+    quantity_milli: int
+    unit_price_minor: int
+    amount_minor: int
+    tax: str
+    lot: str | None = None
+
+
+class Transaction(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished transaction. `epoch` and `seq` are of its last record, `ended` is local time (ISO 8601)."""
+
+    epoch: str
+    seq: int
+    number: int
+    status: Literal["completed", "cancelled"]
+    business_day: str
+    ended: str
+    time_ms: int
+    currency: str
+    total_minor: int
+    change_minor: int
+    lines: tuple[HistoryLine, ...]
+    tenders: tuple[e.TenderTotal, ...]
+    taxes: tuple[e.TaxTotal, ...]
+    customer: str | None = None
+    operator: str | None = None
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a transaction that has not ended."""
+
+    number: int
+    business_day: str
+    currency: str
+    lines: tuple[HistoryLine, ...] = ()
+    voided: frozenset[int] = frozenset()
+    customer: str | None = None
+
+
+class Assembler:
+    """Takes records in order and gives each transaction with its last one. `open` is all that it remembers."""
+
+    def __init__(self, open_: Open | None = None) -> None:
+        self.open = open_
+
+    def take(self, record: Record) -> Transaction | None:
+        """The transaction that this record ends, if it ends one. Raises msgspec.MsgspecError on an unreadable record."""
+        envelope = open_record(record.exact)
+        entry = e.decode(envelope.body)
+        if isinstance(entry, e.TransactionCompleted | e.TransactionCancelled):
+            return self._end(record, envelope.time_ms, entry)
+        self._note(entry)
+        return None
+
+    def _end(
+        self, record: Record, time_ms: int, entry: e.TransactionCompleted | e.TransactionCancelled
+    ) -> Transaction | None:
+        was, self.open = self.open, None
+        if was is None or was.number != entry.number:
+            # A journal that begins in the middle of a transaction: its lines are not here.
+            was = Open(number=entry.number, business_day="", currency="")
+        lines = tuple(line for line in was.lines if line.line not in was.voided)
+        match entry:
+            case e.TransactionCompleted():
+                return Transaction(
+                    epoch=record.epoch,
+                    seq=record.seq,
+                    number=entry.number,
+                    status="completed",
+                    business_day=entry.business_day,
+                    ended=entry.ended,
+                    time_ms=time_ms,
+                    currency=entry.currency,
+                    total_minor=entry.total_minor,
+                    change_minor=entry.change_minor,
+                    lines=lines,
+                    tenders=entry.tenders,
+                    taxes=entry.taxes,
+                    customer=entry.customer,
+                )
+            case e.TransactionCancelled():
+                return Transaction(
+                    epoch=record.epoch,
+                    seq=record.seq,
+                    number=entry.number,
+                    status="cancelled",
+                    business_day=was.business_day,
+                    ended="",
+                    time_ms=time_ms,
+                    currency=was.currency,
+                    total_minor=0,
+                    change_minor=0,
+                    lines=lines,
+                    tenders=(),
+                    taxes=(),
+                    customer=was.customer,
+                )
+        assert_never(entry)
+
+    def _note(self, entry: e.AnyEntry) -> None:
+        if isinstance(entry, e.TransactionOpened):
+            self.open = Open(number=entry.number, business_day=entry.business_day, currency=entry.currency)
+            return
+        was = self.open
+        if was is None:
+            return
+        match entry:
+            case e.ItemAdded():
+                self.open = msgspec.structs.replace(was, lines=(*was.lines, _line(entry)))
+            case e.QuantityChanged():
+                lines = tuple(_changed(line, entry) if line.line == entry.line else line for line in was.lines)
+                self.open = msgspec.structs.replace(was, lines=lines)
+            case e.LineVoided():
+                self.open = msgspec.structs.replace(was, voided=was.voided | {entry.line})
+            case e.CustomerIdentified():
+                self.open = msgspec.structs.replace(was, customer=entry.customer)
+            case _:
+                pass  # Tenders come whole with the completion; the rest is of no transaction.
+
+
+def _line(entry: e.ItemAdded) -> HistoryLine:
+    return HistoryLine(
+        line=entry.line,
+        gtin=entry.gtin,
+        name=entry.name,
+        unit=entry.unit,
+        quantity_milli=entry.quantity_milli,
+        unit_price_minor=entry.unit_price_minor,
+        amount_minor=entry.amount_minor,
+        tax=entry.tax,
+        lot=entry.lot,
+    )
+
+
+def _changed(line: HistoryLine, entry: e.QuantityChanged) -> HistoryLine:
+    return msgspec.structs.replace(line, quantity_milli=entry.quantity_milli, amount_minor=entry.amount_minor)

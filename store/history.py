@@ -1,0 +1,208 @@
+"""Finished transactions, ready to be asked about by day, operator, item, tender and receipt number.
+
+A projection of the journal in an encrypted file of its own, so that asking never holds a sale: records are folded in
+batches from a cursor that is kept in the same transaction as what was folded, hence exact after a power cut. A file that
+is lost or damaged is folded again from the journal.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Self
+
+import msgspec
+from sqlcipher3 import dbapi2 as sqlcipher
+
+from core.history import Assembler, Open, Transaction
+from core.ledger import Record
+from store.database import explain, open_database
+
+FOUND_MAX = 10_000
+_CACHE_KIB = 8_192
+
+
+Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is looked for: all that is given must hold. Days are ISO 8601 and inclusive; the newest come first."""
+
+    number: int | None = None
+    from_day: Day | None = None
+    to_day: Day | None = None
+    gtin: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,14}$")] | None = None
+    tender: str | None = None
+    operator: str | None = None
+    status: str | None = None
+    limit: int = 100
+
+
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the journal was folded: record `seq` of `epoch`, with this hash, is the last one in."""
+
+    epoch: str
+    seq: int
+    hash: bytes
+
+
+class History:
+    """The projection. Its calls block: call them off the loop. One lock serves all threads."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Opens it, or makes an empty one. Raises JournalError."""
+        self._path = path
+        self._key = key
+        self._one = threading.Lock()
+        self._connection: Any = open_database(path, key, "history")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    def cursor(self) -> Cursor | None:
+        """Where to go on folding; None for a new file."""
+        rows = self._run("SELECT epoch, seq, hash FROM cursor")
+        return Cursor(epoch=rows[0][0], seq=rows[0][1], hash=rows[0][2]) if rows else None
+
+    def clear(self) -> None:
+        """Forgets everything, to be folded again."""
+        with self._one:
+            for table in ("sale_tender", "sale_item", "sale", "cursor"):
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (our own words)
+
+    def fold(self, records: Sequence[Record]) -> int:
+        """Takes in the records that follow the cursor, all or none; returns how many transactions they ended."""
+        if not records:
+            return 0
+        with self._one:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    folded = self._fold(records)
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+            except sqlcipher.Error as error:
+                raise explain(self._path, self._key, error) from error
+        return folded
+
+    def find(self, query: Query) -> list[Transaction]:
+        """The transactions that fit, the newest first; `query.limit` and FOUND_MAX bound their number."""
+        sql, values = _select(query)
+        return [_decoder.decode(row[0]) for row in self._run(sql, *values)]
+
+    def walk(self, query: Query, page: int = 1_000) -> Iterator[Transaction]:
+        """All that fit, the oldest first, without a bound: for an export."""
+        where, values = _where(query)
+        if query.gtin is not None:
+            where += " AND EXISTS (SELECT 1 FROM sale_item WHERE gtin = ? AND sale_item.sale = id)"
+            values.append(query.gtin.zfill(14))
+        last = 0
+        while True:
+            sql = f"SELECT id, whole FROM sale WHERE {where} AND id > ? ORDER BY id LIMIT ?"  # noqa: S608 (our own words)
+            rows = self._run(sql, *values, last, page)
+            for id_, whole in rows:
+                yield _decoder.decode(whole)
+                last = id_
+            if len(rows) < page:
+                return
+
+    def count(self) -> int:
+        """How many transactions are in it."""
+        return int(self._run("SELECT count(*) FROM sale")[0][0])
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _fold(self, records: Sequence[Record]) -> int:
+        kept = self._connection.execute("SELECT open FROM cursor").fetchone()
+        assembler = Assembler(msgspec.json.decode(kept[0], type=Open | None) if kept else None)
+        folded = 0
+        for record in records:
+            transaction = assembler.take(record)
+            if transaction is not None:
+                self._add(transaction)
+                folded += 1
+        self._connection.execute(
+            "INSERT INTO cursor (one, epoch, seq, hash, open) VALUES (1, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE"
+            " SET epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash, open = excluded.open",
+            (records[-1].epoch, records[-1].seq, records[-1].hash, msgspec.json.encode(assembler.open)),
+        )
+        return folded
+
+    def _add(self, sold: Transaction) -> None:
+        added = self._connection.execute(
+            "INSERT INTO sale (epoch, seq, number, status, business_day, operator, total_minor, whole)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                sold.epoch,
+                sold.seq,
+                sold.number,
+                sold.status,
+                sold.business_day,
+                sold.operator,
+                sold.total_minor,
+                msgspec.json.encode(sold),
+            ),
+        ).lastrowid
+        gtins = {line.gtin for line in sold.lines}
+        self._connection.executemany(
+            "INSERT INTO sale_item (gtin, sale) VALUES (?, ?)", [(gtin, added) for gtin in gtins]
+        )
+        self._connection.executemany(
+            "INSERT INTO sale_tender (kind, sale) VALUES (?, ?)", [(tender.kind, added) for tender in sold.tenders]
+        )
+
+    def _run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        try:
+            with self._one:
+                rows: list[tuple[Any, ...]] = self._connection.execute(sql, values).fetchall()
+        except sqlcipher.Error as error:
+            raise explain(self._path, self._key, error) from error
+        return rows
+
+
+_decoder = msgspec.json.Decoder(Transaction)
+
+
+def _select(query: Query) -> tuple[str, list[object]]:
+    """Driven by the rarest thing asked for, whose rows come with the newest first and end at the limit."""
+    where, values = _where(query)
+    limit = max(1, min(query.limit, FOUND_MAX))
+    if query.gtin is not None:
+        source, order, driven = (
+            "sale_item CROSS JOIN sale ON id = sale_item.sale",
+            "sale_item.sale",
+            query.gtin.zfill(14),
+        )
+        where = f"sale_item.gtin = ? AND {where}"
+    elif query.tender is not None and query.from_day is None and query.to_day is None:
+        source, order, driven = "sale_tender t CROSS JOIN sale ON id = t.sale", "t.sale", query.tender
+        where = f"t.kind = ? AND {where}"
+    else:
+        source, order, driven = "sale", "id", None
+    sql = f"SELECT whole FROM {source} WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 (our own words)
+    return sql, [*([] if driven is None else [driven]), *values, limit]
+
+
+def _where(query: Query) -> tuple[str, list[object]]:
+    """The conditions of a query but the item, and their values; never words from outside."""
+    conditions: list[tuple[str, object]] = [
+        ("number = ?", query.number),
+        ("business_day >= ?", query.from_day),
+        ("business_day <= ?", query.to_day),
+        ("operator = ?", query.operator),
+        ("status = ?", query.status),
+        ("EXISTS (SELECT 1 FROM sale_tender WHERE kind = ? AND sale_tender.sale = id)", query.tender),
+    ]
+    given = [(sql, value) for sql, value in conditions if value is not None]
+    return " AND ".join(sql for sql, _ in given) or "1", [value for _, value in given]
