@@ -54,7 +54,10 @@ class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=Tr
 
 
 class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
-    """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount."""
+    """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount.
+
+    `item` is the GTIN of the item where `gtin` is another code of it, of which one unit of the line holds `contains`.
+    """
 
     line: int
     gtin: str
@@ -68,6 +71,8 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     lot: str | None = None
     use_by: str | None = None
     best_before: str | None = None
+    item: str | None = None
+    contains: int = 1
 
 
 class QuantityChanged(Entry, tag="quantity_changed", frozen=True, kw_only=True):

@@ -304,7 +304,7 @@ def _item(basket: Basket, facts: Facts) -> Step:
         return _refuse("quantity-not-valid")
     last = basket.lines[-1] if basket.lines else None
     if last is not None and _same_goods(last, added):
-        return _requantify(last, last.item.quantity_milli + 1000)
+        return _requantify(last, last.item.quantity_milli + added.quantity_milli)
     stale = reading.best_before is not None and reading.best_before < facts.business_day
     return Step(
         entries=(added,),
@@ -320,10 +320,13 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
 
     A price in the code is the amount to the cent; the weight is then worked back from it, for the receipt.
     """
-    quantity_milli = 1000 if reading.weight_g is None else reading.weight_g
-    amount_minor = extend(item.unit_price_minor, quantity_milli)
+    quantity_milli = 1000 * item.count if reading.weight_g is None else reading.weight_g
+    unit_price_minor = item.unit_price_minor
+    amount_minor = extend(unit_price_minor, quantity_milli)
     if reading.price_minor is not None:
         amount_minor = reading.price_minor
+        if item.unit == "each":
+            quantity_milli, unit_price_minor = 1000, amount_minor
         if item.unit == "kg" and item.unit_price_minor > 0:
             quantity_milli = max(1, divide_half_up(amount_minor * 1000, item.unit_price_minor))
     return e.ItemAdded(
@@ -332,13 +335,15 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
         name=item.name,
         unit=item.unit,
         quantity_milli=quantity_milli,
-        unit_price_minor=item.unit_price_minor if item.unit == "kg" else amount_minor,
+        unit_price_minor=unit_price_minor,
         amount_minor=amount_minor,
         tax=item.tax,
         entry_method=reading.method,
         lot=reading.lot,
         use_by=reading.use_by,
         best_before=reading.best_before,
+        item=item.item,
+        contains=item.contains,
     )
 
 

@@ -1,55 +1,188 @@
-"""What the shop sells, in an encrypted database of its own, so that an import never holds a sale.
+"""What the shop sells, in an encrypted database of its own, so that an import never holds the sale.
 
-An import replaces the whole catalogue by a CSV file in one transaction: the file is what the shop sells. Readers see it
-from their next lookup on. A code that carries a price or a weight is looked up with its value field zeroed and the check
-digit computed anew, and stands so in the file.
+A reader sees the whole of one version: what is imported or applied beside it (`store.catalogue_import`,
+`store.catalogue_update`) is there from its next lookup on, all at once. A code that carries a price or a weight is looked
+up with its value field zeroed and the check digit computed anew, and stands so in the catalogue.
 """
 
-import csv
-from collections.abc import Collection, Iterator
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, Self
 
+import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from core.catalogue import Item
-from core.money import Currency
-from core.scan import check_digit
+from store.catalogue_import import import_csv
+from store.catalogue_rows import ALWAYS
 from store.database import explain, open_database
-from store.errors import CatalogueRefused
 
-HEADER = ("gtin", "name", "unit", "price", "tax")
-ITEMS_MAX = 1_000_000
-NAME_LENGTH_MAX = 100
-PRICE_MINOR_MAX = 10**12
-_GTIN_LENGTHS = (8, 12, 13, 14)
+__all__ = ["Card", "Catalogue", "Price", "Summary", "import_csv"]
+
+CACHE_BYTES = 8 << 20
+"""Pages kept decrypted. A shop of a million items is quicker with 64 MiB; a shop's usual few thousand need one."""
+
+SEARCH_MAX = 200
+
+_ITEM = "SELECT name, unit, price_minor, tax, dated FROM item WHERE gtin = ?"
+_CODE = (
+    "SELECT b.item, b.pack, b.name, b.price_minor, b.dated, i.name, i.unit, i.price_minor, i.tax, i.dated"
+    " FROM barcode b JOIN item i ON i.gtin = b.item WHERE b.gtin = ?"
+)
+# The till's own list before everybody's; in a list, what is for a time before what always holds.
+_PRICE = (
+    "SELECT price_minor FROM price WHERE gtin = ? AND list IN (?, '') AND valid_from <= ? AND valid_to > ?"
+    " ORDER BY list = '', valid_from DESC, valid_to LIMIT 1"
+)
+_COUNTS = "SELECT (SELECT count(*) FROM barcode), (SELECT count(*) FROM price), (SELECT count(*) FROM stock)"
+_ON_HAND = (
+    "SELECT s.quantity_milli - coalesce(d.quantity_milli, 0), s.as_of_ms"
+    " FROM stock s LEFT JOIN sold d ON d.item = s.item WHERE s.item = ?"
+)
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """A price beside the standing one; times are local, ``""`` where a side is open."""
+
+    list: str
+    valid_from: str
+    valid_to: str
+    price_minor: int
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a code: what it rings up at the time asked for, its other codes, prices and stock."""
+
+    item: Item
+    standing_minor: int | None
+    codes: tuple[str, ...]
+    prices: tuple[Price, ...]
+    on_hand_milli: int | None
+    stock_as_of_ms: int | None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is. `number` is 0 where nothing was ever imported; `taxes` counts items by tax code."""
+
+    number: int
+    hash: str
+    kind: str
+    applied_ms: int
+    items: int
+    codes: int
+    prices: int
+    counted: int
+    taxes: dict[str, int]
 
 
 class Catalogue:
     """The catalogue as the till reads it: `find` takes microseconds and may be called on the loop's thread."""
 
-    def __init__(self, path: Path, key: bytes) -> None:
-        """Opens it, or makes an empty one. `key` is `Keys.catalogue`. Raises JournalError."""
+    def __init__(self, path: Path, key: bytes, *, price_list: str = "", cache_bytes: int = CACHE_BYTES) -> None:
+        """Opens it, or makes an empty one. `key` is `Keys.catalogue`; `price_list` goes before everybody's prices.
+
+        Raises JournalError.
+        """
         self._path = path
         self._key = key
+        self._price_list = price_list
         self._connection: Any = open_database(path, key, "catalogue")
+        self._connection.execute(f"PRAGMA cache_size = {-cache_bytes // 1024}")
+        self._cursor = self._connection.cursor()
 
-    def find(self, gtin: str) -> Item | None:
-        """The item of a GTIN in 14 digits. Raises JournalError where the file cannot be read."""
+    def find(self, gtin: str, at: str) -> Item | None:
+        """The item of a GTIN in 14 digits, at its price at a local time (ISO 8601). Raises JournalError."""
+        if not gtin.isdigit() or len(gtin) > 14:
+            return None
         try:
-            row = self._connection.execute(
-                "SELECT name, unit, unit_price_minor, tax FROM item WHERE gtin = ?", (gtin,)
-            ).fetchone()
+            # All rows, though there is one at most: a statement that is not run to its end holds on to its version.
+            rows = self._cursor.execute(_ITEM, (int(gtin),)).fetchall()
+            if not rows or rows[0][4]:
+                with self._one_version():
+                    return self._find(gtin, at)
         except sqlcipher.Error as error:
             raise explain(self._path, self._key, error) from error
-        return row and Item(gtin=gtin, name=row[0], unit=row[1], unit_price_minor=row[2], tax=row[3])
+        name, unit, price_minor, tax, _ = rows[0]
+        return Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax)
 
     def count(self) -> int:
         """How many items there are."""
-        number: int = self._connection.execute("SELECT count(*) FROM item").fetchone()[0]
+        number: int = self._ask("SELECT count(*) FROM item")[0][0]
         return number
+
+    def on_hand(self, gtin: str) -> int | None:
+        """Thousandths of an item's unit on the shelf; None where its stock is not counted. Raises JournalError."""
+        rows = self._ask(_ON_HAND, int(gtin))
+        return rows[0][0] if rows else None
+
+    def search(self, words: str, count_max: int = SEARCH_MAX) -> tuple[tuple[str, str], ...]:
+        """GTIN and name of items with all the `words` in their name, in the order of GTINs; accents do not matter.
+
+        Where no name has them whole, the last word may be the beginning of one. Raises JournalError.
+        """
+        quoted = [
+            f'"{word}"'
+            for word in (word.replace('"', "").replace("\0", "") for word in words.split())
+            if _is_word(word)
+        ]
+        if not quoted:
+            return ()
+        rows: list[Any] = []
+        for end in ("", "*"):
+            rows = rows or self._ask(
+                "SELECT i.gtin, i.name FROM search s JOIN item i ON i.gtin = s.rowid WHERE s.name MATCH ?"
+                " ORDER BY s.rowid LIMIT ?",
+                " ".join(quoted) + end,
+                min(count_max, SEARCH_MAX),
+            )
+        return tuple((f"{gtin:014d}", name) for gtin, name in rows)
+
+    def card(self, gtin: str, at: str) -> Card | None:
+        """All that is known of a GTIN in 14 digits. Raises JournalError."""
+        with self._one_version():
+            item = self._find(gtin, at)
+            if item is None:
+                return None
+            own = int(item.item or gtin)
+            standing = self._ask(
+                "SELECT price_minor FROM item WHERE gtin = ?1 UNION ALL SELECT price_minor FROM barcode WHERE gtin = ?1",
+                int(gtin),
+            )
+            codes = self._ask("SELECT gtin FROM barcode WHERE item = ? ORDER BY gtin", own)
+            prices = self._ask("SELECT list, valid_from, valid_to, price_minor FROM price WHERE gtin = ?", int(gtin))
+            stock = self._ask(_ON_HAND, own)
+        return Card(
+            item=item,
+            standing_minor=standing[0][0],
+            codes=tuple(f"{code:014d}" for (code,) in codes),
+            prices=tuple(
+                Price(list=name, valid_from=since, valid_to="" if until == ALWAYS[1] else until, price_minor=amount)
+                for name, since, until, amount in prices
+            ),
+            on_hand_milli=stock[0][0] if stock else None,
+            stock_as_of_ms=stock[0][1] if stock else None,
+        )
+
+    def summary(self) -> Summary:
+        """Which version this is, and how much there is of it. Reads every item. Raises JournalError."""
+        with self._one_version():
+            versions = self._ask("SELECT number, hash, kind, applied_ms FROM version ORDER BY number DESC LIMIT 1")
+            number, hash_, kind, applied_ms = versions[0] if versions else (0, "", "", 0)
+            taxes = dict(self._ask("SELECT tax, count(*) FROM item GROUP BY tax"))
+            codes, prices, counted = self._ask(_COUNTS)[0]
+        return Summary(
+            number=number,
+            hash=hash_,
+            kind=kind,
+            applied_ms=applied_ms,
+            items=sum(taxes.values()),
+            codes=codes,
+            prices=prices,
+            counted=counted,
+            taxes=taxes,
+        )
 
     def close(self) -> None:
         """May be called twice."""
@@ -63,108 +196,52 @@ class Catalogue:
     ) -> None:
         self.close()
 
+    def _find(self, gtin: str, at: str) -> Item | None:
+        """As `find`, for what takes more than one question; all of them are asked of one version."""
+        rows = self._ask(_ITEM, int(gtin))
+        if rows:
+            name, unit, price_minor, tax, dated = rows[0]
+            if dated:
+                price_minor = self._price_at(gtin, at, price_minor)
+            return Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax)
+        rows = self._ask(_CODE, int(gtin))
+        if not rows:
+            return None
+        item, pack, own_name, own_minor, own_dated, name, unit, price_minor, tax, dated = rows[0]
+        item_gtin = f"{item:014d}"
+        if own_dated:
+            own_minor = self._price_at(gtin, at, own_minor)
+        if own_minor is not None:
+            name = own_name or (name if pack == 1 else f"{pack} \N{MULTIPLICATION SIGN} {name}")
+            return Item(
+                gtin=gtin, name=name, unit=unit, unit_price_minor=own_minor, tax=tax, item=item_gtin, contains=pack
+            )
+        if dated:
+            price_minor = self._price_at(item_gtin, at, price_minor)
+        name = own_name if own_name and pack == 1 else name
+        return Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax, item=item_gtin, count=pack)
 
-def import_csv(path: Path, key: bytes, source: Path, currency: Currency, taxes: Collection[str]) -> int:
-    """Makes the items of a CSV file the catalogue at `path`; gives their number. Blocks: call it off the loop.
+    def _price_at(self, gtin: str, at: str, standing_minor: int | None) -> int | None:
+        rows = self._ask(_PRICE, int(gtin), self._price_list, at, at)
+        return rows[0][0] if rows else standing_minor
 
-    The file is UTF-8 with the header ``gtin,name,unit,price,tax``; a price is for one unit, decimal, in `currency`;
-    `taxes` are the codes that there are. Raises CatalogueRefused, which names every bad line; then nothing was taken.
-    """
-    items = _read(source, currency, taxes)
-    try:
-        with closing(open_database(path, key, "catalogue")) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.execute("DELETE FROM item")
-                connection.executemany(
-                    "INSERT INTO item (gtin, name, unit, unit_price_minor, tax) VALUES (?, ?, ?, ?, ?)",
-                    [(item.gtin, item.name, item.unit, item.unit_price_minor, item.tax) for item in items],
-                )
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.rollback()
-                raise
-    except sqlcipher.Error as error:
-        raise explain(path, key, error) from error
-    return len(items)
+    @contextmanager
+    def _one_version(self) -> Iterator[None]:
+        """What is asked inside is answered by one version, though another may be put in its place meanwhile."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
 
-
-def _read(source: Path, currency: Currency, taxes: Collection[str]) -> list[Item]:
-    """All items of a file, or CatalogueRefused with all its faults."""
-    items: dict[str, tuple[int, Item]] = {}
-    faults: list[str] = []
-    try:
-        with source.open("rb") as file:
-            for line, row in _rows(file):
-                try:
-                    item = _item(row, currency, taxes)
-                    if item.gtin in items:
-                        raise ValueError(f"{row['gtin']} stands in line {items[item.gtin][0]} already")
-                    items[item.gtin] = line, item
-                except ValueError as fault:
-                    faults.append(f"line {line}: {fault}")
-    except CatalogueRefused as refused:
-        faults += refused.faults
-    except OSError as error:
-        faults.append(f"{source.name} cannot be read: {error.strerror}")
-    if not items and not faults:
-        faults.append(f"{source.name} holds no items")
-    if faults:
-        raise CatalogueRefused(tuple(faults))
-    return [item for _, item in items.values()]
+    def _ask(self, sql: str, *values: object) -> list[Any]:
+        try:
+            rows: list[Any] = self._connection.execute(sql, values).fetchall()
+        except sqlcipher.Error as error:
+            raise explain(self._path, self._key, error) from error
+        return rows
 
 
-def _rows(file: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each row with its line number. Raises CatalogueRefused where the file is not, or no longer, such a file."""
-    reader = csv.reader((line.decode("utf-8").removeprefix("\ufeff") for line in file), strict=True)
-    try:
-        header = tuple(next(reader, ()))
-        if header != HEADER:
-            raise CatalogueRefused((f"line 1: the header is {','.join(header)!r}, and must be {','.join(HEADER)!r}",))
-        for row in reader:
-            if reader.line_num > ITEMS_MAX:
-                raise CatalogueRefused((f"line {reader.line_num}: more than {ITEMS_MAX} lines",))
-            if len(row) == len(HEADER):
-                yield reader.line_num, dict(zip(HEADER, row, strict=True))
-            elif row:
-                yield reader.line_num, {}
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise CatalogueRefused((f"line {reader.line_num + 1}: not a CSV file in UTF-8: {error}",)) from error
-
-
-def _item(row: dict[str, str], currency: Currency, taxes: Collection[str]) -> Item:
-    """The item of a row. Raises ValueError that names all that is wrong with it."""
-    if not row:
-        raise ValueError(f"there must be {len(HEADER)} columns")
-    faults = [fault for fault in (_gtin_fault(row["gtin"]), _name_fault(row["name"])) if fault]
-    unit: Literal["each", "kg"] = "kg" if row["unit"] == "kg" else "each"
-    if row["unit"] not in ("each", "kg"):
-        faults.append(f"unit {row['unit']!r} is neither each nor kg")
-    price_minor = 0
-    try:
-        price_minor = currency.parse(row["price"])
-    except ValueError as fault:
-        faults.append(f"price {fault}")
-    if price_minor > PRICE_MINOR_MAX:
-        faults.append(f"price {row['price']} is too high")
-    if row["tax"] not in taxes:
-        faults.append(f"tax {row['tax']!r} is none of {', '.join(sorted(taxes))}")
-    if faults:
-        raise ValueError("; ".join(faults))
-    return Item(gtin=row["gtin"].zfill(14), name=row["name"], unit=unit, unit_price_minor=price_minor, tax=row["tax"])
-
-
-def _gtin_fault(gtin: str) -> str | None:
-    if not (gtin.isascii() and gtin.isdigit() and len(gtin) in _GTIN_LENGTHS):
-        return f"{gtin!r} is no GTIN: 8, 12, 13 or 14 digits"
-    if check_digit(gtin[:-1]) != gtin[-1]:
-        return f"{gtin} has the check digit {gtin[-1]}, and should have {check_digit(gtin[:-1])}"
-    return None
-
-
-def _name_fault(name: str) -> str | None:
-    if not name.strip():
-        return "the name is empty"
-    if len(name) > NAME_LENGTH_MAX or not name.isprintable():
-        return f"the name is longer than {NAME_LENGTH_MAX} characters, or holds some that cannot be printed"
-    return None
+def _is_word(text: str) -> bool:
+    """Whether the index would find anything in it: a hyphen alone is no word, and no question either."""
+    return any(letter.isalnum() for letter in text)

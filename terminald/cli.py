@@ -235,7 +235,7 @@ def _import(given: argparse.Namespace) -> int:
     codes = {rate.code for rate in config.shop.taxes}
     try:
         keys = paths.load_or_make_keys(config)
-        count = import_csv(config.catalogue, keys.catalogue, given.file, config.shop.currency, codes)
+        count = import_csv(config.catalogue, keys.catalogue, given.file, config.shop.currency, codes).items
     except CatalogueRefused as error:
         return fail(str(error), FINDING)
     except JournalError as error:

@@ -76,7 +76,10 @@ class Doubles:
 
 
 class Engine:
-    """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done."""
+    """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done.
+
+    `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted.
+    """
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class Engine:
         journal: CheckpointedJournal,
         clock: Clock,
         local_time: Callable[[Stamp], datetime],
-        lookup: Callable[[str], Item | None],
+        lookup: Callable[[str, str], Item | None],
         identify: Callable[[str], Awaitable[str]],
         perform: Callable[[AnyEffect], None],
         changed: Callable[[], None],
@@ -188,12 +191,13 @@ class Engine:
 
     async def _facts(self, event: v.AnyEvent, stamp: Stamp) -> Facts:
         local = self._local_time(stamp)
+        local_time = local.isoformat(timespec="seconds")
         question = read(self.shop, event)
         return Facts(
             business_day=local.date().isoformat(),
-            local_time=local.isoformat(timespec="seconds"),
+            local_time=local_time,
             question=question,
-            item=self._lookup(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            item=self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None,
             customer=await self._identify(question.uid) if isinstance(question, CustomerWanted) else None,
             epoch=self._journal.head.epoch,
         )

@@ -74,9 +74,9 @@ def test_about_thirty_goods_of_all_kinds() -> None:
 def test_the_catalogue_takes_the_file(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("shop") / "catalogue.db"
     key = bytes(range(KEY_BYTES))
-    assert import_csv(path, key, goods.CSV, currency("EUR"), {"A", "B"}) == len(goods.GOODS)
+    assert import_csv(path, key, goods.CSV, currency("EUR"), {"A", "B"}).items == len(goods.GOODS)
     with Catalogue(path, key) as catalogue:
         for good in goods.GOODS:
-            item = catalogue.find(good.key)
+            item = catalogue.find(good.key, "2026-11-24T12:00")
             assert item is not None
             assert (item.name, item.unit_price_minor, item.tax) == (good.name, good.price_minor, good.tax)

@@ -11,6 +11,7 @@ from store.errors import CatalogueRefused, NotAJournal
 from tests.store.journals import KEY
 
 EUR = currency("EUR")
+NOON = "2026-11-24T12:00:00+01:00"
 HEADER = "gtin,name,unit,price,tax\n"
 GOOD = (
     HEADER
@@ -30,7 +31,7 @@ def source(tmp_path: Path) -> Path:
 
 def take(folder: Path, source: Path, text: str | bytes) -> int:
     source.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return import_csv(folder / "catalogue.db", KEY, source, EUR, ["A", "B"])
+    return import_csv(folder / "catalogue.db", KEY, source, EUR, ["A", "B"]).items
 
 
 def faults(folder: Path, source: Path, text: str | bytes) -> tuple[str, ...]:
@@ -42,25 +43,25 @@ def faults(folder: Path, source: Path, text: str | bytes) -> tuple[str, ...]:
 def test_items_are_found_by_14_digits(tmp_path: Path, source: Path) -> None:
     assert take(tmp_path, source, GOOD) == 5
     with Catalogue(tmp_path / "catalogue.db", KEY) as catalogue:
-        assert catalogue.find("04006381333931") == Item(
+        assert catalogue.find("04006381333931", NOON) == Item(
             gtin="04006381333931", name="Pencil", unit="each", unit_price_minor=120, tax="B"
         )
-        assert catalogue.find("00036000291452") == Item(
+        assert catalogue.find("00036000291452", NOON) == Item(
             gtin="00036000291452", name="Tissues", unit="each", unit_price_minor=250, tax="B"
         )
-        found = [catalogue.find(gtin) for gtin in ("00000040170725", "02112345000008", "10012345678902")]
+        found = [catalogue.find(gtin, NOON) for gtin in ("00000040170725", "02112345000008", "10012345678902")]
         assert [item and item.name for item in found] == ["Chocolate, dark", "Käse", "Crate"]
         assert found[1] is not None
         assert (found[1].unit, found[1].unit_price_minor) == ("kg", 1890)
-        assert catalogue.find("00000000000000") is None
-        assert catalogue.find("") is None
+        assert catalogue.find("00000000000000", NOON) is None
+        assert catalogue.find("", NOON) is None
         assert catalogue.count() == 5
 
 
 def test_a_new_catalogue_is_empty(tmp_path: Path) -> None:
     with Catalogue(tmp_path / "catalogue.db", KEY) as catalogue:
         assert catalogue.count() == 0
-        assert catalogue.find("04006381333931") is None
+        assert catalogue.find("04006381333931", NOON) is None
 
 
 def test_an_import_replaces_all_and_a_reader_sees_it(tmp_path: Path, source: Path) -> None:
@@ -68,7 +69,7 @@ def test_an_import_replaces_all_and_a_reader_sees_it(tmp_path: Path, source: Pat
     with Catalogue(tmp_path / "catalogue.db", KEY) as catalogue:
         assert catalogue.count() == 5
         take(tmp_path, source, HEADER + "4006381333931,Pen,each,1.30,A\n")
-        item = catalogue.find("04006381333931")
+        item = catalogue.find("04006381333931", NOON)
         assert item is not None
         assert (item.name, item.unit_price_minor, item.tax) == ("Pen", 130, "A")
         assert catalogue.count() == 1
@@ -99,7 +100,7 @@ def test_every_bad_line_is_named_and_nothing_is_taken(tmp_path: Path, source: Pa
             "name is empty",
             "'box' is neither each nor kg",
             "more than 2 decimal places",
-            "'-5' is not an amount: digits and one decimal point are; tax 'Z' is none of A, B",
+            "price -5 is negative; tax 'Z' is none of A, B",
             "4006381333931 stands in line 3 already",
             "5 columns",
             "cannot be printed; price",
@@ -117,8 +118,11 @@ def test_every_bad_line_is_named_and_nothing_is_taken(tmp_path: Path, source: Pa
         ("", "line 1: the header"),
         ("gtin;name;unit;price;tax\n", "line 1: the header"),
         (HEADER, "holds no items"),
-        (HEADER.encode() + b"4006381333931,K\xe4se,each,1,A\n", "line 2: not a CSV file"),
-        (HEADER + '4006381333931,"Pencil,each,1,A\n', "not a CSV file"),
+        (HEADER.encode() + b"4006381333931,K\xe4se,each,1,A\n", "line 2: byte 0xE4 is not UTF-8"),
+        (
+            HEADER + '4006381333931,"Pencil,each,1,A\n',
+            "line 2: not CSV, and what follows could not be read: a quote is opened and never",
+        ),
         (HEADER + "4006381333931," + "x" * 101 + ",each,1,A\n", "longer than 100"),
         (HEADER + "4006381333931,Gold,each,99999999999999,A\n", "too high"),
         (HEADER + "\u0664006381333931,Pencil,each,1,A\n", "no GTIN"),

@@ -47,7 +47,7 @@ class Terminal:
             journal=journal,
             clock=SystemClock(),
             local_time=local_time,
-            lookup=CATALOGUE.get,
+            lookup=lambda gtin, _: CATALOGUE.get(gtin),
             identify=self._identify,
             perform=lambda effect: self.done.append((effect, journal.head.seq, journal.synced.seq)),
             changed=lambda: None,
