@@ -1,6 +1,7 @@
 """The units, judged by systemd itself where it is installed."""
 
 import configparser
+import dataclasses
 import importlib.metadata
 import importlib.util
 import os
@@ -131,9 +132,11 @@ def test_a_pulse_is_never_cut_short() -> None:
 
 def test_the_first_configuration_writes_where_the_service_may() -> None:
     config = load(SYSTEMD / "terminal.toml")
-    for path in (config.journal, config.journal_key, config.catalogue, config.customers, config.credentials):
-        assert path.parent == Path("/var/lib/terminald")
-    assert config.socket.parent == Path("/run/terminald")
+    kept = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    paths = {name: path for name, path in kept.items() if isinstance(path, Path)}
+    assert paths.pop("base") == SYSTEMD
+    assert paths.pop("socket").parent == Path("/run/terminald")
+    assert {name: path.parent for name, path in paths.items()} == dict.fromkeys(paths, Path("/var/lib/terminald"))
     unit = (SYSTEMD / "terminald.service").read_text()
     assert "StateDirectory=terminald\n" in unit
     assert "RuntimeDirectory=terminald\n" in unit

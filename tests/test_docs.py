@@ -1,0 +1,524 @@
+"""The guides say what the code does: their tables are held against it, their worked examples are run.
+
+A generated part stands between two marks; ``pytest tests/test_docs.py --rewrite`` writes such parts anew.
+"""
+
+import argparse
+import ast
+import dataclasses
+import functools
+import json
+import re
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+import fleet.intake
+import store.errors
+from core import topics, wire
+from core.delivery import BatchError
+from core.ports import DeviceError, JournalError
+from drivers import registry
+from fleet import cli as fleet_cli
+from fleet.config import CollectorConfig
+from fleet.database import DatabaseError
+from terminald import cli, config
+from terminald.broker import MqttError
+from terminald.client import call_once
+from tests.brokers import Mosquitto, mosquitto_in
+from ui.merchant.curtain import _HELP as MERCHANT_KEYS
+from ui.technician.console import _HELP as CONSOLE_COMMANDS
+from ui.text import WORDS
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+GUIDES = ("merchant.md", "technician.md", "fleet.md", "control-socket.md")
+PROGRAMS = Path(sys.executable).parent
+START_S_MAX = 20.0
+
+
+def held(guide: str, name: str, expected: str, rewrite: bool) -> None:
+    """The part of a guide between the marks of this name is as expected, or is made so."""
+    path = DOCS / guide
+    text = path.read_text()
+    pattern = re.compile(rf"(<!-- {name}: generated -->\n)(?:(?!<!--).)*(<!-- end -->)", re.DOTALL)
+    assert len(pattern.findall(text)) == 1, f"{guide} has no part {name}"
+    whole = pattern.sub(lambda found: f"{found[1]}\n{expected}\n\n{found[2]}", text)
+    if rewrite:
+        path.write_text(whole)
+    assert text == whole or rewrite, f"{guide}: {name} is not what the code says; --rewrite, and read the difference"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def rows_of(guide: str, heading: str) -> dict[str, list[str]]:
+    """The table under a heading, by its first cell's code."""
+    _, _, section = (DOCS / guide).read_text().partition(f"\n{heading}\n")
+    assert section, f"{guide} has no {heading}"
+    section = re.split(r"\n##+ ", section)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"]
+    return {code(row[0]): row[1:] for row in rows[2:]}
+
+
+def code(cell: str) -> str:
+    """What stands in backticks, else the cell."""
+    found = re.search(r"`([^`]+)`", cell)
+    return found[1] if found else cell
+
+
+# --- what people read --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_what_a_guide_points_to_is_there(guide: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", (DOCS / guide).read_text()):
+        assert target.startswith("https://") or (DOCS / target).exists(), target
+
+
+@functools.cache
+def literals(*folders: str) -> set[str]:
+    """All texts that stand in the code of some folders: a message whose id is nowhere is never said."""
+    return {
+        node.value
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_the_merchants_messages(rewrite: bool) -> None:
+    def plain(template: str) -> str:
+        return re.sub(r"\{(\w+?)(_minor)?\}", lambda found: f"*{found[1].replace('_', ' ')}*", template)
+
+    rows = [
+        (plain(condition), plain(remedy) or "Nothing.", f"`{id_}`")
+        for id_, (condition, remedy) in WORDS.items()
+        if id_ in literals("core", "terminald", "ui/merchant")
+    ]
+    held("merchant.md", "messages", table(("The screen says", "What to do", "id"), rows), rewrite)
+
+
+def test_the_merchants_keys(rewrite: bool) -> None:
+    rows = [(f"**{key}**", words) for key, words in MERCHANT_KEYS]
+    held("merchant.md", "keys", table(("Key", "What it does"), rows), rewrite)
+
+
+def test_the_technicians_commands(rewrite: bool) -> None:
+    rows = [(f"`{name}`", words) for name, words in CONSOLE_COMMANDS]
+    held("technician.md", "console", table(("Command", "What it does"), rows), rewrite)
+
+
+def commands(parser: argparse.ArgumentParser, words: str) -> Iterator[tuple[str, str]]:
+    """Each command that ends in an action, with its arguments, and what it does."""
+    subs = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for sub in subs:
+        summaries = {choice.dest: choice.help or "" for choice in sub._choices_actions}
+        for name, child in sub.choices.items():
+            nested = list(commands(child, f"{words} {name}"))
+            usage = re.sub(r"\s+", " ", child.format_usage()).removeprefix("usage: ").strip()
+            yield from nested or [(usage.replace("[-h] ", "").replace(" [-h]", ""), summaries[name])]
+
+
+def test_each_command_of_the_terminal(rewrite: bool) -> None:
+    rows = [(f"`{usage}`", summary) for usage, summary in commands(cli._parser(), "terminald")]
+    held("technician.md", "commands", table(("Command", "What it does"), rows), rewrite)
+
+
+def test_each_command_of_headquarters(rewrite: bool) -> None:
+    rows = [(f"`{usage}`", summary) for usage, summary in commands(fleet_cli._parser(), "terminald-fleet")]
+    held("fleet.md", "commands", table(("Command", "What it does"), rows), rewrite)
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+def family(base: type[Exception]) -> list[type[Exception]]:
+    """An error and all that are derived from it, in the order of their code."""
+    found = {base: None}
+    for child in base.__subclasses__():
+        found |= dict.fromkeys(family(child))
+    return sorted(found, key=lambda error: str(getattr(error, "code", "")))
+
+
+def errors(base: type[Exception]) -> str:
+    rows = [
+        (f"`{getattr(error, 'code', '')}`", summary(error), str(getattr(error, "remedy", "")))
+        for error in family(base)
+        if not error.__module__.startswith("tests")
+    ]
+    return table(("Code", "What is the matter", "What to do"), rows)
+
+
+def summary(error: type[Exception]) -> str:
+    """Its docstring in one line, without what only programmers need to know."""
+    return " ".join((error.__doc__ or "").split(" `code` is stable")[0].split("\n\n")[0].split())
+
+
+@pytest.mark.parametrize(
+    ("guide", "name", "base"),
+    [
+        ("technician.md", "device errors", DeviceError),
+        ("technician.md", "journal errors", JournalError),
+        ("technician.md", "link errors", MqttError),
+        ("fleet.md", "database errors", DatabaseError),
+    ],
+)
+def test_each_error_with_its_remedy(guide: str, name: str, base: type[Exception], rewrite: bool) -> None:
+    assert store.errors.WrongKey in family(JournalError)  # imported above: else the family would lack half of itself
+    held(guide, name, errors(base), rewrite)
+
+
+def test_why_a_batch_is_not_taken(rewrite: bool) -> None:
+    assert fleet.intake.Forked in family(BatchError)
+    rows = [
+        (f"`{getattr(error, 'code', '')}`", summary(error)) for error in family(BatchError) if error is not BatchError
+    ]
+    held("fleet.md", "refusals", table(("Code", "Why"), rows), rewrite)
+
+
+# --- the configuration -------------------------------------------------------------------------------------------
+
+DRIVERS = {f"device.NAME with driver {name}": driver for name, driver in registry.DRIVERS.items()}
+KEYS = "## Every key of terminal.toml"
+REQUIRED = "required, such as "
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """What the guide says of all keys: a table of the configuration to its keys and their defaults."""
+    _, _, part = (DOCS / "technician.md").read_text().partition(f"\n{KEYS}\n")
+    headings = re.findall(r"^### .*$", part.partition("\n## ")[0], re.MULTILINE)
+    return {
+        re.sub(r"[`\[\]]|^### ", "", heading): {
+            key: default for key, (default, *_) in rows_of("technician.md", heading).items()
+        }
+        for heading in headings
+    }
+
+
+def known(tmp_path: Path, tables: dict[str, str]) -> set[str]:
+    """The keys that the loader says it knows of the last of these tables (a header to its body)."""
+    path = tmp_path / "probe.toml"
+    path.write_text("".join(f"{head}\n{body}\n" for head, body in tables.items()) + "nonsense = 1\n")
+    with pytest.raises(config.ConfigError) as raised:
+        config.load(path)
+    (fault,) = (fault for fault in raised.value.faults if "nonsense" in fault.message)
+    return set(fault.message.partition("Known are: ")[2].split(", "))
+
+
+ALWAYS = {"[terminal]": 'id = "till-1"', "[shop]": 'name = "Shop"'}
+TABLES = {
+    "terminal": ("[terminal]", ALWAYS["[terminal]"]),
+    "shop": ("[shop]", ALWAYS["[shop]"]),
+    "shop.tax": ("[[shop.tax]]", 'code = "A"'),
+    "journal": ("[journal]", ""),
+    "catalogue": ("[catalogue]", ""),
+    "history": ("[history]", ""),
+    "customers": ("[customers]", ""),
+    "credentials": ("[credentials]", ""),
+    "control": ("[control]", ""),
+    "scan": ("[scan]", ""),
+    "scan.variable": ("[[scan.variable]]", 'prefix = "21"'),
+    "headquarters": ("[headquarters]", f'broker = "mqtt://localhost"\nack_key = "{"00" * 32}"'),
+}
+"""Each table with what it requires."""
+
+
+def test_each_table_of_the_configuration_is_documented(tmp_path: Path) -> None:
+    path = tmp_path / "probe.toml"
+    path.write_text("nonsense = 1\n" + "".join(f"{head}\n{body}\n" for head, body in ALWAYS.items()))
+    with pytest.raises(config.ConfigError) as raised:
+        config.load(path)
+    top = set(raised.value.faults[0].message.partition("Known are: ")[2].split(", "))
+    assert {name.split(".")[0] for name in TABLES} | {"device"} == top | {"headquarters"}
+    assert documented().keys() == TABLES.keys() | DRIVERS.keys() | {"device.NAME"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_each_key_of_the_configuration_is_documented(tmp_path: Path, name: str) -> None:
+    head, body = TABLES[name]
+    around = {key: text for key, text in ALWAYS.items() if key != head}
+    subtables = {"shop": {"tax"}, "scan": {"variable"}}.get(name, set())
+    assert documented()[name].keys() | subtables == known(tmp_path, {**around, head: body})
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_each_default_is_the_documented_one(tmp_path: Path, name: str) -> None:
+    head, _ = TABLES[name]
+    keys = documented()[name]
+    required = [f"{key} = {code(cell)}" for key, cell in keys.items() if cell.startswith(REQUIRED)]
+    given = [f"{key} = {code(cell)}" for key, cell in keys.items() if not cell.startswith(REQUIRED) and cell != "none"]
+
+    def load(lines: Sequence[str]) -> config.Config:
+        around = "".join(f"{key}\n{text}\n" for key, text in ALWAYS.items() if key != head)
+        path = tmp_path / "terminal.toml"
+        path.write_text(around + f"{head}\n" + "\n".join(lines) + "\n")
+        return config.load(path)
+
+    assert load(required) == load([*required, *given])
+    for line in required:
+        with pytest.raises(config.ConfigError, match=f"{line.partition(' ')[0]} is missing"):
+            load([other for other in required if other != line])
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+def test_each_option_of_a_driver_is_documented(name: str) -> None:
+    fields = {field.name: field for field in dataclasses.fields(DRIVERS[name].options)}
+    keys = documented()[name]
+    assert keys.keys() == fields.keys()
+    for key, cell in keys.items():
+        assert cell.startswith(REQUIRED) == (fields[key].default is dataclasses.MISSING), key
+        assert (cell == "none") == (fields[key].default is None), key
+    values = {key: tomllib.loads(f"x = {code(cell)}")["x"] for key, cell in keys.items() if cell != "none"}
+    required = {key: values[key] for key, cell in keys.items() if cell.startswith(REQUIRED)}
+    driver = name.rpartition(" ")[2]
+    if driver == "printer-escpos":
+        required = values = {"path": "/dev/usb/lp0", **values}
+        required = {"path": "/dev/usb/lp0"}
+    assert registry.options_for(driver, values, "doc") == registry.options_for(driver, required, "doc")
+
+
+def test_each_key_of_headquarters_is_documented() -> None:
+    assert rows_of("fleet.md", "## Every key of fleet.toml").keys() == {
+        field.name for field in dataclasses.fields(CollectorConfig)
+    }
+
+
+# --- the control socket ------------------------------------------------------------------------------------------
+
+
+class Example:
+    """The worked example of the control socket's guide: its files in a folder of their own, its commands to be run."""
+
+    def __init__(self, folder: Path) -> None:
+        text = (DOCS / "control-socket.md").read_text()
+        for name, content in re.findall(r"`(\w+\.\w+)`:\n\n```\w+\n(.*?)```", text, re.DOTALL):
+            (folder / name).write_text(content)
+        self.folder = folder
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def run(self, command: str) -> str:
+        """What a command of the example prints, both streams as they come."""
+        environment = {"PATH": f"{PROGRAMS}:/usr/bin:/bin"}
+        if command.endswith(" &"):
+            with (self.folder / "daemon.log").open("w") as log:
+                self._started.append(
+                    subprocess.Popen(command[:-2].split(), cwd=self.folder, env=environment, stderr=log)
+                )
+            wait_until((self.folder / "control.sock").exists)
+            return ""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return done.stdout
+
+    def end(self) -> None:
+        for process in self._started:
+            process.terminate()
+            assert process.wait(START_S_MAX) == 0
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Iterator[Example]:
+    running = Example(tmp_path)
+    try:
+        yield running
+    finally:
+        running.end()
+
+
+def test_the_worked_example_of_a_sale(example: Example, rewrite: bool) -> None:
+    (shown,) = re.findall(r"```console\n(.*?)```", (DOCS / "control-socket.md").read_text(), re.DOTALL)
+    said = [f"$ {command}\n{example.run(command)}" for command in re.findall(r"^\$ (.*)$", shown, re.MULTILINE)]
+    held("control-socket.md", "example", f"```console\n{''.join(said)}```", rewrite)
+    assert "sale-completed" in "".join(said)
+
+
+def parameter(name: str, schema: dict[str, object]) -> str:
+    kinds = schema.get("anyOf", [schema])
+    assert isinstance(kinds, list)
+    kind = " or ".join(str(each["type"]) for each in kinds if each["type"] != "null")
+    return f"`{name}` {kind}{', may be left out' if 'default' in schema else ''}"
+
+
+def test_the_methods(example: Example, rewrite: bool) -> None:
+    example.run("terminald run --config terminal.toml &")
+    listed = call_once(example.folder / "control.sock", "rpc.discover")
+    assert isinstance(listed, list)
+    rows = [
+        (f"`{each['name']}`", each["summary"], "; ".join(parameter(*item) for item in each["params"].items()))
+        for each in listed
+    ]
+    held("control-socket.md", "methods", table(("Method", "What it does", "Parameters"), rows), rewrite)
+
+
+def test_the_numbers_of_errors() -> None:
+    numbers = {
+        str(getattr(wire, name))
+        for name in (
+            "PARSE_ERROR",
+            "INVALID_REQUEST",
+            "METHOD_NOT_FOUND",
+            "INVALID_PARAMS",
+            "INTERNAL_ERROR",
+            "REFUSED",
+        )
+    }
+    assert rows_of("control-socket.md", "## Errors").keys() == numbers
+
+
+# --- what goes to headquarters -----------------------------------------------------------------------------------
+
+
+def test_the_topics() -> None:
+    documented_topics = {key.replace("TERMINAL", "till-1") for key in rows_of("fleet.md", "## Topics")}
+    assert documented_topics == {
+        topics.status("till-1"),
+        topics.tele("till-1", "till"),
+        topics.batch("till-1"),
+        topics.ack("till-1"),
+    }
+
+
+class Branch:
+    """A broker with the guide's access list, a collector, and a terminal with one device that sells one item."""
+
+    def __init__(self, folder: Path, broker: Mosquitto) -> None:
+        self.folder = folder
+        self.broker = broker
+        self.telemetry: list[dict[str, object]] = []
+        self.states: list[bytes] = []
+        self._watcher = self.client("headquarters")
+        self._watcher.on_message = self._see
+        self._watcher.subscribe([(topics.EVERY_TELE, 0), (topics.EVERY_STATUS, 1)])
+        self._watcher.loop_start()
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def client(self, user: str) -> mqtt.Client:
+        """A connection of its own to the broker."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.username_pw_set(user)
+        client.connect("127.0.0.1", self.broker.port)
+        return client
+
+    def sell(self) -> None:
+        """One sale, until headquarters has signed for it."""
+        address = f"127.0.0.1:{self.broker.port}"
+        key = self.output("terminald-fleet", "key", "--database", "headquarters.db").strip()
+        (self.folder / "fleet.toml").write_text(
+            f'broker = "mqtt://headquarters@{address}"\ndatabase = "headquarters.db"\n'
+        )
+        (self.folder / "terminal.toml").write_text(
+            '[terminal]\nid = "till-1"\n[shop]\nname = "Shop"\n[[shop.tax]]\ncode = "A"\n'
+            f'[headquarters]\nbroker = "mqtt://till-1@{address}"\nack_key = "{key}"\n'
+            '[device.name]\ndriver = "scanner-serial"\npath = "none"\n'
+        )
+        (self.folder / "goods.csv").write_text("gtin,name,unit,price,tax\n4006381333931,Pen,each,1.50,A\n")
+        self.output("terminald", "catalogue", "import", "--config", "terminal.toml", "goods.csv")
+        self._start("terminald-fleet", "collect", "--config", "fleet.toml")
+        self._start("terminald", "run", "--config", "terminal.toml")
+        wait_until((self.folder / "control.sock").exists)
+        self.call("sale.scan", data="4006381333931")
+        self.call("sale.cash")
+        wait_until(lambda: self.call("journal.status")["acknowledged_seq"] == self.call("journal.status")["seq"])
+
+    def call(self, method: str, **params: object) -> dict[str, object]:
+        answer = call_once(self.folder / "control.sock", method, params)
+        assert isinstance(answer, dict)
+        return answer
+
+    def output(self, program: str, *arguments: str) -> str:
+        done = subprocess.run([PROGRAMS / program, *arguments], cwd=self.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.terminate()
+            process.wait(START_S_MAX)
+        self._watcher.loop_stop()
+        self._watcher.disconnect()
+
+    def _start(self, program: str, *arguments: str) -> None:
+        self._processes.append(
+            subprocess.Popen([PROGRAMS / program, *arguments], cwd=self.folder, stderr=subprocess.DEVNULL)
+        )
+
+    def _see(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        if "/tele/" in message.topic:
+            self.telemetry.append(json.loads(message.payload))
+        else:
+            self.states.append(bytes(message.payload))
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + START_S_MAX
+    while not done():
+        assert time.monotonic() < until_s, "not in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def branch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
+    folder = tmp_path_factory.mktemp("branch")
+    (rules,) = re.findall(r"```\n(pattern .*?)```", (DOCS / "fleet.md").read_text(), re.DOTALL)
+    (folder / "access").write_text(rules)
+    (folder / "access").chmod(0o600)
+    with mosquitto_in(folder, f"allow_anonymous true\nacl_file {folder / 'access'}") as broker:
+        running = Branch(folder, broker)
+        try:
+            running.sell()
+            yield running
+        finally:
+            running.end()
+
+
+@pytest.mark.xdist_group("branch")
+def test_the_access_list_allows_what_is_needed(branch: Branch) -> None:
+    assert json.loads(branch.output("terminald-fleet", "list", "--json", "--database", "headquarters.db"))[
+        "totals"
+    ] == {"EUR": 150}
+
+
+@pytest.mark.xdist_group("branch")
+def test_the_access_list_keeps_a_terminal_out_of_anothers_name(branch: Branch) -> None:
+    intruder = branch.client("till-2")
+    intruder.loop_start()
+    for terminal in ("till-1", "till-2"):
+        intruder.publish(topics.status(terminal), f"by {terminal}", qos=1).wait_for_publish(START_S_MAX)
+    wait_until(lambda: b"by till-2" in branch.states)
+    intruder.loop_stop()
+    assert b"by till-1" not in branch.states
+
+
+@pytest.mark.xdist_group("branch")
+def test_the_columns_of_the_list(branch: Branch) -> None:
+    head = branch.output("terminald-fleet", "list", "--database", "headquarters.db").splitlines()[0]
+    assert ["TERMINAL", *rows_of("fleet.md", "## What headquarters holds")] == re.split(r"\s{2,}", head)
+
+
+@pytest.mark.xdist_group("branch")
+def test_the_telemetry(branch: Branch) -> None:
+    wait_until(lambda: bool(branch.telemetry))
+    values = branch.telemetry[0]["v"]
+    assert isinstance(values, dict)
+    rows = rows_of("fleet.md", "## Telemetry")
+    assert {name.replace("NAME", "name") for name in rows} == values.keys()
+    kinds = {str: "text", int: "whole number", float: "number"}
+    for name, (kind, *_) in rows.items():
+        assert kinds[type(values[name.replace("NAME", "name")])] == kind, name
