@@ -38,8 +38,12 @@ def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_fil
     collector = Collector(database=opened, key=signer, clock=clock)
     try:
         asyncio.run(_run(broker, collector, signer, clock))
-    except* DatabaseError as errors:
-        raise _first(errors) from errors
+    except BaseExceptionGroup as group:
+        # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
+        errors, others = group.split(DatabaseError)
+        if others is not None or errors is None:
+            raise
+        raise _first(errors) from group
     finally:
         collector.close()
     return 0

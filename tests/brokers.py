@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -79,24 +79,26 @@ def mosquitto_in(folder: Path, options: str = "allow_anonymous true") -> Iterato
 
 @contextlib.asynccontextmanager
 async def amqtt() -> AsyncIterator[str]:
-    """An embedded broker that speaks MQTT 3.1.1 alone; its address."""
-    from amqtt.broker import Broker
+    """The demonstration's embedded broker, which speaks MQTT 3.1.1 alone; its address.
 
-    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
-    logging.getLogger("transitions").setLevel(logging.CRITICAL)
+    A process of its own: amqtt leaves sockets open that it gave up.
+    """
     port = free_port()
-    broker = Broker(
-        {
-            "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
-            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
-        }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "demo.embedded_broker", str(port)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
     )
-    await broker.start()
-    # It cannot read MQTT 5, and complains of the connection that we then close.
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, _context: None)
     try:
+        async with asyncio.timeout(2 * START_TIMEOUT_S):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    await writer.wait_closed()
+                    break
+                await asyncio.sleep(0.02)
         yield f"mqtt://127.0.0.1:{port}"
     finally:
-        await broker.shutdown()
-        loop.set_exception_handler(None)
+        process.kill()
+        await process.wait()

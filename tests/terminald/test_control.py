@@ -470,7 +470,10 @@ STRANGER = """
 import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
-s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"sale.scan","params":{"data":"stolen"}}\\n')
+try:
+    s.sendall(b'{"jsonrpc":"2.0","id":1,"method":"sale.scan","params":{"data":"stolen"}}\\n')
+except BrokenPipeError:
+    pass  # it was sent away before it could ask; the farewell is there to be read
 print(s.makefile().readline())
 """
 
