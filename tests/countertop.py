@@ -150,7 +150,7 @@ class Countertop:
         bench.papers.clear()
         bench.receipts.clear()
         bench.payment.charges.clear()
-        bench.drawer.shut()
+        await self.shut_drawer()
         self._openings = bench.drawer.openings
         self._sold = self.view.day.transactions
         self._cleared_seq = self.view.journal.seq
@@ -242,6 +242,11 @@ class Countertop:
         """Waits until so many sales are complete since `clear`."""
         return await self.see(lambda view: view.sale.mode == "idle" and self.sold == count, f"sale {count}")
 
+    async def shut_drawer(self) -> None:
+        """Shuts the drawer and waits until the till has seen it."""
+        self.bench.drawer.shut()
+        await self.see(_drawer_shut, "the shut drawer")
+
     async def papers(self, count: int) -> list[str]:
         """Waits until so many pieces of paper have come out."""
         await until(lambda: len(self.bench.papers) >= count, f"{count} papers", self.told)
@@ -293,6 +298,10 @@ async def until(condition: Callable[[], bool], what: str, told: Callable[[], str
 
 def _ready(view: View) -> set[str]:
     return {device.name for device in view.devices if device.phase == "ready"}
+
+
+def _drawer_shut(view: View) -> bool:
+    return all(device.detail["state"] == "closed" for device in view.devices if device.name == "drawer")
 
 
 def _pieces(view: View) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import sys
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import pytest
 from core import entries as e
 from demo import goods
 from drivers.simulated.payment import BRAND, MASKED_PAN, Behaviour
+from terminald.cli import CANNOT, SOFTWARE
+from terminald.client import CallFailed, Disconnected
 from tests.countertop import COLA, COMMANDED_S, NUTELLA, Countertop, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+LOG_BYTES_MAX = 12_288
 NUTELLA_CODE, COLA_CODE = goods.scan_bytes(NUTELLA), goods.scan_bytes(COLA)
-CANNOT = 2
 
 
 async def test_cash_sale(counter: Countertop) -> None:
@@ -70,7 +73,7 @@ async def test_the_drawer_is_opened_once_for_a_key(counter: Countertop) -> None:
     """A no-sale is in the journal before the kick, so that no retry kicks again."""
     await counter.call("drawer.open", key="drawer-1")
     await until(lambda: counter.drawer_openings == 1, "the drawer", counter.told)
-    counter.bench.drawer.shut()
+    await counter.shut_drawer()
     await counter.restart()
     await counter.call("drawer.open", key="drawer-1")
     await counter.ring_up(NUTELLA_CODE)
@@ -104,8 +107,7 @@ async def test_drawer_opened_by_hand_and_by_order(counter: Countertop) -> None:
     await asyncio.sleep(2 * COMMANDED_S)  # a kick of the test before would count as this opening's
     counter.bench.drawer.pry()
     await counter.notice("drawer-opened-by-hand")
-    counter.bench.drawer.shut()
-    await until(lambda: counter.count(e.DrawerClosed) == 1, "the closed drawer", counter.told)
+    await counter.shut_drawer()
     await counter.call("drawer.open")
     await until(lambda: counter.count(e.DrawerOpened) == 2, "two openings", counter.told)
     commanded = [entry.commanded for entry in counter.records() if isinstance(entry, e.DrawerOpened)]
@@ -167,6 +169,27 @@ async def test_folder_and_logs_hold_no_goods_no_amount_no_tag_no_card(counter: C
     kept = json.dumps([e.encode(entry).decode() for entry in counter.records()])
     assert "4111111111111111" not in kept
     assert "Nutella" in kept, "the search would find it in plain text"
+
+
+async def test_medium_that_fails_ends_the_daemon_and_loses_nothing(counter: Countertop) -> None:
+    """A write fails: nobody knows what was kept, so the process ends and looks after its restart."""
+    await counter.ring_up(NUTELLA_CODE)
+    before = counter.view.sale
+    pid = counter.daemon.pid
+    assert pid is not None
+    limit = LOG_BYTES_MAX  # its log goes on, its journal does not
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (limit, limit))
+    with pytest.raises((CallFailed, Disconnected)):
+        await counter.call("sale.cash")
+    await until(lambda: not counter.daemon.running, "the end of the daemon", counter.told)
+    assert await counter.daemon.stop() == SOFTWARE
+    assert "journal-outcome-unknown" in counter.log
+    assert "379" not in counter.log.split("journal-outcome-unknown")[-1]
+    view = await counter.start()
+    assert view.sale == before
+    assert counter.drawer_openings == 0
+    await counter.call("sale.cash")
+    await counter.completed()
 
 
 def _files(*folders: Path) -> list[Path]:
