@@ -98,8 +98,23 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--output", type=Path, metavar="FILE", help="else standard output")
 
     catalogue = commands.add_parser("catalogue", help="look after the catalogue").add_subparsers(required=True)
-    load = with_config(add("import", "take in a CSV of items: all of it or nothing", _import, catalogue))
+    goods = _late("catalogue_cli", "import_")
+    load = with_config(add("import", "take in a CSV of items: all of it or nothing", goods, catalogue))
     load.add_argument("file", type=Path)
+    load.add_argument("--number", type=int, metavar="N", help="the version that the file is; else the next")
+    update = _late("catalogue_cli", "apply")
+    with_config(
+        add("apply", "apply an update on top of its version, or nothing of it", update, catalogue)
+    ).add_argument("file", type=Path)
+    with_config(
+        add("status", "the version that there is, and how much of it", _late("catalogue_cli", "status"), catalogue)
+    )
+    words = with_config(add("search", "items by the words of their names", _late("catalogue_cli", "search"), catalogue))
+    words.add_argument("text")
+    words.add_argument("--limit", type=int, default=20, metavar="N")
+    shown = with_config(add("show", "all that is known of a code", _late("catalogue_cli", "show"), catalogue))
+    shown.add_argument("gtin")
+    shown.add_argument("--at", metavar="TIME", help="its price at a local time, such as 2026-11-24T18:00; else now")
 
     pin = commands.add_parser("pin", help="the PINs of people").add_subparsers(required=True)
     for name, words, command in (
@@ -220,32 +235,6 @@ def _show(given: argparse.Namespace) -> int:
             print(record_line(record).decode())
     except JournalError as error:
         return fail(f"{error} ({error.code}). {error.remedy}")
-    return 0
-
-
-def _import(given: argparse.Namespace) -> int:
-    from core.ports import JournalError
-    from store.catalogue import import_csv
-    from store.errors import CatalogueRefused
-    from terminald import paths
-
-    config = load_config(given.config)
-    if config is None:
-        return CANNOT
-    codes = {rate.code for rate in config.shop.taxes}
-    try:
-        keys = paths.load_or_make_keys(config)
-        count = import_csv(config.catalogue, keys.catalogue, given.file, config.shop.currency, codes).items
-    except CatalogueRefused as error:
-        return fail(str(error), FINDING)
-    except JournalError as error:
-        return fail(f"{error} ({error.code}). {error.remedy}")
-    except OSError as error:
-        return fail(f"{given.file} cannot be read: {error.strerror}")
-    if given.json:
-        emit({"items": count})
-    else:
-        print(f"{count} items")
     return 0
 
 

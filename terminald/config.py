@@ -76,6 +76,8 @@ class Config:
     headquarters: HeadquartersConfig | None
     double_read_ms: int
     devices: tuple[DeviceConfig, ...]
+    price_list: str = ""
+    catalogue_cache_mb: int = 8
 
 
 def load(path: Path) -> Config:
@@ -130,6 +132,8 @@ def _config(root: "_Table", base: Path) -> Config:
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
         devices=_devices(root.table("device", optional=True)),
+        price_list=catalogue.text("price_list", ""),
+        catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
     )
     for table in (journal, catalogue, customers, credentials, history, control, scan, root):
         table.end()

@@ -49,7 +49,12 @@ async def run(config: Config) -> None:
     keys = paths.load_or_make_keys(config)
     signer = paths.open_signer(config, keys)
     with (
-        Catalogue(config.catalogue, keys.catalogue) as catalogue,
+        Catalogue(
+            config.catalogue,
+            keys.catalogue,
+            price_list=config.price_list,
+            cache_bytes=config.catalogue_cache_mb << 20,
+        ) as catalogue,
         Customers(config.customers, keys.customers, keys.tag_pepper) as customers,
         open_history(config, keys) as history,
     ):
