@@ -96,10 +96,13 @@ class Process:
 
 
 def broker(layout: Layout, port: int) -> Process:
-    """A real mosquitto where there is one, else amqtt, which speaks MQTT 3.1.1 and keeps nothing."""
+    """A real mosquitto where there is one, else amqtt, which speaks MQTT 3.1.1 and keeps nothing.
+
+    TERMINALD_DEMO_BROKER=amqtt takes the latter all the same.
+    """
     log = layout.logs / "broker.log"
     found = shutil.which("mosquitto", path=os.environ.get("PATH", "") + ":" + _SBIN)
-    if found is None:
+    if found is None or os.environ.get("TERMINALD_DEMO_BROKER") == "amqtt":
         return Process("broker (amqtt)", [sys.executable, "-m", "demo.embedded_broker", str(port)], log)
     config = layout.broker / "mosquitto.conf"
     config.write_text(
