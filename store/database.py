@@ -66,6 +66,8 @@ def open_database(
         _refuse_empty(path)
         connection = connect(path, key)
         try:
+            # It is already, but where a rekey was cut off (store.keys_rotate).
+            connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection, schema)
             # As SQLite recommends for a REPLACE: its hidden delete runs the trigger that forbids deletes.
             connection.execute("PRAGMA recursive_triggers = ON")
@@ -92,8 +94,13 @@ def read_database(path: Path, key: bytes) -> sqlcipher.Connection:
         raise explain(path, key, error) from error
 
 
-def connect(path: Path, key: bytes, *, mode: Literal["ro", "rw"] = "rw") -> sqlcipher.Connection:
-    """A connection that has read its first page. Raises what SQLite raises."""
+def connect(
+    path: Path, key: bytes, *, mode: Literal["ro", "rw"] = "rw", exclusive: bool = False
+) -> sqlcipher.Connection:
+    """A connection that has read its first page. Raises what SQLite raises.
+
+    With `exclusive` no other connection, of no process, gets in beside it; it is refused while there is one (busy).
+    """
     assert len(key) == KEY_BYTES, f"a database key has {KEY_BYTES} bytes"
     connection = sqlcipher.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -106,6 +113,8 @@ def connect(path: Path, key: bytes, *, mode: Literal["ro", "rw"] = "rw") -> sqlc
         connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error, past our log
         connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         connection.execute("PRAGMA cipher_hmac_algorithm = HMAC_SHA256")
+        if exclusive:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         connection.execute("PRAGMA synchronous = FULL")
     except BaseException:
@@ -153,6 +162,20 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def claim(path: Path) -> int:
+    """A descriptor that holds the one writer's lock, beside the database. Raises JournalInUse and the like."""
+    try:
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise explain(path, b"", error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise JournalInUse(f"{path.name} is held by another process") from None
+    return descriptor
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """The journal's blocking half: the tables, the transactions and the flushes. Used by one thread at a time."""
 
 import ctypes
-import fcntl
 import os
 import secrets
 from collections.abc import Sequence
@@ -15,8 +14,8 @@ from sqlcipher3 import dbapi2 as sqlcipher
 from core.entries import EpochOpened, draft
 from core.ledger import Draft, Head, Record, Stamp
 from store.chain import Chain, Tail
-from store.database import PAGE_BYTES, explain, open_database
-from store.errors import DuplicateKey, JournalDamaged, JournalError, JournalInUse
+from store.database import PAGE_BYTES, claim, explain, open_database
+from store.errors import DuplicateKey, JournalDamaged, JournalError
 from store.wal import FRAMES_WARM, Wal
 
 SEQ_BITS = 40
@@ -96,7 +95,7 @@ class RecordStore:
         `frames_warm` is the size of the log's file in pages, and so how often it is copied. Raises JournalError.
         """
         self._path = path
-        self._lock = _claim(path)
+        self._lock = claim(path)
         self._connection: Any = None
         self._wal = Wal(path)
         self._frames = 0.0
@@ -222,20 +221,6 @@ class RecordStore:
             "DELETE FROM checkpoint WHERE id <= (SELECT max(id) FROM checkpoint) - ?", (CHECKPOINTS_KEPT,)
         )
         self._frames += len(state) / PAGE_BYTES
-
-
-def _claim(path: Path) -> int:
-    """A descriptor that holds the one writer's lock, beside the database."""
-    try:
-        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise explain(path, b"", error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise JournalInUse(f"{path.name} is held by another process") from None
-    return descriptor
 
 
 def _found(connection: Any, founding: Founding) -> None:
