@@ -158,3 +158,21 @@ async def test_tag_pulled_away_in_the_middle_of_its_reading(counter: Countertop)
     await counter.notice("tag-torn")
     assert not counter.view.sale.customer
     await _sells_on(counter)
+
+
+async def test_no_uid_of_a_tag_is_kept_or_logged(counter: Countertop) -> None:
+    """Neither in the journal's records nor, byte by byte, in any file of the terminal or in its log."""
+    uid = bytes.fromhex("04c0de5eed1234")
+    await counter.ring_up(NUTELLA_CODE)
+    counter.bench.nfc.present(uid)
+    await counter.see(lambda view: view.sale.customer, "the customer")
+    counter.bench.nfc.remove()
+    await counter.call("sale.cash")
+    await counter.completed()
+    sold = [entry for entry in counter.records() if isinstance(entry, e.TransactionCompleted)]
+    assert sold[0].customer
+    hidden = (uid, uid.hex().encode(), uid.hex().upper().encode(), uid.hex(":").encode(), uid.hex(" ").encode())
+    places = [counter.layout.terminal, counter.layout.logs]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    contents = [path.read_bytes() for path in files] + [e.encode(entry) for entry in counter.records()]
+    assert not any(form in content for form in hidden for content in contents)

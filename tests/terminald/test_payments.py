@@ -57,6 +57,18 @@ async def test_device_charges_and_never_answers(counter: Countertop) -> None:
     assert counter.count(e.PaymentUnknown) == 1
 
 
+async def test_device_is_silent_and_nothing_was_charged(counter: Countertop) -> None:
+    """It is asked until it says that the customer gave up: then the sale is open again, and cash pays."""
+    await _held(counter)
+    await counter.see(lambda view: view.sale.mode == "enquiring", "the enquiry")
+    assert await counter.refusal("sale.card") == "payment-unknown"
+    counter.bench.payment.answer_held(approve=False)
+    await counter.see(lambda view: view.sale.mode == "ringing", "the open basket")
+    await counter.call("sale.cash")
+    await counter.completed()
+    assert not counter.bench.payment.charges
+
+
 async def test_connection_lost_after_the_charge(counter: Countertop) -> None:
     await _ask_for_card(counter, Behaviour.DROP_AFTER_CHARGE)
     await counter.completed()
