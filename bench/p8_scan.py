@@ -28,7 +28,7 @@ def run(scale: Scale) -> Iterator[Result]:
             yield cannot("a p99 needs more scans than a smoke run has; try --scale commit", part="b")
             return
         try:
-            slow = slow_flush.environment(Path(folder), FLUSH_US)
+            slow = slow_flush.environment(FLUSH_US)
         except CannotRun as reason:
             yield cannot(str(reason), part="b")
             return

@@ -1,5 +1,6 @@
 """Builds `boundary.c` and runs programs over it: what they do to the files of one folder, call by call."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -38,13 +39,20 @@ class Call:
 
 @cache
 def library() -> Path:
-    """The shim, built once for this process. Raises CannotRun without a C compiler."""
+    """The shim, built once for each version of its source. Raises CannotRun without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise CannotRun("there is no C compiler")
-    folder = Path(tempfile.mkdtemp(prefix="terminald-shim-"))
-    built = folder / "boundary.so"
-    subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", built, SOURCE, "-ldl", "-lpthread"], check=True)
+    version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir(), f"terminald-shim-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise CannotRun(f"{folder} belongs to somebody else")
+    built = folder / f"boundary-{version}.so"
+    if not built.exists():
+        new = built.with_suffix(f".{os.getpid()}")
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", new, SOURCE, "-ldl", "-lpthread"], check=True)
+        new.rename(built)
     return built
 
 
