@@ -14,6 +14,7 @@ from core.view import LinkView
 from drivers import registry
 from drivers.hotplug import Watcher
 from store.catalogue import Catalogue
+from store.catalogue_stock import SoldStock
 from store.customers import Customers
 from store.journal import SqlJournal
 from store.keys import TerminalSigner
@@ -28,6 +29,7 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
+from terminald.stock import StockCounter
 from terminald.supervisor import Supervisor
 from terminald.telemetry import Telemetry
 from terminald.uplink import Uplink
@@ -66,7 +68,8 @@ async def run(config: Config) -> None:
             stamp=clock.stamp(),
         ) as journal:
             keeper = HistoryKeeper(config, keys.journal, history, clock)
-            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper)
+            counter = StockCounter(journal, SoldStock(config.catalogue, keys.catalogue), clock)
+            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper, counter)
             await terminal.run()
 
 
@@ -82,11 +85,13 @@ class Terminal:
         catalogue: Catalogue,
         customers: Customers,
         history: HistoryKeeper,
+        stock: StockCounter,
     ) -> None:
         self._config = config
         self._clock = clock
         self._journal = journal
         self._history = history
+        self._stock = stock
         self._random = random.Random()  # jitter, not a secret
         self._devices = [self._supervisor(device) for device in config.devices]
         self._peripherals = Peripherals(self._devices, self._post, clock)
@@ -140,6 +145,7 @@ class Terminal:
                     tasks.create_task(self._follow_sync(), name="follow-sync"),
                     tasks.create_task(self._journal.watch(), name="journal"),
                     tasks.create_task(self._history.run(), name="history"),
+                    tasks.create_task(self._stock.run(), name="stock"),
                     tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
                     *(
                         tasks.create_task(self._supervise(device), name=f"device-{device.name}")
