@@ -3,9 +3,12 @@
 from core.ports import JournalError, OutcomeUnknown
 
 __all__ = [
+    "AdoptionRefused",
+    "AdoptionUnfinished",
     "CatalogueRefused",
     "CatalogueUpdateTorn",
     "CatalogueVersionOther",
+    "CredentialMissing",
     "DuplicateKey",
     "JournalClosed",
     "JournalDamaged",
@@ -18,10 +21,26 @@ __all__ = [
     "KeyDenied",
     "KeyExposed",
     "KeyMissing",
+    "KeyTierOther",
     "KeyUnusable",
+    "KeyringDamaged",
+    "KeyringForeign",
+    "MirrorAhead",
+    "MirrorAltered",
+    "MirrorForeign",
+    "MirrorGone",
+    "MirrorLied",
+    "MirrorMissing",
+    "MirrorSealless",
+    "MirrorUnreadable",
+    "MirrorWrongKey",
     "NotAJournal",
     "OutcomeUnknown",
+    "RecoveryKeyUnusable",
+    "RecoveryUnset",
     "SealUnopened",
+    "TpmGone",
+    "TpmRefused",
     "WrongKey",
 ]
 
@@ -124,6 +143,76 @@ class KeyUnusable(JournalError, ValueError):
     remedy = "Put back the key file from your backup; a new key cannot open old data."
 
 
+class CredentialMissing(KeyMissing):
+    """systemd did not hand the root key over to this process."""
+
+    code = "credential-missing"
+    remedy = (
+        "Check LoadCredentialEncrypted=terminal-root in the unit. The name is encrypted with it: one that was made for"
+        " another name is refused. On the command line, run this by systemd-run with the same setting."
+    )
+
+
+class KeyTierOther(JournalError):
+    """The root key does not come from where [keys] source says, but from somewhere else."""
+
+    code = "key-tier-other"
+    remedy = "Stop the daemon and run `terminald keys rotate`: it moves the keys there. Or correct [keys] source."
+
+
+class KeyringDamaged(KeyUnusable):
+    """The keyring and its copy are cut off or altered."""
+
+    code = "keyring-damaged"
+    remedy = "Put back the keyring from a copy of this folder; a new one cannot open old data."
+
+
+class KeyringForeign(KeyUnusable):
+    """The root key and the keyring do not belong together."""
+
+    code = "keyring-foreign"
+    remedy = (
+        "Put back the key file, or the keyring, that belongs to this terminal. After a change of the board, run"
+        " `terminald keys recover` with the organisation's recovery key."
+    )
+
+
+class RecoveryKeyUnusable(KeyUnusable):
+    """The organisation's recovery key is not one."""
+
+    code = "recovery-key-unusable"
+    remedy = "Take the key as `terminald keys make-recovery` printed it."
+
+
+class RecoveryUnset(JournalError):
+    """The keys were never sealed to a recovery key of the organisation."""
+
+    code = "recovery-unset"
+    remedy = (
+        "Only this terminal's own root key opens them. Set [keys] recovery_key on each terminal before it is needed."
+    )
+
+
+class TpmGone(JournalError):
+    """There is no TPM, it does not answer, or the programs to use it are not installed."""
+
+    code = "tpm-gone"
+    remedy = (
+        "Install tpm2-tools, and check that /dev/tpmrm0 is there and open to this user. Where the TPM is gone for good,"
+        " run `terminald keys recover` with the organisation's recovery key."
+    )
+
+
+class TpmRefused(JournalError):
+    """The TPM does not give the root key out."""
+
+    code = "tpm-refused"
+    remedy = (
+        "It is another TPM, it was cleared, or the machine was started by other software than when the key was sealed."
+        " Start it as it was, or run `terminald keys recover` with the organisation's recovery key."
+    )
+
+
 class SealUnopened(JournalError, ValueError):
     """What was sealed to the organisation's recovery key does not open with this private key."""
 
@@ -157,3 +246,82 @@ class CatalogueVersionOther(JournalError):
 
     code = "catalogue-version"
     remedy = "Apply the updates that are missing, in their order, or import the whole catalogue."
+
+
+class MirrorMissing(JournalError, FileNotFoundError):
+    """There is no mirror of a terminal in this folder."""
+
+    code = "mirror-missing"
+    remedy = "Plug in the second medium of the terminal that is to be replaced, and name its folder."
+
+
+class MirrorUnreadable(JournalError):
+    """A file of the second medium is cut off at its beginning, or is not of this software."""
+
+    code = "mirror-unreadable"
+    remedy = (
+        "Keep the medium as it is. If its terminal still runs, leave it to write a new file; else call your technician."
+    )
+
+
+class MirrorAltered(JournalError):
+    """A part of the second medium's file is damaged, and good parts follow it."""
+
+    code = "mirror-altered"
+    remedy = "Keep the medium. `--salvage` takes what stands before the damage; what follows is named, and is left out."
+
+
+class MirrorWrongKey(JournalError):
+    """The second medium was sealed to another recovery key, or the code is for another medium."""
+
+    code = "mirror-wrong-key"
+    remedy = "Take the recovery key that is named beside it, or ask headquarters for the code of this very medium."
+
+
+class MirrorForeign(JournalError):
+    """The medium holds sales of another terminal, or of this terminal's successor. It was not touched."""
+
+    code = "mirror-foreign"
+    remedy = "Plug in this terminal's own medium or an empty one; `terminald adopt` takes over what is on this one."
+
+
+class MirrorAhead(JournalError):
+    """The medium holds records that this terminal's journal does not have. It was not touched."""
+
+    code = "mirror-ahead"
+    remedy = "This terminal went back in time: stop it, and take the records over with `terminald adopt`."
+
+
+class MirrorLied(JournalError):
+    """What the medium said that it had kept is not on it."""
+
+    code = "mirror-lied"
+    remedy = "Throw this medium away and plug in another one."
+
+
+class MirrorGone(JournalError, ConnectionError):
+    """The second medium was taken out."""
+
+    code = "mirror-gone"
+    remedy = "Plug it in again."
+
+
+class MirrorSealless(JournalError):
+    """No recovery key of the organisation is set, so nobody else could open a second medium."""
+
+    code = "mirror-sealless"
+    remedy = "Set [keys] recovery_key, then start the terminal again."
+
+
+class AdoptionRefused(JournalError):
+    """What is on the second medium cannot be taken over here, or not now; nothing was changed."""
+
+    code = "adoption-refused"
+    remedy = "See what is said, and run the command again."
+
+
+class AdoptionUnfinished(JournalError):
+    """A terminal began to take over from another one and did not come to the end."""
+
+    code = "adoption-unfinished"
+    remedy = "Run the same `terminald adopt` again: it finishes what it began."
