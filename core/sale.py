@@ -17,7 +17,7 @@ from core import events as v
 from core.catalogue import Item
 from core.money import divide_half_up, extend
 from core.receipt import compose
-from core.scan import Reading, classify
+from core.scan import Reading, classify, shown
 from core.state import (
     Authorizing,
     Basket,
@@ -65,7 +65,10 @@ Question = ItemWanted | CustomerWanted | Message
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the world answered: the shop's date and local time (ISO 8601), and the answer to the event's question."""
+    """What the world answered: the shop's date and local time (ISO 8601), and the answer to the event's question.
+
+    `blocked` names why no new sale may begin (``disk-full``); one that is open always finishes.
+    """
 
     business_day: str
     local_time: str
@@ -74,6 +77,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     customer: str | None = None
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""
+    blocked: str | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +182,8 @@ def allowed(till: Till) -> tuple[str, ...]:
 def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case v.Scanned() | v.CodeKeyed() | v.TagPresented():
+            if facts.blocked is not None:
+                return _refuse(facts.blocked)
             opened = e.TransactionOpened(
                 number=till.next_number, business_day=facts.business_day, currency=shop.currency.code
             )
@@ -288,9 +294,11 @@ def _item(basket: Basket, facts: Facts) -> Step:
     assert isinstance(question, ItemWanted)
     reading = question.reading
     if item is None:
+        code = reading.gtin.lstrip("0")
+        known_code = shown(code) == code  # else it may be a card's number, typed into the wrong field
         return msgspec.structs.replace(
-            _refuse("item-not-found", code=reading.gtin.lstrip("0")),
-            entries=(e.ItemRefused(reason="item-not-found", gtin=reading.gtin),),
+            _refuse("item-not-found", code=shown(code)),
+            entries=(e.ItemRefused(reason="item-not-found", gtin=reading.gtin if known_code else None),),
         )
     if reading.use_by is not None and reading.use_by < facts.business_day:
         return msgspec.structs.replace(

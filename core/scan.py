@@ -55,8 +55,22 @@ def classify(
     if not (data.isascii() and data.isdigit() and len(data) in _GTIN_LENGTHS):
         return message("code-unknown", length=len(data))
     if check_digit(data[:-1]) != data[-1]:
-        return message("check-digit-wrong", code=data)
+        return message("check-digit-wrong", code=shown(data))
     return _variable_measure(data, method, layouts) or Reading(gtin=data.zfill(14), method=method)
+
+
+def shown(code: str) -> str:
+    """A code that may be told to people: what could be a card's number keeps its last four digits alone.
+
+    ISO/IEC 7812: 13 to 19 digits with a Luhn check digit, of a range that card schemes use.
+    """
+    may_be_card = 13 <= len(code) <= 19 and code[0] in "23456" and _luhn(code) == 0
+    return "*" * (len(code) - 4) + code[-4:] if may_be_card else code
+
+
+def _luhn(number: str) -> int:
+    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(number)))
+    return sum(value // 10 + value % 10 for value in doubled) % 10
 
 
 def warm() -> None:
@@ -107,7 +121,7 @@ def _element_strings(data: str, method: Literal["scanned", "keyed"]) -> Reading 
     if gtin is None:
         return message("code-unknown", length=len(data))
     if check_digit(gtin.value[:-1]) != gtin.value[-1]:
-        return message("check-digit-wrong", code=gtin.value)
+        return message("check-digit-wrong", code=shown(gtin.value))
     dates = {ai: values[ai].date for ai in ("15", "17") if ai in values}
     if any(date is None for date in dates.values()):
         return message("code-not-valid", length=len(data))

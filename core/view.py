@@ -131,7 +131,10 @@ class ShopView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a screen shows. `revision` grows with every push of one daemon's life, `boot` names that life."""
+    """Everything a screen shows. `revision` grows with every push of one daemon's life, `boot` names that life.
+
+    `conditions` are what is wrong for longer than a moment, the gravest first: degraded modes are never silent.
+    """
 
     boot: str
     revision: int
@@ -146,6 +149,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     day: DayView
     journal: JournalView
     link: LinkView
+    conditions: tuple[Message, ...] = ()
 
 
 _NO_BASKET = Basket(number=0, business_day="")

@@ -88,10 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     with_config(add("verify", "check every record; status 0 whole, 1 a finding, 2 cannot be opened", _verify, journal))
     with_config(add("show", "print every record, one JSON object a line", _show, journal), json=False)
 
-    found = with_config(add("find", "find finished transactions, the newest first", _late("history", "find"), journal))
+    found = with_config(add("find", "find finished transactions, the newest first", _late("history_cli", "find"), journal))
     _narrowed(found).add_argument("--limit", type=int, default=100, metavar="N")
     export = with_config(
-        add("export", "write finished transactions out, the oldest first", _late("history", "export"), journal),
+        add("export", "write finished transactions out, the oldest first", _late("history_cli", "export"), journal),
         json=False,
     )
     _narrowed(export).add_argument("--format", choices=("jsonl", "csv"), default="jsonl")

@@ -59,6 +59,15 @@ class HeadquartersConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskConfig:
+    """The medium's reserve, and the free bytes below which new sales stop (`full`) or a warning is shown (`low`)."""
+
+    reserve_bytes: int
+    full_below_bytes: int
+    low_below_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that a daemon is told. Paths are absolute."""
 
@@ -75,6 +84,7 @@ class Config:
     socket_group: str | None
     headquarters: HeadquartersConfig | None
     double_read_ms: int
+    disk: DiskConfig
     devices: tuple[DeviceConfig, ...]
     price_list: str = ""
     catalogue_cache_mb: int = 8
@@ -131,6 +141,7 @@ def _config(root: "_Table", base: Path) -> Config:
         socket_group=control.text("group", "") or None,
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
+        disk=_disk(root.table("disk", optional=True)),
         devices=_devices(root.table("device", optional=True)),
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
@@ -212,6 +223,18 @@ def _is_broker(url: str) -> bool:
         return False
     more = parts.path.strip("/") or parts.query or parts.fragment
     return parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and port != 0 and not more
+
+
+def _disk(table: "_Table") -> DiskConfig:
+    disk = DiskConfig(
+        reserve_bytes=table.whole("reserve_mib", 16, 1, 4_096) << 20,
+        full_below_bytes=table.whole("full_below_mib", 8, 1, 65_536) << 20,
+        low_below_bytes=table.whole("low_below_mib", 64, 1, 65_536) << 20,
+    )
+    if disk.low_below_bytes < disk.full_below_bytes:
+        table.fault("low_below_mib", "low_below_mib must not be less than full_below_mib")
+    table.end()
+    return disk
 
 
 def _devices(table: "_Table") -> tuple[DeviceConfig, ...]:

@@ -18,7 +18,7 @@ from core import events as v
 from core.catalogue import Item
 from core.effects import AnyEffect
 from core.ledger import Record, Stamp, open_record
-from core.ports import Clock, Journal
+from core.ports import Clock, Journal, JournalError
 from core.sale import CustomerWanted, Facts, ItemWanted, Step, read, step
 from core.state import Idle, Shop, Till, apply
 from core.text import Message
@@ -78,7 +78,8 @@ class Doubles:
 class Engine:
     """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done.
 
-    `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted.
+    `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted. `blocked` names why no new sale
+    may begin now, or gives None.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Engine:
         changed: Callable[[], None],
         software: str,
         double_read_ms: int = 0,
+        blocked: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.shop = shop
         self.till = Till()
@@ -107,6 +109,7 @@ class Engine:
         self._perform = perform
         self._changed = changed
         self._software = software
+        self._blocked = blocked
         self._queue: asyncio.Queue[tuple[v.AnyEvent, str | None, asyncio.Future[Step] | None]] = asyncio.Queue(
             EVENTS_MAX
         )
@@ -198,9 +201,18 @@ class Engine:
             local_time=local_time,
             question=question,
             item=self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None,
-            customer=await self._identify(question.uid) if isinstance(question, CustomerWanted) else None,
+            customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) else None,
+            blocked=self._blocked(),
             epoch=self._journal.head.epoch,
         )
+
+    async def _customer(self, uid: str) -> str | None:
+        """Whose tag it is. A customer store that cannot be written costs the customer's points, not the sale."""
+        try:
+            return await self._identify(uid)
+        except JournalError as error:
+            _log.error("a tag's customer cannot be looked up", extra={"fault": error.code})
+            return None
 
     async def _keep(self, entries: tuple[e.AnyEntry, ...], key: str | None) -> None:
         """Folds first, so that an entry that cannot follow is a fault of ours before it is in the journal for ever."""

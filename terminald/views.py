@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from core.ports import Clock, Journal
+from core.text import Message
 from core.view import DayView, DeviceView, JournalView, LinkView, ShopView, View, last_view, sale_view
 from terminald.engine import Engine
 from terminald.supervisor import Supervisor
@@ -28,6 +29,7 @@ class Views:
         link: Callable[[], LinkView],
         receipts_waiting: Callable[[], int],
         publish: Callable[[bytes], None],
+        conditions: Callable[[], tuple[Message, ...]] = tuple,
     ) -> None:
         self._engine = engine
         self._devices = devices
@@ -37,6 +39,7 @@ class Views:
         self._link = link
         self._receipts_waiting = receipts_waiting
         self._publish = publish
+        self._conditions = conditions
         self._changed = asyncio.Event()
         self._revision = 0
         self._encoder = msgspec.json.Encoder()
@@ -94,6 +97,7 @@ class Views:
                 acknowledged_seq=self._acknowledged_seq(),
             ),
             link=self._link(),
+            conditions=self._conditions(),
         )
 
 

@@ -24,6 +24,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "scan-while-paying": ("The customer is paying: nothing was added.", "Finish or stop the payment first."),
     # the sale
     "no-open-sale": ("No sale is open.", "Scan the first item."),
+    "disk-full": (
+        "The memory card is full: no new sale can begin.",
+        "Nothing was lost. Call your technician; sales go on by themselves when there is room.",
+    ),
+    "disk-low": ("The memory card is nearly full.", "Call your technician this week."),
     "nothing-due": ("Nothing is due.", "Scan an item first."),
     "partly-paid": ("Part of this sale is paid: its lines are fixed.", "Take the rest, or cancel it with Esc."),
     "sale-cancelled": ("The basket was given up.", ""),

@@ -1,11 +1,16 @@
 """What codes mean: check digits, element strings, labels of weighed goods; and that no input whatever is too much."""
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.scan import Reading, VariableMeasure, check_digit, classify
+from core import events as v
+from core.sale import Facts, read, step
+from core.scan import Reading, VariableMeasure, check_digit, classify, shown
+from core.state import Till
 from core.text import Message
+from tests.core.transcript import SHOP
 
 PRICE = VariableMeasure(prefix="21", item_digits=5, value_digits=5, value="price")
 WEIGHT = VariableMeasure(prefix="29", item_digits=5, value_digits=5, value="weight")
@@ -112,3 +117,31 @@ def test_what_means_nothing(data: str, aim: str | None, condition: str) -> None:
     assert refusal.id == condition
     if condition == "code-unknown":
         assert set(refusal.params) == {"length"}, "what is no GTIN may be a card or a ticket: it is not repeated"
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("30569309025904", "**********5904"),  # Diners Club's test number: 14 digits
+        ("4222222222222", "*********2222"),  # Visa's test number of 13 digits
+        ("4111111111111111", "************1111"),
+        ("4006381333931", "4006381333931"),  # an EAN-13 that fits no card
+        ("96385074", "96385074"),
+    ],
+)
+def test_what_may_be_a_card_is_told_by_its_last_four_digits(code: str, told: str) -> None:
+    assert shown(code) == told
+
+
+@pytest.mark.parametrize("code", ["30569309025904", "4222222222222", "4111111111111111"])
+@pytest.mark.parametrize("kind", [v.Scanned(device="scanner", data=""), v.CodeKeyed(data="")])
+def test_a_card_number_in_the_wrong_field_is_neither_kept_nor_told(code: str, kind: v.Scanned | v.CodeKeyed) -> None:
+    for digit in "0123456789":  # with whatever last digit: one of them is a valid GTIN's
+        typed = code[:-1] + digit
+        if shown(typed) == typed:
+            continue
+        event = msgspec.structs.replace(kind, data=typed)
+        facts = Facts(business_day="2026-11-24", local_time="", question=read(SHOP, event))
+        taken = step(SHOP, Till(), event, facts)
+        assert taken.refused
+        assert typed.encode() not in msgspec.json.encode(taken)

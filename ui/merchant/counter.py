@@ -375,7 +375,8 @@ class Counter(Widget):
             "enquiring": ("warning", *parts(text.message("payment-unknown"), self._currency)),
             "reversing": ("warning", *parts(text.message("payment-reversing"), self._currency)),
         }
-        self._notice.stand(waits.get(view.sale.mode))
+        lasting: list[tuple[Level, str, str]] = [("warning", *parts(each, self._currency)) for each in view.conditions]
+        self._notice.stand(waits.get(view.sale.mode) or next(iter(lasting), None))
         notice = view.notice
         if known is not None and view.sale.lines != known.sale.lines:
             self._notice.clear()  # The till goes on: what was told is answered.
