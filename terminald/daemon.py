@@ -10,6 +10,7 @@ import signal
 
 from core import events as v
 from core import scan
+from core.text import Message, message
 from core.view import LinkView
 from drivers import registry
 from drivers.hotplug import Watcher
@@ -18,6 +19,7 @@ from store.catalogue_stock import SoldStock
 from store.customers import Customers
 from store.journal import SqlJournal
 from store.keys import TerminalSigner
+from store.space import Room, Space
 from terminald import paths, unixsocket
 from terminald.broker import parse_url
 from terminald.clock import SystemClock, local_time
@@ -36,6 +38,8 @@ from terminald.uplink import Uplink
 from terminald.views import Views
 
 FINISH_TIMEOUT_S = 5.0
+ROOM_LOOK_S = 0.5
+"""How often the medium is asked for its room: a call of microseconds."""
 SYNCED_LOOK_S = 1.0
 """Records that build a basket reach the medium by themselves; the forwarder is told of that at most so late."""
 
@@ -48,6 +52,13 @@ async def run(config: Config) -> None:
     Raises JournalError, SocketTaken, or an ExceptionGroup with what went wrong.
     """
     clock = SystemClock()
+    space = Space(
+        config.journal.parent,
+        reserve_bytes=config.disk.reserve_bytes,
+        full_below_bytes=config.disk.full_below_bytes,
+        low_below_bytes=config.disk.low_below_bytes,
+    )
+    space.look()  # before anything is opened: what opening needs may be in the reserve
     keys = paths.load_or_make_keys(config)
     signer = paths.open_signer(config, keys)
     with (
@@ -69,7 +80,7 @@ async def run(config: Config) -> None:
         ) as journal:
             keeper = HistoryKeeper(config, keys.journal, history, clock)
             counter = StockCounter(journal, SoldStock(config.catalogue, keys.catalogue), clock)
-            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper, counter)
+            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper, counter, space)
             await terminal.run()
 
 
@@ -86,11 +97,13 @@ class Terminal:
         customers: Customers,
         history: HistoryKeeper,
         stock: StockCounter,
+        space: Space,
     ) -> None:
         self._config = config
         self._clock = clock
         self._journal = journal
         self._history = history
+        self._space = space
         self._stock = stock
         self._random = random.Random()  # jitter, not a secret
         self._devices = [self._supervisor(device) for device in config.devices]
@@ -106,6 +119,7 @@ class Terminal:
             changed=self._changed,
             software=importlib.metadata.version("terminald"),
             double_read_ms=config.double_read_ms,
+            blocked=self._blocked,
         )
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
         self._views = Views(
@@ -117,6 +131,7 @@ class Terminal:
             link=self._link,
             receipts_waiting=lambda: self._peripherals.receipts_waiting,
             publish=self._publish,
+            conditions=self._conditions,
         )
         self._control = ControlServer(
             config.socket,
@@ -145,6 +160,7 @@ class Terminal:
                     tasks.create_task(self._follow_sync(), name="follow-sync"),
                     tasks.create_task(self._journal.watch(), name="journal"),
                     tasks.create_task(self._history.run(), name="history"),
+                    tasks.create_task(self._watch_room(), name="room"),
                     tasks.create_task(self._stock.run(), name="stock"),
                     tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
                     *(
@@ -259,6 +275,25 @@ class Terminal:
             return LinkView(connected=False, fault="no headquarters is configured")
         return LinkView(connected=self._uplink.connected, fault=self._uplink.fault or self._forwarder.fault)
 
+    # --- room on the medium ---------------------------------------------------------------------------------------
+
+    async def _watch_room(self) -> None:
+        """Gives the reserve back when the medium is full, and takes it again by itself when there is room."""
+        while True:
+            before = self._space.room
+            if self._space.look() is not before:
+                _log.warning("room on the medium: %s", self._space.room.value)
+                self._changed()
+            await self._clock.sleep(ROOM_LOOK_S)
+
+    def _blocked(self) -> str | None:
+        """Why no new sale may begin. Asked anew for each event: the last look may be half a second old."""
+        return "disk-full" if self._space.look() is Room.FULL else None
+
+    def _conditions(self) -> tuple[Message, ...]:
+        room = self._space.room
+        return () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
+
     # --- what is told --------------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, str | int | float | bool | None]:
@@ -274,6 +309,7 @@ class Terminal:
             "generation": self._forwarder.generation if self._forwarder is not None else 0,
             "quarantined": self._forwarder.quarantined if self._forwarder is not None else 0,
             "disk_free_pct": round(100 * disk.free / disk.total, 1),
+            "room": self._space.room.value,
             "receipts_waiting": self._peripherals.receipts_waiting,
             "double_reads": self._engine.doubles.count,
         }
