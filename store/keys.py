@@ -1,12 +1,21 @@
-"""Where the terminal's keys come from: one root secret, and all database keys and peppers derived from it.
+"""The terminal's keys: a root secret opens the keyring, and the keyring holds a random key for each purpose.
 
-The source of the root is behind `KeySource`, so that a TPM or the board's one-time memory can take the place of the file.
-The file is the lowest tier: it keeps out who reads a single file or a backup without it, and nobody who holds the card.
+    root  ->  KEK  ->  a key for each database, for backups, for the mirror; peppers; the wrap of the signing key
+
+- Where the root comes from is behind `RootSource` (`store.keys_root`, `store.keys_tpm`). The file is the lowest tier: it
+  keeps out who reads a single file, or a backup without it, and nobody who holds the card.
+- The keyring (`store.keyring`) is also sealed to the organisation's recovery key, where one is set.
+- A database key is 48 bytes, and its last 16 are what the database's file begins with. So while a file is being rekeyed
+  (`store.keys_rotate`) and the keyring holds two generations, the file itself says which one opens it.
+- The signing key is apart: in a file of its own, never in the keyring.
+
+A terminal of the first software has a root, no keyring, and keys that were derived from the root: those become the first
+generation.
 """
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,19 +26,23 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from store.database import KEY_BYTES, alone, sync_folder
-from store.errors import KeyDenied, KeyExposed, KeyMissing, KeyUnusable
+from store.database import KEY_BYTES, SALT_BYTES, alone
+from store.errors import KeyMissing, KeyTierOther, KeyUnusable
+from store.keyring import Keyring, Ring, Tier
+from store.keys_root import ROOT_BYTES, RootFile, RootSource, read_hex, write_hex
 
-ROOT_BYTES = 32
-_ROOT_TITLE = b"terminald root key 1\n"
+DATABASES = ("journal", "catalogue", "customers", "credentials", "history")
+"""The purposes whose key opens a database; its file's usual name is the purpose and ``.db``."""
+
+_OTHERS = ("tag-pepper", "pin-pepper", "signing-wrap", "backup", "mirror")
+_LENGTHS = dict.fromkeys(DATABASES, KEY_BYTES) | dict.fromkeys(_OTHERS, 32)
 _SIGNING_TITLE = b"terminald signing key 1\n"
 _NONCE_BYTES = 12
-_FILE_BYTES_MAX = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """All that is derived from the root: database keys of 48 bytes, and keys of 32 for HMAC and AES-256."""
+    """The keys in use: database keys of 48 bytes, and keys of 32 for HMAC and AES-256. A field for each purpose."""
 
     journal: bytes = field(repr=False)
     catalogue: bytes = field(repr=False)
@@ -48,38 +61,148 @@ class Keys:
 class KeySource(Protocol):
     """Gives the terminal its keys. `tier` says in a word what guards them."""
 
-    tier: str
+    @property
+    def tier(self) -> Tier:
+        """file, credential or tpm."""
 
     def load(self) -> Keys:
-        """The keys that there are. Raises KeyMissing, KeyExposed, KeyDenied or KeyUnusable."""
+        """The keys that there are; nothing is written. Raises JournalError: KeyMissing, KeyExposed, KeyringForeign .."""
 
     def load_or_make(self, guarded: Iterable[Path]) -> Keys:
-        """As `load`; makes a root at first boot, that is while none of the `guarded` files is there."""
+        """As `load`; makes root and keyring at first boot, that is while none of the `guarded` files is there."""
 
 
-class KeyFile:
-    """The root secret in a file of mode 0400 on the terminal's own medium."""
+class KeyStore:
+    """Keys in a keyring, under the root of one source (`KeySource`)."""
 
-    tier = "file"
+    def __init__(
+        self,
+        root: RootSource,
+        keyring: Path,
+        *,
+        databases: Mapping[str, Path],
+        former: Sequence[RootSource] = (),
+        recovery_public: bytes | None = None,
+    ) -> None:
+        """`databases` are the files by their purpose; `former` where the root may be until it is moved to `root`."""
+        self.root = root
+        self.former = tuple(former)
+        self.ring = Keyring(keyring)
+        self.databases = dict(databases)
+        self.folder = keyring.parent
+        self.recovery_public = recovery_public
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    @property
+    def tier(self) -> Tier:
+        """file, credential or tpm."""
+        return self.root.tier
 
     def load(self) -> Keys:
         """The keys that there are."""
-        return derive(_unhex(self._path, _ROOT_TITLE, ROOT_BYTES))
+        return self.keys(self.open()[0])
 
     def load_or_make(self, guarded: Iterable[Path]) -> Keys:
-        """The keys; made at first boot. A new root for old files could not open them, and is refused (KeyMissing)."""
-        with alone(self._path.parent):
-            if not self._path.exists():
-                _refuse_new(self._path, guarded)
-                _keep(self._path, _ROOT_TITLE, secrets.token_bytes(ROOT_BYTES))
-        return self.load()
+        """The keys; made at first boot. A new root for old files could not open them, and is refused (KeyMissing).
+
+        What an earlier software left is brought up to date: a keyring is made, or gets what it lacks.
+        """
+        with alone(self.folder):
+            ring = self._brought_up(self.open()[0]) if self.ring.exists() else self._make(tuple(guarded))
+        return self.keys(ring)
+
+    def open(self) -> tuple[Ring, bytes]:
+        """The keyring, and the root that opened it. Writes nothing. Raises JournalError."""
+        if not self.ring.exists():
+            root = self._first_root()
+            return self._derived(root, self.databases.values()), root
+        tiers = {slot.tier for sealed in self.ring.read() for slot in sealed.slots}
+        if self.root.tier not in tiers:
+            raise KeyTierOther(f"the keyring was made for {' and '.join(sorted(tiers))}, not for {self.root.tier}")
+        moving = [each for each in self.former if each.tier in tiers and each.exists()]
+        root = moving[0].load() if moving and not self.root.exists() else self.root.load()
+        return self.ring.open(root), root
+
+    def keys(self, ring: Ring) -> Keys:
+        """The keys in use of an open keyring."""
+        found = {_field(purpose): self._in_use(ring, purpose) for purpose in _LENGTHS}
+        public = bytes.fromhex(ring.recovery.public) if ring.recovery else None
+        return Keys(**found, recovery_public=self.recovery_public or public)
+
+    def _in_use(self, ring: Ring, purpose: str) -> bytes:
+        generations = ring.generations(purpose)
+        if not generations:
+            return ring.derive(purpose, _LENGTHS[purpose])
+        path = self.databases.get(purpose)
+        if len(generations) > 1 and path is not None and path.exists():
+            salt = _salt_beside(path)
+            for generation in generations:
+                if ring.secrets[purpose, generation][-SALT_BYTES:] == salt:
+                    return ring.secrets[purpose, generation]
+        return ring.newest(purpose)
+
+    def _make(self, guarded: tuple[Path, ...]) -> Ring:
+        """The first keyring: of derived keys where there is data that was made with them, else of random ones."""
+        held = [path for path in dict.fromkeys((*guarded, *self.databases.values())) if path.exists()]
+        if not self.root.exists() and not self._file_elsewhere():
+            _refuse_new(self.root.place, held)
+            self.root.prepare()
+            self.root.adopt()
+        root = self._first_root()
+        if held:
+            ring = self._derived(root, held)
+        else:
+            ring = Ring.new({purpose: secrets.token_bytes(length) for purpose, length in _LENGTHS.items()})
+            ring = ring.admit(self.root.tier, root)
+        if self.recovery_public is not None:
+            ring = ring.entrust(self.recovery_public)
+        self.ring.write(ring)
+        return ring
+
+    def _brought_up(self, ring: Ring) -> Ring:
+        """With what was added to the software or to the configuration since it was written."""
+        new = ring
+        for purpose, length in _LENGTHS.items():
+            if not new.generations(purpose):
+                new = new.put(purpose, 1, new.derive(purpose, length))
+        if self.recovery_public and (not new.recovery or new.recovery.public != self.recovery_public.hex()):
+            new = new.entrust(self.recovery_public)
+        if new is not ring:
+            self.ring.write(new)
+        else:
+            self.ring.mend(ring)
+        return new
+
+    def _first_root(self) -> bytes:
+        """The root of a terminal that has no keyring."""
+        if (other := self._file_elsewhere()) is not None:
+            raise KeyTierOther(f"the root key is in {other.place}, and not where [keys] source says")
+        return self.root.load()
+
+    def _file_elsewhere(self) -> RootSource | None:
+        return next((each for each in self.former if each.tier == "file" and each.exists()), None)
+
+    def _derived(self, root: bytes, held: Iterable[Path]) -> Ring:
+        """The keyring of a terminal that has none yet. Raises KeyMissing where it had one: its files say so."""
+        keys = derive(root)
+        files = [path for path in held if path.exists()]
+        salts = {getattr(keys, purpose)[-SALT_BYTES:] for purpose in DATABASES}
+        if files and not any(_salt_beside(path) in salts for path in files):
+            raise KeyMissing(
+                f"there is no {self.ring.path.name}, and {', '.join(path.name for path in files)} cannot be used without it"
+            )
+        return Ring.new({purpose: getattr(keys, _field(purpose)) for purpose in _LENGTHS}).admit(self.root.tier, root)
+
+
+class KeyFile(KeyStore):
+    """The usual terminal: the root in a key file, the keyring and the databases beside it."""
+
+    def __init__(self, path: Path) -> None:
+        databases = {purpose: path.with_name(f"{purpose}.db") for purpose in DATABASES}
+        super().__init__(RootFile(path), keyring_of(path), databases=databases)
 
 
 class TerminalSigner:
-    """The terminal's Ed25519 key (`core.ports.Signer`). Its seed is kept apart, encrypted under the root."""
+    """The terminal's Ed25519 key (`core.ports.Signer`). Its seed is kept apart, encrypted under a key of the keyring."""
 
     def __init__(self, seed: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
@@ -94,10 +217,10 @@ class TerminalSigner:
         wrap = AESGCM(keys.signing_wrap)
         with alone(path.parent):
             if not path.exists():
-                _refuse_new(path, guarded)
+                _refuse_new(path.name, guarded)
                 nonce = secrets.token_bytes(_NONCE_BYTES)
-                _keep(path, _SIGNING_TITLE, nonce + wrap.encrypt(nonce, secrets.token_bytes(32), _SIGNING_TITLE))
-        kept = _unhex(path, _SIGNING_TITLE, _NONCE_BYTES + 32 + 16)
+                write_hex(path, _SIGNING_TITLE, nonce + wrap.encrypt(nonce, secrets.token_bytes(32), _SIGNING_TITLE))
+        kept = read_hex(path, _SIGNING_TITLE, _NONCE_BYTES + 32 + 16)
         try:
             return cls(wrap.decrypt(kept[:_NONCE_BYTES], kept[_NONCE_BYTES:], _SIGNING_TITLE))
         except InvalidTag:
@@ -108,66 +231,43 @@ class TerminalSigner:
         return self._key.sign(message)
 
 
+def keyring_of(key: Path) -> Path:
+    """Where the keyring lies: beside the key file, ``journal.keyring`` for ``journal.key``."""
+    return key.with_suffix(".keyring")
+
+
 def derive(root: bytes) -> Keys:
-    """All keys of a root secret, by HKDF with SHA-256 (RFC 5869), each under a name of its own."""
+    """The keys of a terminal of the first software, by HKDF with SHA-256 (RFC 5869), each under a name of its own."""
     assert len(root) == ROOT_BYTES
 
-    def key(name: str, length: int) -> bytes:
-        return HKDF(SHA256(), length, salt=None, info=b"terminald/1/" + name.encode()).derive(root)
+    def key(purpose: str, length: int) -> bytes:
+        return HKDF(SHA256(), length, salt=None, info=b"terminald/1/" + purpose.encode()).derive(root)
 
-    return Keys(
-        journal=key("journal", KEY_BYTES),
-        catalogue=key("catalogue", KEY_BYTES),
-        customers=key("customers", KEY_BYTES),
-        credentials=key("credentials", KEY_BYTES),
-        history=key("history", KEY_BYTES),
-        tag_pepper=key("tag-pepper", 32),
-        pin_pepper=key("pin-pepper", 32),
-        signing_wrap=key("signing-wrap", 32),
-        backup=key("backup", 32),
-        mirror=key("mirror", 32),
-    )
+    return Keys(**{_field(purpose): key(purpose, length) for purpose, length in _LENGTHS.items()})
 
 
-def _refuse_new(path: Path, guarded: Iterable[Path]) -> None:
+def _field(purpose: str) -> str:
+    return purpose.replace("-", "_")
+
+
+def _refuse_new(place: str, guarded: Iterable[Path]) -> None:
     held = [each.name for each in guarded if each.exists()]
     if held:
-        raise KeyMissing(f"there is no {path.name}, and {', '.join(held)} cannot be used without it")
+        raise KeyMissing(f"there is no {place}, and {', '.join(held)} cannot be used without it")
 
 
-def _keep(path: Path, title: bytes, secret: bytes) -> None:
-    """Writes a key under another name and renames it: under the right one it is never half there."""
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
-    try:
-        os.fchmod(descriptor, 0o400)
-        os.write(descriptor, title + secret.hex().encode() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    new.rename(path)
-    sync_folder(path.parent)
+_held: dict[tuple[int, int], int] = {}
+"""Descriptors of databases by device and inode, see `_salt_beside`."""
 
 
-def _unhex(path: Path, title: bytes, length: int) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise KeyMissing(f"there is no {path.name}") from None
-    except PermissionError:
-        raise KeyDenied(f"{path.name} may not be read by this user") from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        content = os.read(descriptor, _FILE_BYTES_MAX)
-    finally:
-        os.close(descriptor)
-    if mode & 0o077:
-        raise KeyExposed(f"{path.name} has mode {mode & 0o777:04o}: others than its owner may use it")
-    try:
-        secret = bytes.fromhex(content.removeprefix(title).decode("ascii"))
-    except ValueError:
-        secret = b""
-    if not content.startswith(title) or len(secret) != length:
-        raise KeyUnusable(f"{path.name} does not hold a key of this software")
-    return secret
+def _salt_beside(path: Path) -> bytes:
+    """What a database's file begins with: the end of the key that opens it. Asked only where the answer is in doubt.
+
+    The descriptor stays open: to close it would take away all locks that SQLite holds on that file in this process
+    (fcntl(2), "Advisory record locking").
+    """
+    found = path.stat()
+    place = found.st_dev, found.st_ino
+    if place not in _held:
+        _held[place] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return os.pread(_held[place], SALT_BYTES, 0)

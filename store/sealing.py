@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from store.errors import KeyUnusable, SealUnopened
+from store.errors import RecoveryKeyUnusable, SealUnopened
 
 PUBLIC_BYTES = 32
 PRIVATE_BYTES = 32
@@ -26,13 +26,13 @@ _INFO = b"terminald/sealed/1\0"
 def seal(public: bytes, secret: bytes, context: bytes) -> bytes:
     """A box for the owner of `public` (32 bytes, X25519). `context` says what the secret is for; it is not kept within.
 
-    Raises KeyUnusable where `public` is no key that anybody could have.
+    Raises RecoveryKeyUnusable where `public` is no key that anybody could have.
     """
     fresh = X25519PrivateKey.generate()
     try:
         shared = fresh.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:  # not 32 bytes, or one of the few points with which every exchange gives zeros
-        raise KeyUnusable("what is said to be an X25519 public key is none") from None
+        raise RecoveryKeyUnusable("what is said to be an X25519 public key is none") from None
     mine = fresh.public_key().public_bytes_raw()
     key, nonce = _derive(shared, mine, public, context)
     return _FORMAT + mine + AESGCM(key).encrypt(nonce, secret, context)

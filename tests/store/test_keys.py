@@ -12,6 +12,8 @@ from store.database import KEY_BYTES
 from store.errors import KeyExposed, KeyMissing, KeyUnusable
 from store.keys import KeyFile, Keys, KeySource, TerminalSigner, derive
 
+FILES = {"journal.key", "journal.keyring", "journal.keyring.copy"}
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> KeyFile:
@@ -22,10 +24,11 @@ def test_first_boot_makes_a_key_and_keeps_it(tmp_path: Path, source: KeyFile) ->
     as_source: KeySource = source
     made = as_source.load_or_make([tmp_path / "journal.db"])
     assert (tmp_path / "journal.key").stat().st_mode & 0o7777 == 0o400
-    assert [each.name for each in tmp_path.iterdir()] == ["journal.key"]
+    assert {each.name for each in tmp_path.iterdir()} == FILES
     (tmp_path / "journal.db").touch()
     assert source.load_or_make([tmp_path / "journal.db"]) == source.load() == made
-    assert KeyFile(tmp_path / "other.key").load_or_make([]) != made
+    (tmp_path / "other").mkdir()
+    assert KeyFile(tmp_path / "other" / "journal.key").load_or_make([]) != made
 
 
 def test_all_derived_keys_differ() -> None:
@@ -73,9 +76,10 @@ def test_a_key_file_with_something_else_in_it(tmp_path: Path, source: KeyFile, c
 
 
 def test_what_a_crash_left_is_no_hindrance(tmp_path: Path, source: KeyFile) -> None:
-    (tmp_path / "journal.key.new").write_bytes(b"terminald root")
+    for name in ("journal.key.next.new", "journal.key.next", "journal.keyring.new", "journal.keyring.copy.new"):
+        (tmp_path / name).write_bytes(b"terminald root")
     source.load_or_make([tmp_path / "journal.db"])
-    assert [each.name for each in tmp_path.iterdir()] == ["journal.key"]
+    assert {each.name for each in tmp_path.iterdir()} == FILES
 
 
 def test_two_that_start_together_make_one_key(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.errors import KeyUnusable, SealUnopened
+from store.errors import RecoveryKeyUnusable, SealUnopened
 from store.sealing import OVERHEAD_BYTES, public_of, seal, unseal
 
 PRIVATE = bytes(range(32))
@@ -63,7 +63,7 @@ def test_a_box_that_is_cut_off(length: int) -> None:
 
 @pytest.mark.parametrize("public", [b"", bytes(31), bytes(33), bytes(32), b"\1" + bytes(31)])
 def test_a_public_key_that_is_none(public: bytes) -> None:
-    with pytest.raises(KeyUnusable):
+    with pytest.raises(RecoveryKeyUnusable):
         seal(public, b"secret", b"key")
 
 
