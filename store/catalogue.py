@@ -5,6 +5,8 @@ A reader sees the whole of one version: what is imported or applied beside it (`
 up with its value field zeroed and the check digit computed anew, and stands so in the catalogue.
 """
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,7 @@ CACHE_BYTES = 8 << 20
 """Pages kept decrypted. A shop of a million items is quicker with 64 MiB; a shop's usual few thousand need one."""
 
 SEARCH_MAX = 200
+_WORD = re.compile(r"[^\W_]+")
 
 _ITEM = "SELECT name, unit, price_minor, tax, dated FROM item WHERE gtin = ?"
 _CODE = (
@@ -35,6 +38,10 @@ _CODE = (
 _PRICE = (
     "SELECT price_minor FROM price WHERE gtin = ? AND list IN (?, '') AND valid_from <= ? AND valid_to > ?"
     " ORDER BY list = '', valid_from DESC, valid_to LIMIT 1"
+)
+_SEARCH = (
+    "SELECT i.gtin, i.name FROM search JOIN item i ON i.gtin = search.rowid WHERE search MATCH ?"
+    " ORDER BY search.rowid LIMIT ?"
 )
 _COUNTS = "SELECT (SELECT count(*) FROM barcode), (SELECT count(*) FROM price), (SELECT count(*) FROM stock)"
 _ON_HAND = (
@@ -122,21 +129,12 @@ class Catalogue:
 
         Where no name has them whole, the last word may be the beginning of one. Raises JournalError.
         """
-        quoted = [
-            f'"{word}"'
-            for word in (word.replace('"', "").replace("\0", "") for word in words.split())
-            if _is_word(word)
-        ]
+        quoted = " ".join(f'"{word}"' for word in _WORD.findall(unicodedata.normalize("NFC", words)))
         if not quoted:
             return ()
         rows: list[Any] = []
         for end in ("", "*"):
-            rows = rows or self._ask(
-                "SELECT i.gtin, i.name FROM search s JOIN item i ON i.gtin = s.rowid WHERE s.name MATCH ?"
-                " ORDER BY s.rowid LIMIT ?",
-                " ".join(quoted) + end,
-                min(count_max, SEARCH_MAX),
-            )
+            rows = rows or self._ask(_SEARCH, quoted + end, min(count_max, SEARCH_MAX))
         return tuple((f"{gtin:014d}", name) for gtin, name in rows)
 
     def card(self, gtin: str, at: str) -> Card | None:
@@ -240,8 +238,3 @@ class Catalogue:
         except sqlcipher.Error as error:
             raise explain(self._path, self._key, error) from error
         return rows
-
-
-def _is_word(text: str) -> bool:
-    """Whether the index would find anything in it: a hyphen alone is no word, and no question either."""
-    return any(letter.isalnum() for letter in text)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from typing import Protocol
 
 from core import entries as e
-from core.ledger import Record, Stream, open_record
-from core.ports import Clock, Journal
+from core.ledger import Head, Record, Stream, open_record
+from core.ports import Clock
 from core.stock import OpenLines
 from store.catalogue_stock import Place, SoldStock
 from store.errors import JournalInUse, JournalNoSpace
@@ -20,10 +22,21 @@ STRIDE_RECORDS = 2_000
 _log = logging.getLogger(__name__)
 
 
+class Records(Protocol):
+    """What is needed of the journal."""
+
+    @property
+    def synced(self) -> Head:
+        """The last record that is on the medium."""
+
+    async def read(self, epoch: str, after_seq: int, count_max: int) -> Sequence[Record]:
+        """Synced records of an epoch, in order, from the one after `after_seq`."""
+
+
 class StockCounter:
     """Follows the journal's synced records: what a power cut could still take back is not counted yet."""
 
-    def __init__(self, journal: Journal, stock: SoldStock, clock: Clock) -> None:
+    def __init__(self, journal: Records, stock: SoldStock, clock: Clock) -> None:
         self._journal = journal
         self._stock = stock
         self._clock = clock

@@ -62,6 +62,6 @@ CREATE TABLE version (
 ) STRICT;
 
 CREATE VIRTUAL TABLE search USING fts5(
-    name, content = 'item', content_rowid = 'gtin', tokenize = 'unicode61 remove_diacritics 2', detail = none
+    name, content = 'item', content_rowid = 'gtin', tokenize = 'unicode61 remove_diacritics 2'
 );
 INSERT INTO search (search) VALUES ('rebuild');
