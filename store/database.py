@@ -199,8 +199,10 @@ def _make(path: Path, key: bytes, schema: Schema, fill: Callable[[sqlcipher.Conn
         migrate(connection, schema)
         if fill is not None:
             fill(connection)
+        # Closing would fold the write-ahead log into the file too, and keep its errors to itself.
+        connection.execute("PRAGMA wal_checkpoint(RESTART)")
     finally:
-        connection.close()  # the last one out folds the write-ahead log into the file, and syncs it
+        connection.close()
     new.rename(path)
     sync_folder(path.parent)
 
