@@ -18,7 +18,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
 
 
 class EpochOpened(Entry, tag="epoch_opened", frozen=True, kw_only=True):
-    """The first record of an epoch: what came before it, and the key that its heads are signed with (hex)."""
+    """The first record of an epoch: what came before it, and the key that its heads are signed with (hex).
+
+    `number` is at least the highest transaction number used before; the next one is above it. `lost_seq`, where it is
+    above `previous_seq`, is the last record that the epoch before is known to have had, and that this journal has not.
+    """
 
     STREAM = Stream.TECHNICAL
     MOVES_MONEY = True
@@ -28,6 +32,8 @@ class EpochOpened(Entry, tag="epoch_opened", frozen=True, kw_only=True):
     previous_epoch: str | None = None
     previous_seq: int = 0
     previous_head: str | None = None
+    number: int = 0
+    lost_seq: int = 0
 
 
 class DaemonStarted(Entry, tag="daemon_started", frozen=True, kw_only=True):

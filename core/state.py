@@ -168,8 +168,10 @@ def due_minor(shop: Shop, basket: Basket) -> int:
 def apply(till: Till, entry: e.AnyEntry) -> Till:
     """The till after an entry. Raises AssertionError on one that cannot follow what came before."""
     match entry:
+        case e.EpochOpened():
+            return msgspec.structs.replace(till, next_number=max(till.next_number, entry.number + 1))
         case (
-            e.EpochOpened() | e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
+            e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
             | e.DeviceReported()
         ):  # fmt: skip
             return till

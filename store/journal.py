@@ -17,22 +17,39 @@ from typing import Any, Self
 import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from core.entries import EpochOpened
 from core.ledger import Draft, Head, Record, Stamp
+from store.anchor import UNBOUND
 from store.database import explain, read_database
+from store.epochs import Cause, Founding
 from store.errors import OutcomeUnknown
-from store.records import SEQ_BITS, Acknowledge, Append, Founding, RecordStore, SaveCheckpoint, Sync, Task
+from store.records import (
+    SEQ_BITS,
+    Acknowledge,
+    Append,
+    OpenEpoch,
+    RecordStore,
+    SaveCheckpoint,
+    Sync,
+    SyncAnchor,
+    Task,
+)
 from store.wal import FRAMES_WARM
 from store.writer import Lane, ThreadWriter, WriterFactory
 
 SYNC_DELAY_S = 4.5
 """How long a record may wait for its flush; with the flush itself it stays below 5 s."""
 
+ANCHOR_DELAY_S = 60.0
+"""How long the anchor may wait to be put on the medium; so it costs a flush a minute at most."""
+
 REPLAY_PAGE = 500
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The till's state as it was after the record `seq`."""
+    """The till's state as it was after the record `seq` of `epoch`."""
 
+    epoch: str
     seq: int
     state: bytes
 
@@ -52,6 +69,7 @@ class SqlJournal:
         self._key = key
         self._sync_delay_s = sync_delay_s
         self._sync_due: asyncio.TimerHandle | None = None
+        self._anchor_due: asyncio.TimerHandle | None = None
         self._store: RecordStore | None = None
         self._failure: OutcomeUnknown | None = None
         self._failed = asyncio.Event()
@@ -69,6 +87,7 @@ class SqlJournal:
         terminal: str,
         signing_key: bytes,
         stamp: Stamp,
+        binding: bytes = UNBOUND,
         writer: WriterFactory = ThreadWriter,
         sync_delay_s: float = SYNC_DELAY_S,
         frames_warm: int = FRAMES_WARM,
@@ -76,10 +95,12 @@ class SqlJournal:
         """Opens the journal, or makes it at first boot with an epoch whose first record says `terminal` and so on.
 
         `key` has 48 bytes (`store.database`), `signing_key` is the public Ed25519 key. All that was committed before is
-        on the medium when this returns. Raises JournalError: JournalInUse, WrongKey, JournalDamaged and so on.
+        on the medium when this returns. Where the anchor or `binding` (`store.anchor.binding`) say that this journal
+        went back in time or was copied, it goes on in a new epoch: `opened`. Raises JournalError: JournalInUse, WrongKey,
+        JournalDamaged and so on.
         """
         journal = cls(path, key, writer, sync_delay_s)
-        founding = Founding(terminal=terminal, signing_key=signing_key, stamp=stamp)
+        founding = Founding(terminal=terminal, signing_key=signing_key, stamp=stamp, binding=binding)
         try:
             await journal._writes.do(partial(journal._open_store, founding, frames_warm))
         except BaseException:
@@ -101,6 +122,16 @@ class SqlJournal:
     def commits(self) -> int:
         """How many transactions were made since it was opened."""
         return self._opened.commits
+
+    @property
+    def opened(self) -> EpochOpened | None:
+        """The first entry of the epoch that had to be opened when the journal was; None where it went on in its own."""
+        return self._opened.opened
+
+    @property
+    def anchor_fault(self) -> str | None:
+        """Why no anchor can be kept beside the journal."""
+        return self._opened.anchor_fault
 
     async def append(self, drafts: Sequence[Draft], stamp: Stamp, *, key: str | None = None) -> tuple[Record, ...]:
         """Commits all drafts as one, in order; returns once they are as durable as they ask to be.
@@ -137,12 +168,42 @@ class SqlJournal:
         )
         return [_record(*row) for row in rows]
 
-    async def replay(self, after_seq: int = 0) -> AsyncIterator[Record]:
-        """The synced records of the current epoch after `after_seq`, in order; at boot that is all of them."""
-        while page := await self.read(self.head.epoch, after_seq, REPLAY_PAGE):
-            for record in page:
-                yield record
-            after_seq = page[-1].seq
+    async def replay(self, after_seq: int = 0, epoch: str | None = None) -> AsyncIterator[Record]:
+        """The synced records after `after_seq` of `epoch`, and of all epochs since; of the journal's first one, if None."""
+        after = (await self._ordinal(epoch) if epoch else 0) << SEQ_BITS | after_seq
+        if not epoch:
+            (first,) = await self._select("SELECT min(ordinal) FROM epoch", ())
+            after += first[0] << SEQ_BITS
+        while True:
+            synced = self.synced
+            last = await self._ordinal(synced.epoch) << SEQ_BITS | synced.seq
+            page = await self._select(
+                "SELECT e.id, r.position, r.exact, r.hash FROM record r JOIN epoch e ON e.ordinal = r.position >> ?"
+                " WHERE r.position > ? AND r.position <= ? ORDER BY r.position LIMIT ?",
+                (SEQ_BITS, after, last, REPLAY_PAGE),
+            )
+            for row in page:
+                yield _record(*row)
+            if not page:
+                return
+            after = page[-1][1]
+
+    async def begins_whole(self) -> bool:
+        """Whether all records are here from the first one on: none was pruned, and none adopted from the middle."""
+        return not await self._select("SELECT 1 FROM base LIMIT 1", ())
+
+    async def open_epoch(
+        self, reason: str, stamp: Stamp, *, number: int = 0, skip: int = 0, lost_seq: int = 0
+    ) -> EpochOpened:
+        """Ends the current epoch and opens another one; gives its first entry, which is on the medium.
+
+        `number` is the highest transaction number known to be used, besides those of the journal; `skip` more are left
+        out. `lost_seq` is the last record that the current epoch is known to have elsewhere.
+        """
+        opened: EpochOpened = await self._write(
+            OpenEpoch(Cause(reason=reason, number=number, skip=skip, lost_seq=lost_seq), stamp)
+        )
+        return opened
 
     async def sync(self) -> None:
         """Everything committed so far is on the medium when this returns. Raises OutcomeUnknown."""
@@ -163,11 +224,13 @@ class SqlJournal:
         await self._write(SaveCheckpoint(seq, state))
 
     async def load_checkpoint(self) -> Checkpoint | None:
-        """The newest state of the current epoch that was kept."""
+        """The newest state that was kept; where no record was checkpointed since, it is of an epoch before this one."""
         rows = await self._select(
-            "SELECT seq, state FROM checkpoint WHERE epoch = ? ORDER BY id DESC LIMIT 1", (self.head.epoch,)
+            "SELECT c.epoch, c.seq, c.state FROM checkpoint c JOIN epoch e ON e.id = c.epoch"
+            " ORDER BY e.ordinal DESC, c.id DESC LIMIT 1",
+            (),
         )
-        return Checkpoint(seq=rows[0][0], state=rows[0][1]) if rows else None
+        return Checkpoint(epoch=rows[0][0], seq=rows[0][1], state=rows[0][2]) if rows else None
 
     async def watch(self) -> None:
         """Returns never; raises OutcomeUnknown once a commit or a flush has failed, also one that nobody waited for."""
@@ -182,6 +245,9 @@ class SqlJournal:
         await self._reads.close(self._stop_reading)
         await self._writes.close(self._stop_writing)
         self._cancel_sync()
+        if self._anchor_due is not None:
+            self._anchor_due.cancel()
+            self._anchor_due = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -207,12 +273,24 @@ class SqlJournal:
         rows: list[tuple[Any, ...]] = await self._reads.do((sql, values))
         return rows
 
+    async def _ordinal(self, epoch: str) -> int:
+        rows = await self._select("SELECT ordinal FROM epoch WHERE id = ?", (epoch,))
+        assert rows, "an epoch of this journal"
+        ordinal: int = rows[0][0]
+        return ordinal
+
     def _watch(self) -> None:
-        """After each commit: sees to the flush that is owed, and that a failure is known."""
+        """After each commit: sees to the flushes that are owed, and that a failure is known."""
         if self._failure is not None:
             self._failed.set()
             self._cancel_sync()
-        elif self._store is None or self._closed or self.head.seq == self.synced.seq:
+            return
+        if self._store is not None and not self._closed and self._store.anchor_owing and self._anchor_due is None:
+            self._anchor_due = asyncio.get_running_loop().call_later(ANCHOR_DELAY_S, self._sync_anchor_now)
+        self._watch_sync()
+
+    def _watch_sync(self) -> None:
+        if self._store is None or self._closed or self.head.seq == self.synced.seq:
             self._cancel_sync()
         elif self._sync_due is None:
             self._sync_due = asyncio.get_running_loop().call_later(self._sync_delay_s, self._sync_now)
@@ -221,6 +299,11 @@ class SqlJournal:
         self._sync_due = None
         if not self._closed:
             self._writes.urge(Sync())
+
+    def _sync_anchor_now(self) -> None:
+        self._anchor_due = None
+        if not self._closed:
+            self._writes.urge(SyncAnchor())
 
     def _cancel_sync(self) -> None:
         if self._sync_due is not None:

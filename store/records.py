@@ -2,28 +2,26 @@
 
 import ctypes
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from core.entries import EpochOpened, draft
+from core.entries import EpochOpened
 from core.ledger import Draft, Head, Record, Stamp
-from store.chain import Chain, Tail
+from store.anchor import Anchor, AnchorFile, anchor_path, merged
+from store.chain import SEQ_BITS as SEQ_BITS
+from store.chain import Chain
 from store.database import PAGE_BYTES, claim, explain, open_database
-from store.errors import DuplicateKey, JournalDamaged, JournalError
+from store.epochs import INSERT_RECORD, Cause, Place, found, judge, open_next, resume, save_checkpoint
+from store.epochs import Founding as Founding
+from store.errors import DuplicateKey, JournalError
 from store.wal import FRAMES_WARM, Wal
-
-SEQ_BITS = 40
-"""A record's position is its epoch's ordinal shifted by this, plus its seq."""
 
 CHECKPOINTS_KEPT = 2
 _KEY_TAKEN = "UNIQUE constraint failed: record.key"
-_INSERT = "INSERT INTO record (position, exact, hash, key) VALUES (?, ?, ?, ?)"
 
 # A checkpoint of the log is due before it outgrows its warm file. How many frames a commit makes is estimated: two (the
 # last page of records and one of the key index), and three (page, parent, root) each time that a page of records is full.
@@ -73,17 +71,25 @@ class Sync:
     statements = 0
 
 
-Task = Append | Acknowledge | SaveCheckpoint | Sync
+@dataclass(frozen=True, slots=True)
+class SyncAnchor:
+    """Puts the anchor on the medium; gives None."""
+
+    durable = False
+    statements = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Founding:
-    """What the first record of an epoch says."""
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """Ends the current epoch and opens another one; gives its first entry."""
 
-    terminal: str
-    signing_key: bytes
+    cause: Cause
     stamp: Stamp
-    reason: str = "first-boot"
+    durable = True
+    statements = 2
+
+
+Task = Append | Acknowledge | SaveCheckpoint | Sync | SyncAnchor | OpenEpoch
 
 
 class RecordStore:
@@ -92,32 +98,44 @@ class RecordStore:
     def __init__(self, path: Path, key: bytes, founding: Founding, *, frames_warm: int = FRAMES_WARM) -> None:
         """Opens it, or makes it at first boot; all that was committed before is on the medium then.
 
+        Where it cannot go on in its epoch (`store.epochs.judge`) it opens another one: `opened` is that one's first entry.
         `frames_warm` is the size of the log's file in pages, and so how often it is copied. Raises JournalError.
         """
         self._path = path
+        self._founding = founding
         self._lock = claim(path)
         self._connection: Any = None
+        self._ordinal = 0
+        self._chain = Chain("")
+        self._checkpoint = self._acknowledgement = 0
+        self._anchor: AnchorFile | None = None
+        self._anchored: Head | None = None
         self._wal = Wal(path)
         self._frames = 0.0
         self._frames_due = frames_warm * 3 // 4
         self._owing = False  # something was committed, and not flushed
+        self.opened: EpochOpened | None = None
+        self.anchor_fault: str | None = None
+        """Why there is no anchor; the journal then goes on without one until it is opened again."""
+        self.anchor_owing = False
+        """Whether the anchor was written since it was last put on the medium."""
+        self.head: Head = self._chain.head
+        self.synced: Head = self.head
+        self.commits = 0
         try:
-            self._connection = open_database(path, key, "journal", fill=lambda new: _found(new, founding))
+            self._connection = open_database(path, key, "journal", fill=lambda new: found(new, founding))
             self._wal.open()
             self._wal.harden(frames_warm)
             self._connection.execute("PRAGMA synchronous = NORMAL")  # the flush is ours: see store.wal
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # SQLite would hide its errors: see `rest`
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
-            self._ordinal, self._chain = _resume(self._connection)
+            self._take_up(resume(self._connection))
         except JournalError:
             self.close()
             raise
         except (sqlcipher.Error, OSError) as error:
             self.close()
             raise explain(path, key, error) from error
-        self.head: Head = self._chain.head
-        self.synced: Head = self.head
-        self.commits = 0
 
     def commit(self, tasks: Sequence[Task]) -> list[Any]:
         """Does all tasks in one transaction, with one flush if any of them asks for it.
@@ -135,18 +153,16 @@ class RecordStore:
         self._frames += _FRAMES_A_COMMIT
         self.head = self._chain.head
         if True in [task.durable for task in tasks]:
-            if self._owing:
-                self._wal.sync()
-                self._owing = False
-            self.synced = self.head
+            self._flush()
         return outcomes
 
     def rest(self) -> None:
         """What is done while nobody waits: copies the log into the database before it outgrows its file. Raises.
 
         SQLite would do so within a commit, and keep a failed sync to itself: the next commit would then vouch for
-        frames that are not on the medium.
+        frames that are not on the medium. And writes down how far the medium now reaches.
         """
+        self._write_anchor()
         if self._frames >= self._frames_due:
             _, logged, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             # Where a reader still needs the log, the rest is copied after as many frames again.
@@ -167,6 +183,10 @@ class RecordStore:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._end_anchor()
+        if self._anchor is not None:
+            self._anchor.close()
+            self._anchor = None
         self._wal.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -178,15 +198,20 @@ class RecordStore:
                 return self._append(task)
             case Acknowledge(epoch, seq, ack):
                 self._owing = True
+                self._acknowledgement += 1
                 self._connection.execute(
-                    "INSERT INTO outbox (epoch, seq, ack) VALUES (?, ?, ?)"
-                    " ON CONFLICT (epoch) DO UPDATE SET seq = excluded.seq, ack = excluded.ack",
-                    (epoch, seq, ack),
+                    "INSERT INTO outbox (epoch, seq, ack, version) VALUES (?, ?, ?, ?) ON CONFLICT (epoch)"
+                    " DO UPDATE SET seq = excluded.seq, ack = excluded.ack, version = excluded.version",
+                    (epoch, seq, ack, self._acknowledgement),
                 )
             case SaveCheckpoint(seq, state):
                 self._save_checkpoint(seq, state)
             case Sync():
                 pass
+            case SyncAnchor():
+                self._sync_anchor()
+            case OpenEpoch(cause, stamp):
+                return self._open_epoch(cause, stamp)
         return None
 
     def _append(self, task: Append) -> tuple[Record, ...] | JournalError:
@@ -196,7 +221,7 @@ class RecordStore:
             record = self._chain.seal(each, task.stamp, key)
             try:
                 self._connection.execute(
-                    _INSERT, (self._ordinal << SEQ_BITS | record.seq, record.exact, record.hash, key)
+                    INSERT_RECORD, (self._ordinal << SEQ_BITS | record.seq, record.exact, record.hash, key)
                 )
             except sqlcipher.IntegrityError as error:
                 if str(error) != _KEY_TAKEN:
@@ -212,60 +237,102 @@ class RecordStore:
 
     def _save_checkpoint(self, seq: int, state: bytes) -> None:
         self._owing = True
-        tail = self._chain.tail()
-        self._connection.execute(
-            "INSERT INTO checkpoint (epoch, seq, state, tail_seq, tail) VALUES (?, ?, ?, ?, ?)",
-            (self._chain.head.epoch, seq, state, tail.seq, msgspec.json.encode(tail)),
-        )
+        save_checkpoint(self._connection, self._chain, seq, state)
+        self._checkpoint += 1
         self._connection.execute(
             "DELETE FROM checkpoint WHERE id <= (SELECT max(id) FROM checkpoint) - ?", (CHECKPOINTS_KEPT,)
         )
         self._frames += len(state) / PAGE_BYTES
 
+    def _open_epoch(self, cause: Cause, stamp: Stamp) -> EpochOpened:
+        place, opened = open_next(self._connection, Place(self._ordinal, self._chain), self._founding, cause, stamp)
+        self._ordinal, self._chain = place.ordinal, place.chain
+        self._owing = True
+        return opened
 
-def _found(connection: Any, founding: Founding) -> None:
-    """Opens the first epoch of a new journal: its random id, and the record that names it."""
-    epoch = secrets.token_hex(16)
-    opened = EpochOpened(terminal=founding.terminal, reason=founding.reason, signing_key=founding.signing_key.hex())
-    record = Chain(epoch).seal(draft(opened), founding.stamp, None)
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO epoch (ordinal, id) VALUES (1, ?)", (epoch,))
-    connection.execute(_INSERT, (1 << SEQ_BITS | record.seq, record.exact, record.hash, None))
-    connection.execute("COMMIT")
+    def _flush(self) -> None:
+        if self._owing:
+            self._wal.sync()
+            self._owing = False
+        self.synced = self.head
+        self._kept = (self._checkpoint, self._acknowledgement)
 
+    # --- the anchor ----------------------------------------------------------------------------------------------
 
-def _resume(connection: Any) -> tuple[int, Chain]:
-    """The current epoch's ordinal and the end of its chain, checked from the last checkpoint on."""
-    last = connection.execute("SELECT ordinal, id FROM epoch ORDER BY ordinal DESC LIMIT 1").fetchone()
-    if last is None:
-        raise JournalDamaged("the journal has no epoch")
-    ordinal, epoch = last
-    chain = Chain(epoch, _kept_tail(connection, ordinal, epoch))
-    rows = connection.execute(
-        "SELECT position, exact, hash, key FROM record WHERE position > ? AND position < ? ORDER BY position",
-        (ordinal << SEQ_BITS | chain.head.seq, (ordinal + 1) << SEQ_BITS),
-    )
-    for position, exact, hash_, key in rows:
-        if finding := chain.check(position - (ordinal << SEQ_BITS), exact, hash_, key):
-            raise JournalDamaged(finding)
-    if chain.head.seq == 0:
-        raise JournalDamaged("the journal has no records")
-    return ordinal, chain
+    def _take_up(self, place: Place) -> None:
+        """Goes on where the journal ends, if the anchor and the place where it lies say that it may; else opens an epoch."""
+        connection, founding = self._connection, self._founding
+        self._ordinal, self._chain = place.ordinal, place.chain
+        (self._checkpoint,) = connection.execute("SELECT coalesce(max(id), 0) FROM checkpoint").fetchone()
+        (self._acknowledgement,) = connection.execute("SELECT coalesce(max(version), 0) FROM outbox").fetchone()
+        self._log_bytes = self._path.with_name(self._path.name + "-wal").stat().st_size
+        key, bound = connection.execute("SELECT key, binding FROM anchoring").fetchone()
+        cause = None
+        try:
+            self._anchor = AnchorFile(anchor_path(self._path), key)
+            cause = judge(connection, place, self._anchor.found, founding.binding)
+        except OSError as error:
+            self.anchor_fault = f"{type(error).__name__}: {error.strerror}"
+        self._binding = founding.binding if cause else merged(bound, founding.binding)
+        connection.execute("BEGIN IMMEDIATE")
+        if cause is not None:
+            self.opened = self._open_epoch(cause, founding.stamp)
+        if cause is not None or self._binding != bound:
+            connection.execute("UPDATE anchoring SET binding = ?", (self._binding,))
+            self._owing = True
+        connection.execute("COMMIT")
+        self.head = self._chain.head
+        self._flush()
+        self._begin_anchor()
 
+    def _begin_anchor(self) -> None:
+        """The first slot of this run, on the medium. From here on an anchor that fails ends the run as the log does."""
+        if self._anchor is None:
+            return
+        try:
+            self._sync_anchor()
+        except OSError as error:
+            self.anchor_fault = f"{type(error).__name__}: {error.strerror}"
+            self._anchor.close()
+            self._anchor = None
+            return
+        if not self._connection.execute("SELECT kept FROM anchoring").fetchone()[0]:
+            self._connection.execute("UPDATE anchoring SET kept = 1")
+            self._owing = True
 
-def _kept_tail(connection: Any, ordinal: int, epoch: str) -> Tail | None:
-    kept = connection.execute(
-        "SELECT tail FROM checkpoint WHERE epoch = ? ORDER BY id DESC LIMIT 1", (epoch,)
-    ).fetchone()
-    if kept is None:
-        return None
-    try:
-        tail = msgspec.json.decode(kept[0], type=Tail)
-    except msgspec.DecodeError as error:
-        raise JournalDamaged(f"the last checkpoint cannot be read: {error}") from error
-    found = connection.execute(
-        "SELECT hash FROM record WHERE position = ?", (ordinal << SEQ_BITS | tail.seq,)
-    ).fetchone()
-    if found is None or found[0].hex() != tail.hash:
-        raise JournalDamaged(f"record {tail.seq} is not the one that the checkpoint names")
-    return tail
+    def _write_anchor(self, *, log_bytes: int | None = None) -> None:
+        """Says how far the medium reaches, unless that was said."""
+        if self._anchor is None or (self._anchored is self.synced and log_bytes is None):
+            return
+        checkpoint, acknowledgement = self._kept
+        synced = self.synced
+        self._anchor.write(
+            Anchor(
+                epoch=synced.epoch,
+                seq=synced.seq,
+                hash=synced.hash,
+                number=self._chain.number,
+                binding=self._binding,
+                log_bytes=self._log_bytes if log_bytes is None else log_bytes,
+                checkpoint=checkpoint,
+                acknowledgement=acknowledgement,
+            )
+        )
+        self._anchored = synced
+        self.anchor_owing = True
+
+    def _sync_anchor(self) -> None:
+        self._write_anchor()
+        if self._anchor is not None:
+            self._anchor.sync()
+        self.anchor_owing = False
+
+    def _end_anchor(self) -> None:
+        """After an orderly end there is no log any more."""
+        if self._anchor is None:
+            return
+        try:
+            self._write_anchor(log_bytes=0)
+            self._anchor.sync()
+        except OSError as error:
+            self.anchor_fault = f"{type(error).__name__}: {error.strerror}"

@@ -114,7 +114,7 @@ def test_what_a_killed_first_boot_left_is_no_hindrance(tmp_path: Path) -> None:
             assert journal.head.seq == 1
 
     asyncio.run(boot())
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["journal.db", "journal.db.lock"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["journal.anchor", "journal.db", "journal.db.lock"]
 
 
 def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
