@@ -67,7 +67,7 @@ def open_database(
         connection = connect(path, key)
         try:
             # It is already, but where a rekey was cut off (store.keys_rotate).
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_log(connection)
             migrate(connection, schema)
             # As SQLite recommends for a REPLACE: its hidden delete runs the trigger that forbids deletes.
             connection.execute("PRAGMA recursive_triggers = ON")
@@ -195,7 +195,7 @@ def _make(path: Path, key: bytes, schema: Schema, fill: Callable[[sqlcipher.Conn
     connection = connect(new, key)
     try:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_log(connection)
         migrate(connection, schema)
         if fill is not None:
             fill(connection)
@@ -205,6 +205,13 @@ def _make(path: Path, key: bytes, schema: Schema, fill: Callable[[sqlcipher.Conn
         connection.close()
     new.rename(path)
     sync_folder(path.parent)
+
+
+def _use_log(connection: sqlcipher.Connection) -> None:
+    """Switches the write-ahead log on. SQLite keeps the reason to itself where it cannot, and stays without."""
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise OSError(errno.EIO, "the write-ahead log cannot be switched on")
 
 
 def _refuse_empty(path: Path) -> None:
