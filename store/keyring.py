@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -24,10 +24,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from store.errors import JournalError, KeyMissing, KeyringDamaged, KeyringForeign, RecoveryUnset
 from store.keys_files import read_private, write_private
+from store.keys_tier import Tier
 from store.sealing import seal, unseal
-
-Tier = Literal["file", "credential", "tpm"]
-"""What guards the root."""
 
 _TITLE = b"terminald keyring 1\n"
 _TAG_HEX = 64
@@ -105,6 +103,10 @@ class Ring:
         new = replace(self, kek=secrets.token_bytes(32), generation=self.generation + 1, slots=())
         return new.entrust(bytes.fromhex(self.recovery.public)) if self.recovery else new
 
+    def knows(self, root: bytes) -> bool:
+        """Whether a root has a slot."""
+        return root_id(root) in [slot.root for slot in self.slots]
+
     def put(self, purpose: str, generation: int, secret: bytes) -> Self:
         """With one key more."""
         return replace(self, secrets={**self.secrets, (purpose, generation): secret})
@@ -156,6 +158,11 @@ class Sealed:
             raise KeyringDamaged(f"{name} is altered: it cannot be read") from None
 
     @property
+    def generation(self) -> int:
+        """Which KEK this is, counted from 1."""
+        return self._content.generation
+
+    @property
     def slots(self) -> tuple[Slot, ...]:
         """Who can open it."""
         return self._content.slots
@@ -167,7 +174,11 @@ class Sealed:
 
     def knows(self, root: bytes) -> bool:
         """Whether a root has a slot."""
-        return any(slot.root == root_id(root) for slot in self.slots)
+        return root_id(root) in [slot.root for slot in self.slots]
+
+    def generations(self, purpose: str) -> list[int]:
+        """The generations that there are of a purpose's key, the newest last."""
+        return sorted(key.generation for key in self._content.keys if key.purpose == purpose)
 
     def open(self, root: bytes) -> Ring:
         """Raises KeyringForeign where the root has no slot, KeyringDamaged."""

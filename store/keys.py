@@ -28,8 +28,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from store.database import KEY_BYTES, SALT_BYTES, alone
 from store.errors import KeyMissing, KeyTierOther, KeyUnusable
-from store.keyring import Keyring, Ring, Tier
+from store.keyring import Keyring, Ring
 from store.keys_root import ROOT_BYTES, RootFile, RootSource, read_hex, write_hex
+from store.keys_tier import Tier
 
 DATABASES = ("journal", "catalogue", "customers", "credentials", "history")
 """The purposes whose key opens a database; its file's usual name is the purpose and ``.db``."""
@@ -56,6 +57,15 @@ class Keys:
     mirror: bytes = field(repr=False)
     recovery_public: bytes | None = None
     """The organisation's offline recovery key (X25519, 32 bytes), for `store.sealing.seal`; None where none is set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open keyring, the root that opened it, and where that was."""
+
+    ring: Ring = field(repr=False)
+    root: bytes = field(repr=False)
+    source: RootSource
 
 
 class KeySource(Protocol):
@@ -99,7 +109,7 @@ class KeyStore:
 
     def load(self) -> Keys:
         """The keys that there are."""
-        return self.keys(self.open()[0])
+        return self.keys(self.open())
 
     def load_or_make(self, guarded: Iterable[Path]) -> Keys:
         """The keys; made at first boot. A new root for old files could not open them, and is refused (KeyMissing).
@@ -107,20 +117,33 @@ class KeyStore:
         What an earlier software left is brought up to date: a keyring is made, or gets what it lacks.
         """
         with alone(self.folder):
-            ring = self._brought_up(self.open()[0]) if self.ring.exists() else self._make(tuple(guarded))
+            ring = self._brought_up(self.open()) if self.ring.exists() else self._make(tuple(guarded))
         return self.keys(ring)
 
-    def open(self) -> tuple[Ring, bytes]:
-        """The keyring, and the root that opened it. Writes nothing. Raises JournalError."""
+    def open(self) -> Ring:
+        """The keyring, by the root that is configured. Writes nothing. Raises JournalError."""
         if not self.ring.exists():
-            root = self._first_root()
-            return self._derived(root, self.databases.values()), root
+            return self._derived(self._first_root(), self.databases.values(), self.root.tier)
         tiers = {slot.tier for sealed in self.ring.read() for slot in sealed.slots}
         if self.root.tier not in tiers:
             raise KeyTierOther(f"the keyring was made for {' and '.join(sorted(tiers))}, not for {self.root.tier}")
-        moving = [each for each in self.former if each.tier in tiers and each.exists()]
-        root = moving[0].load() if moving and not self.root.exists() else self.root.load()
-        return self.ring.open(root), root
+        moving = len(tiers) > 1 and not self.root.exists()
+        return self.open_anywhere().ring if moving else self.ring.open(self.root.load())
+
+    def open_anywhere(self) -> Opened:
+        """The keyring, by whatever root opens it: the configured one, or the one that it is moved from. As `open`."""
+        if not self.ring.exists():
+            source = self._file_elsewhere() or self.root
+            root = source.load()
+            return Opened(self._derived(root, self.databases.values(), source.tier), root, source)
+        sealed = self.ring.read()
+        for source in (self.root, *self.former):
+            if source.exists():
+                root = source.load()
+                if any(each.knows(root) for each in sealed):
+                    return Opened(self.ring.open(root), root, source)
+        root = self.root.load()
+        return Opened(self.ring.open(root), root, self.root)  # says what is wrong
 
     def keys(self, ring: Ring) -> Keys:
         """The keys in use of an open keyring."""
@@ -149,7 +172,7 @@ class KeyStore:
             self.root.adopt()
         root = self._first_root()
         if held:
-            ring = self._derived(root, held)
+            ring = self._derived(root, held, self.root.tier)
         else:
             ring = Ring.new({purpose: secrets.token_bytes(length) for purpose, length in _LENGTHS.items()})
             ring = ring.admit(self.root.tier, root)
@@ -181,7 +204,7 @@ class KeyStore:
     def _file_elsewhere(self) -> RootSource | None:
         return next((each for each in self.former if each.tier == "file" and each.exists()), None)
 
-    def _derived(self, root: bytes, held: Iterable[Path]) -> Ring:
+    def _derived(self, root: bytes, held: Iterable[Path], tier: Tier) -> Ring:
         """The keyring of a terminal that has none yet. Raises KeyMissing where it had one: its files say so."""
         keys = derive(root)
         files = [path for path in held if path.exists()]
@@ -190,7 +213,7 @@ class KeyStore:
             raise KeyMissing(
                 f"there is no {self.ring.path.name}, and {', '.join(path.name for path in files)} cannot be used without it"
             )
-        return Ring.new({purpose: getattr(keys, _field(purpose)) for purpose in _LENGTHS}).admit(self.root.tier, root)
+        return Ring.new({purpose: getattr(keys, _field(purpose)) for purpose in _LENGTHS}).admit(tier, root)
 
 
 class KeyFile(KeyStore):

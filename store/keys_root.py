@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from store.errors import CredentialMissing, KeyUnusable
-from store.keyring import Tier
 from store.keys_files import NEXT, read_private, remove, replace_by_next, write_private
+from store.keys_tier import Tier
 
 ROOT_BYTES = 32
 ROOT_TITLE = b"terminald root key 1\n"

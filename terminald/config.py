@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast, get_args
 from urllib.parse import urlsplit
 
 from core.money import currency
@@ -19,6 +19,7 @@ from core.state import Shop
 from core.tax import TaxRate
 from core.topics import check_terminal
 from drivers import registry
+from store.keys_tier import Tier
 
 DEVICES_MAX = 64
 _T = TypeVar("_T")
@@ -68,6 +69,19 @@ class DiskConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeysConfig:
+    """Where the root key comes from (file, credential or tpm), and the organisation's recovery key (X25519, 32 bytes).
+
+    `tpm` is how the TPM is reached, `pcrs` the registers that the root is bound to (tpm2-tools(1)); both for a TPM alone.
+    """
+
+    source: Tier
+    recovery_key: bytes | None
+    tpm: str
+    pcrs: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that a daemon is told. Paths are absolute."""
 
@@ -76,6 +90,7 @@ class Config:
     shop: Shop
     journal: Path
     journal_key: Path
+    keys: KeysConfig
     catalogue: Path
     customers: Path
     credentials: Path
@@ -133,6 +148,7 @@ def _config(root: "_Table", base: Path) -> Config:
         shop=shop,
         journal=base / journal.text("path", "journal.db"),
         journal_key=base / journal.text("key", "journal.key"),
+        keys=_keys(root.table("keys", optional=True)),
         catalogue=base / catalogue.text("path", "catalogue.db"),
         customers=base / customers.text("path", "customers.db"),
         credentials=base / credentials.text("path", "credentials.db"),
@@ -200,6 +216,29 @@ def _layout(table: "_Table") -> VariableMeasure:
         value_digits=value_digits,
         value="weight" if value == "weight" else "price",
     )
+
+
+def _keys(table: "_Table") -> KeysConfig:
+    source = table.text("source", "file")
+    if source not in get_args(Tier):
+        table.fault("source", f"source {source!r} must be one of {', '.join(get_args(Tier))}")
+    key_text = table.text("recovery_key", "")
+    key = bytes.fromhex(key_text) if re.fullmatch(r"[0-9a-fA-F]{64}", key_text) else None
+    if key_text and key is None:
+        table.fault(
+            "recovery_key", "recovery_key must be 64 hexadecimal digits: `terminald keys make-recovery` prints them"
+        )
+    pcrs = table.text("pcrs", "")
+    if pcrs and not re.fullmatch(r"sha(1|256|384|512):\d{1,2}(,\d{1,2})*", pcrs):
+        table.fault("pcrs", f"pcrs {pcrs!r} must be a bank and its registers, such as sha256:7")
+    config = KeysConfig(
+        source=cast(Tier, source),
+        recovery_key=key,
+        tpm=table.text("tpm", "device:/dev/tpmrm0"),
+        pcrs=pcrs,
+    )
+    table.end()
+    return config
 
 
 def _headquarters(table: "_Table") -> HeadquartersConfig:
