@@ -47,6 +47,11 @@ def decapsulate(recovery_private: bytes, fresh_public: bytes) -> bytes:
     return _secret(shared, fresh_public, own.public_key().public_bytes_raw())
 
 
+def public_of(recovery_private: bytes) -> bytes:
+    """The public half (32 bytes) of a recovery key. Raises ValueError where it has not 32 bytes."""
+    return X25519PrivateKey.from_private_bytes(recovery_private).public_key().public_bytes_raw()
+
+
 def fingerprint(recovery_public: bytes) -> str:
     """Eight hex digits by which people tell one recovery key from another."""
     return hashlib.sha256(recovery_public).hexdigest()[:8]

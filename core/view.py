@@ -26,6 +26,7 @@ from core.text import Message
 
 Mode = Literal["idle", "ringing", "tendering", "authorizing", "enquiring", "reversing"]
 Level = Literal["info", "warning", "error"]
+MirrorState = Literal["none", "absent", "filling", "ready", "slow", "failed"]
 
 
 class LineView(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +121,18 @@ class LinkView(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
 
 
+class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
+    """The second medium: ``none`` is configured, ``absent``, being filled, ready, late, or not used for a `fault`.
+
+    `behind` are records that it lacks; `sales_at_risk` completed sales that are on the terminal's own medium alone.
+    """
+
+    state: MirrorState = "none"
+    fault: str | None = None
+    behind: int = 0
+    sales_at_risk: int = 0
+
+
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
     """Who and where."""
 
@@ -149,6 +162,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     day: DayView
     journal: JournalView
     link: LinkView
+    mirror: MirrorView = MirrorView()
     conditions: tuple[Message, ...] = ()
 
 
