@@ -325,3 +325,87 @@ class AdoptionUnfinished(JournalError):
 
     code = "adoption-unfinished"
     remedy = "Run the same `terminald adopt` again: it finishes what it began."
+
+
+class BackupTargetMissing(JournalError, FileNotFoundError):
+    """The folder for backups is not there."""
+
+    code = "backup-target-missing"
+    remedy = "Plug in the medium for backups, or correct [backup] path. Sales go on."
+
+
+class BackupNoRoom(JournalError):
+    """The medium for backups has no room for another one; the newest good one was kept."""
+
+    code = "backup-no-room"
+    remedy = "Make room on the medium for backups, take a larger one, or lower [backup] keep. Sales go on."
+
+
+class BackupReadOnly(JournalError, PermissionError):
+    """The medium for backups cannot be written."""
+
+    code = "backup-read-only"
+    remedy = "Look for the medium's own switch, its owner and mode, or take another medium. Sales go on."
+
+
+class BackupTargetLost(JournalError, ConnectionError):
+    """The medium for backups was pulled out or failed while a backup was written."""
+
+    code = "backup-target-lost"
+    remedy = "Plug it in again: the next backup begins anew. If it comes again, take another medium. Sales go on."
+
+
+class BackupTooSlow(JournalError, TimeoutError):
+    """The medium for backups did not take a backup in time."""
+
+    code = "backup-too-slow"
+    remedy = "Take a faster medium. Sales go on."
+
+
+class BackupInUse(JournalError, BlockingIOError):
+    """Another backup of this terminal is being written to this folder."""
+
+    code = "backup-in-use"
+    remedy = "Wait until it has ended."
+
+
+class BackupUnfit(JournalError):
+    """What was written does not prove to be a whole copy when it is read back; it does not count as a backup."""
+
+    code = "backup-unfit"
+    remedy = "If it comes again, take another medium, and run `terminald journal verify`. Sales go on."
+
+
+class BackupMissing(JournalError, FileNotFoundError):
+    """There is no backup of this terminal in this folder."""
+
+    code = "backup-missing"
+    remedy = "Name the folder that [backup] path named, or that of one backup."
+
+
+class BackupDamaged(JournalError):
+    """A backup is not whole: a file is missing, cut off or altered, or it was never finished."""
+
+    code = "backup-damaged"
+    remedy = "Take an earlier one, or one on another medium; keep this one as it is."
+
+
+class BackupForeign(JournalError):
+    """It is a backup of another terminal."""
+
+    code = "backup-foreign"
+    remedy = "Take this terminal's own backup, or correct [terminal] id."
+
+
+class BackupKeyOther(JournalError):
+    """It was made under other keys than those that are here."""
+
+    code = "backup-key-other"
+    remedy = "Restore into an empty folder with --recovery-key, or put back the key files of the terminal that made it."
+
+
+class RestoreRefused(JournalError, FileExistsError):
+    """There is a journal already, and it opens: nothing was changed."""
+
+    code = "restore-refused"
+    remedy = "Restore into an empty folder. A journal that opens is never written over."
