@@ -18,10 +18,10 @@ import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from core.entries import EpochOpened
-from core.ledger import Draft, Head, Record, Stamp
+from core.ledger import GENESIS, Draft, Head, Record, Stamp
 from store.anchor import UNBOUND
 from store.database import explain, read_database
-from store.epochs import Cause, Founding
+from store.epochs import Cause, Founding, decode_tail
 from store.errors import OutcomeUnknown
 from store.records import (
     SEQ_BITS,
@@ -59,6 +59,15 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     ack: bytes
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """An epoch of a journal: the head before its first record here (seq 0 where that is its first at all), and the last
+    synced seq; 0 where there is no record."""
+
+    ordinal: int
+    prev: Head
+    last: int
 
 
 class SqlJournal:
@@ -187,6 +196,25 @@ class SqlJournal:
             if not page:
                 return
             after = page[-1][1]
+
+    async def spans(self) -> Sequence[Span]:
+        """All epochs in their order."""
+        synced = self.synced
+        rows = await self._select(
+            "SELECT e.ordinal, e.id, b.tail, (SELECT max(r.position) FROM record r"
+            " WHERE r.position > e.ordinal << ? AND r.position < e.ordinal + 1 << ?)"
+            " FROM epoch e LEFT JOIN base b ON b.ordinal = e.ordinal ORDER BY e.ordinal",
+            (SEQ_BITS, SEQ_BITS),
+        )
+        found = []
+        for ordinal, epoch, kept, position in rows:
+            tail = decode_tail(kept, "the place where an epoch begins") if kept else None
+            prev = Head(epoch=epoch, seq=tail.seq if tail else 0, hash=bytes.fromhex(tail.hash) if tail else GENESIS)
+            last = synced.seq if epoch == synced.epoch else (position or 0) & (1 << SEQ_BITS) - 1
+            found.append(Span(ordinal=ordinal, prev=prev, last=last))
+            if epoch == synced.epoch:
+                break  # one after it is not synced yet
+        return found
 
     async def begins_whole(self) -> bool:
         """Whether all records are here from the first one on: none was pruned, and none adopted from the middle."""

@@ -253,6 +253,17 @@ class TerminalSigner:
         """64 bytes."""
         return self._key.sign(message)
 
+    def seed(self) -> bytes:
+        """What the key is made of (32 bytes), for a second medium that is sealed: a successor signs on with it."""
+        return self._key.private_bytes_raw()
+
+    @staticmethod
+    def install(path: Path, keys: Keys, seed: bytes) -> None:
+        """Puts a key in place of the one in a file, whole or not at all."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        with alone(path.parent):
+            write_hex(path, _SIGNING_TITLE, nonce + AESGCM(keys.signing_wrap).encrypt(nonce, seed, _SIGNING_TITLE))
+
 
 def keyring_of(key: Path) -> Path:
     """Where the keyring lies: beside the key file, ``journal.keyring`` for ``journal.key``."""

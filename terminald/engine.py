@@ -7,7 +7,7 @@ the journal and is never written by anything else, so that a start after a power
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -71,6 +71,24 @@ class CheckpointedJournal(Journal, Protocol):
         """Ends the current epoch, and opens one whose first entry this is."""
 
 
+Secure = Callable[[Sequence[Record], bool], Awaitable[None]]
+"""Puts committed records elsewhere too; `True` where they move money. Never raises."""
+
+
+def state_of(till: Till) -> bytes:
+    """A till's state as a checkpoint keeps it."""
+    return msgspec.json.encode((CHECKPOINT_VERSION, till))
+
+
+def till_of(state: bytes) -> Till | None:
+    """The till in a checkpoint; None where another version of this software wrote it."""
+    try:
+        version, till = msgspec.json.decode(state, type=tuple[int, msgspec.Raw])
+        return msgspec.json.decode(till, type=Till) if version == CHECKPOINT_VERSION else None
+    except msgspec.MsgspecError:
+        return None
+
+
 class Doubles:
     """Tells a double read: the same code by the same scanner within a window is one presentation, not two."""
 
@@ -91,7 +109,7 @@ class Engine:
     """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done.
 
     `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted. `blocked` names why no new sale
-    may begin now, or gives None.
+    may begin now, or gives None. `secure` has what was kept put elsewhere too, before anything is done because of it.
     """
 
     def __init__(
@@ -108,6 +126,7 @@ class Engine:
         software: str,
         double_read_ms: int = 0,
         blocked: Callable[[], str | None] = lambda: None,
+        secure: Secure | None = None,
     ) -> None:
         self.shop = shop
         self.till = Till()
@@ -122,6 +141,8 @@ class Engine:
         self._changed = changed
         self._software = software
         self._blocked = blocked
+        self._secure = secure
+        self._folded: tuple[str, int] | None = None
         self._queue: asyncio.Queue[tuple[v.AnyEvent, str | None, asyncio.Future[Step] | None]] = asyncio.Queue(
             EVENTS_MAX
         )
@@ -175,6 +196,10 @@ class Engine:
         if isinstance(self.till.sale, Idle):
             await self._checkpoint()
 
+    def snapshot(self) -> tuple[str, int, bytes] | None:
+        """The till's state with the epoch and the seq of the last record in it; None before the first one of this run."""
+        return (*self._folded, state_of(self.till)) if self._folded is not None else None
+
     async def open_epoch(self, reason: str, *, skip: int = 0, lost_seq: int = 0) -> None:
         """Goes on under another epoch, between two events; the till and its sale stay as they are."""
         async with self._turn:
@@ -182,6 +207,7 @@ class Engine:
                 reason, self._clock.stamp(), number=self.till.next_number - 1, skip=skip, lost_seq=lost_seq
             )
             self.till = apply(self.till, opened)
+            self._folded = self._journal.head.epoch, self._journal.head.seq
             self._checkpointed_seq = 0
             self._changed()
 
@@ -235,8 +261,12 @@ class Engine:
         till = self.till
         for entry in entries:
             till = apply(till, entry)
-        await self._journal.append([e.draft(entry) for entry in entries], self._clock.stamp(), key=key)
+        drafts = [e.draft(entry) for entry in entries]
+        records = await self._journal.append(drafts, self._clock.stamp(), key=key)
         self.till = till
+        self._folded = records[-1].epoch, records[-1].seq
+        if self._secure is not None:
+            await self._secure(records, any(draft.moves_money for draft in drafts))
 
     async def _is_known(self, key: str) -> bool:
         return key in self._keys or await self._journal.find(key) is not None
@@ -248,8 +278,7 @@ class Engine:
 
     async def _checkpoint(self) -> None:
         self._checkpointed_seq = self._journal.head.seq
-        state = msgspec.json.encode((CHECKPOINT_VERSION, self.till))
-        await self._journal.save_checkpoint(self._checkpointed_seq, state)
+        await self._journal.save_checkpoint(self._checkpointed_seq, state_of(self.till))
 
     async def _fold(self) -> int:
         """The journal's fold: from the newest checkpoint, over epochs if need be. Returns the number of records folded."""
@@ -270,13 +299,10 @@ class Engine:
 
     def _restore(self, kept: Checkpoint) -> bool:
         """Takes a checkpoint; one of another version is left, and the whole journal folded instead."""
-        try:
-            version, till = msgspec.json.decode(kept.state, type=tuple[int, msgspec.Raw])
-            if version != CHECKPOINT_VERSION:
-                return False
-            self.till = msgspec.json.decode(till, type=Till)
-        except msgspec.MsgspecError:
+        till = till_of(kept.state)
+        if till is None:
             _log.warning("the checkpoint cannot be read; the whole journal is folded instead")
             return False
+        self.till = till
         self._checkpointed_seq = kept.seq if kept.epoch == self._journal.head.epoch else 0
         return True
