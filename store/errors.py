@@ -21,6 +21,7 @@ __all__ = [
     "KeyDenied",
     "KeyExposed",
     "KeyMissing",
+    "KeyTaken",
     "KeyTierOther",
     "KeyUnusable",
     "KeyringDamaged",
@@ -36,6 +37,7 @@ __all__ = [
     "MirrorWrongKey",
     "NotAJournal",
     "OutcomeUnknown",
+    "PassphraseWrong",
     "RecoveryKeyUnusable",
     "RecoveryUnset",
     "SealUnopened",
@@ -153,6 +155,13 @@ class CredentialMissing(KeyMissing):
     )
 
 
+class KeyTaken(JournalError, FileExistsError):
+    """A key was to be written where a file is already; it was not touched."""
+
+    code = "key-taken"
+    remedy = "Name another file: a key is never written over."
+
+
 class KeyTierOther(JournalError):
     """The root key does not come from where [keys] source says, but from somewhere else."""
 
@@ -175,6 +184,13 @@ class KeyringForeign(KeyUnusable):
         "Put back the key file, or the keyring, that belongs to this terminal. After a change of the board, run"
         " `terminald keys recover` with the organisation's recovery key."
     )
+
+
+class PassphraseWrong(JournalError, ValueError):
+    """The passphrase does not open the recovery key's file."""
+
+    code = "passphrase-wrong"
+    remedy = "Type it again; nothing was changed."
 
 
 class RecoveryKeyUnusable(KeyUnusable):

@@ -151,6 +151,15 @@ class KeyStore:
         public = bytes.fromhex(ring.recovery.public) if ring.recovery else None
         return Keys(**found, recovery_public=self.recovery_public or public)
 
+    def completed(self, ring: Ring) -> Ring:
+        """With what was added to the software or to the configuration since it was written; else the same object."""
+        for purpose, length in _LENGTHS.items():
+            if not ring.generations(purpose):
+                ring = ring.put(purpose, 1, ring.derive(purpose, length))
+        if self.recovery_public and (not ring.recovery or ring.recovery.public != self.recovery_public.hex()):
+            ring = ring.entrust(self.recovery_public)
+        return ring
+
     def _in_use(self, ring: Ring, purpose: str) -> bytes:
         generations = ring.generations(purpose)
         if not generations:
@@ -176,19 +185,12 @@ class KeyStore:
         else:
             ring = Ring.new({purpose: secrets.token_bytes(length) for purpose, length in _LENGTHS.items()})
             ring = ring.admit(self.root.tier, root)
-        if self.recovery_public is not None:
-            ring = ring.entrust(self.recovery_public)
+        ring = self.completed(ring)
         self.ring.write(ring)
         return ring
 
     def _brought_up(self, ring: Ring) -> Ring:
-        """With what was added to the software or to the configuration since it was written."""
-        new = ring
-        for purpose, length in _LENGTHS.items():
-            if not new.generations(purpose):
-                new = new.put(purpose, 1, new.derive(purpose, length))
-        if self.recovery_public and (not new.recovery or new.recovery.public != self.recovery_public.hex()):
-            new = new.entrust(self.recovery_public)
+        new = self.completed(ring)
         if new is not ring:
             self.ring.write(new)
         else:

@@ -75,7 +75,7 @@ def begin(store: KeyStore, *, databases: bool = True) -> Ring:
     with alone(store.folder):
         before = store.open_anywhere()
         root = store.root.prepare()
-        ring = before.ring.renew().admit(before.source.tier, before.root).admit(store.root.tier, root)
+        ring = store.completed(before.ring).renew().admit(before.source.tier, before.root).admit(store.root.tier, root)
         if databases:
             for purpose in DATABASES:
                 newest = max(ring.generations(purpose), default=0)

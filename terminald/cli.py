@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     with_config(add("verify", "check every record; status 0 whole, 1 a finding, 2 cannot be opened", _verify, journal))
     with_config(add("show", "print every record, one JSON object a line", _show, journal), json=False)
 
-    found = with_config(add("find", "find finished transactions, the newest first", _late("history_cli", "find"), journal))
+    found = with_config(
+        add("find", "find finished transactions, the newest first", _late("history_cli", "find"), journal)
+    )
     _narrowed(found).add_argument("--limit", type=int, default=100, metavar="N")
     export = with_config(
         add("export", "write finished transactions out, the oldest first", _late("history_cli", "export"), journal),
@@ -115,6 +117,35 @@ def _parser() -> argparse.ArgumentParser:
     shown = with_config(add("show", "all that is known of a code", _late("catalogue_cli", "show"), catalogue))
     shown.add_argument("gtin")
     shown.add_argument("--at", metavar="TIME", help="its price at a local time, such as 2026-11-24T18:00; else now")
+
+    keys = commands.add_parser("keys", help="what guards the data").add_subparsers(required=True)
+    with_config(
+        add(
+            "status",
+            "what guards the keys, and against what; status 1 for a finding",
+            _late("keys_cli", "status"),
+            keys,
+        )
+    )
+    turn = with_config(
+        add("rotate", "new keys for everything; stop the daemon first", _late("keys_cli", "rotate_keys"), keys)
+    )
+    turn.add_argument(
+        "--root-only", action="store_true", help="new root and KEK, the databases keep their keys: seconds"
+    )
+    found = with_config(
+        add("recover", "open the keys with the recovery key, on a new board", _late("keys_cli", "recover_keys"), keys)
+    )
+    found.add_argument("--recovery-key", type=Path, required=True, metavar="FILE")
+    made = add(
+        "make-recovery",
+        "make the organisation's recovery key, offline; prints its public half",
+        _late("keys_cli", "make"),
+        keys,
+    )
+    made.add_argument("file", type=Path)
+    made.add_argument("--passphrase", action="store_true", help="ask for one, or read it from standard input")
+    made.add_argument("--json", action="store_true", help="one JSON object instead of words")
 
     pin = commands.add_parser("pin", help="the PINs of people").add_subparsers(required=True)
     for name, words, command in (

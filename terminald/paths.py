@@ -16,6 +16,9 @@ from terminald.notify import notify
 
 _log = logging.getLogger(__name__)
 
+SIGNING_KEY = "signing.key"
+"""The signing key's file, beside the key file."""
+
 EXTEND_US = 30_000_000
 """How much longer systemd is asked to wait, again and again, while a start finishes a rotation of keys."""
 
@@ -61,7 +64,7 @@ def load_or_make_keys(config: Config) -> Keys:
 
 def open_signer(config: Config, keys: Keys) -> TerminalSigner:
     """The signing key; made at first boot, before the journal that names it. Raises JournalError."""
-    return TerminalSigner.open(config.journal_key.with_name("signing.key"), keys, (config.journal,))
+    return TerminalSigner.open(config.journal_key.with_name(SIGNING_KEY), keys, (config.journal,))
 
 
 def _finish_rotation(config: Config, store: KeyStore) -> None:
