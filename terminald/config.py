@@ -152,7 +152,7 @@ def _config(root: "_Table", base: Path) -> Config:
         catalogue=base / catalogue.text("path", "catalogue.db"),
         customers=base / customers.text("path", "customers.db"),
         credentials=base / credentials.text("path", "credentials.db"),
-        history=base / history.text("path", "history.db"),
+        history=base / history.text("path", str(Path(journal.text("path", "journal.db")).with_name("history.db"))),
         socket=base / control.text("socket", "control.sock"),
         socket_group=control.text("group", "") or None,
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,

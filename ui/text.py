@@ -26,8 +26,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "no-open-sale": ("No sale is open.", "Scan the first item."),
     "disk-full": (
         "The memory card is full: no new sale can begin.",
-        "Nothing was lost. Call your technician; sales go on by themselves when there is room.",
+        "Call your technician. Nothing was lost, and it goes on when there is room.",
     ),
+    "already-done": ("This was done already.", ""),
+    "double-read": ("The same code came twice at once: it counts once.", ""),
     "disk-low": ("The memory card is nearly full.", "Call your technician this week."),
     "nothing-due": ("Nothing is due.", "Scan an item first."),
     "partly-paid": ("Part of this sale is paid: its lines are fixed.", "Take the rest, or cancel it with Esc."),

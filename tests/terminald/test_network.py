@@ -1,27 +1,26 @@
 """What a technician is told of the network, with real sockets at the other end."""
 
 import socket
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
-from core.money import currency
-from core.state import Shop
 from terminald import network
-from terminald.config import Config, HeadquartersConfig
+from terminald.config import Config, load
 from tests.brokers import Mosquitto, find_mosquitto, free_port
 
 
 def config(broker: str | None) -> Config:
-    headquarters = HeadquartersConfig(broker=broker, ack_key=bytes(32)) if broker is not None else None
-    here = Path("/nowhere")
-    return Config(
-        base=here, terminal="till-3",
-        shop=Shop(name="Corner Shop", address=(), terminal="till-3", currency=currency("EUR"), taxes=(), layouts=()),
-        journal=here, journal_key=here, catalogue=here, customers=here, credentials=here, socket=here, socket_group=None,
-        headquarters=headquarters, double_read_ms=150, devices=(),
-    )  # fmt: skip
+    """A terminal's configuration that differs in its broker alone."""
+    lines = ["[terminal]", 'id = "till-3"', "[shop]", 'name = "Corner Shop"']
+    if broker is not None:
+        lines += ["[headquarters]", f'broker = "{broker}"', f'ack_key = "{"00" * 32}"']
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "terminal.toml"
+        path.write_text("\n".join(lines))
+        return load(path)
 
 
 @pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
