@@ -79,11 +79,18 @@ def import_csv(
             with closing(open_database(path, key, "catalogue")) as connection:
                 connection.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
                 imported = _replace(connection, staging, digest, number, now_ms())
-                # The log was as long as the catalogue; give its room back. A reader in the way puts it off to the next.
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                _give_room_back(connection)
     except sqlcipher.Error as error:
         raise explain(path, key, error) from error
     return imported
+
+
+def _give_room_back(connection: Any) -> None:
+    """The log is as long as the catalogue was: copies it over and empties it. A reader in the way puts that off."""
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlcipher.Error:
+        pass  # what was imported is committed; the next one to write copies the log, and says what hinders it
 
 
 @contextmanager
@@ -137,6 +144,8 @@ def _records(file: BinaryIO, digest: Any, faults: Faults) -> Iterator[tuple[int,
     began = 1
     try:
         columns = next(reader, [])
+        if not columns and faults.count:
+            return
         places = _places(columns)
         while True:
             began = reader.line_num + 1  # a record whose quotes hold line breaks is named by the line it begins on
