@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import select
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ UDEV_DRAIN_MAX = 256
 """udev events taken in one wake-up."""
 
 # From <sys/inotify.h>; a symlink made, moved in, or given its rights by udev.
-_IN_ATTRIB, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE_SELF = 0x004, 0x080, 0x100, 0x400
+_IN_ATTRIB, _IN_MOVED_FROM, _IN_MOVED_TO, _IN_CREATE, _IN_DELETE = 0x004, 0x040, 0x080, 0x100, 0x200
 _IN_Q_OVERFLOW = 0x4000
 _IN_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 _HEADER = struct.Struct("iIII")
@@ -51,11 +52,17 @@ class Watcher:
         async with Watcher([path]) as watcher:
             await watcher.wait()
 
-    Two file descriptors; no thread, no timer.
+    With `media` the paths are where media are mounted: it then says too when something went, and when something was
+    mounted or unmounted anywhere.
+
+    Two file descriptors, three for media; no thread, no timer.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
+    def __init__(self, paths: Iterable[Path], *, media: bool = False) -> None:
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)
+        self._media = media
+        self._mounts: select.epoll | None = None
+        self._mount_table = -1
         self._changed = asyncio.Event()
         self._inotify = -1
         self._names: dict[int, set[bytes]] = {}
@@ -67,7 +74,9 @@ class Watcher:
             self._inotify = _libc_call("inotify_init1", _IN_FLAGS)
             loop.add_reader(self._inotify, self._on_folder)
             self._watch_folders()
-        self._udev = _udev_monitor()
+        if self._media:
+            self._watch_mounts()
+        self._udev = None if self._media else _udev_monitor()
         if self._udev is not None:
             loop.add_reader(self._udev.fileno(), self._on_udev)
         return self
@@ -83,6 +92,11 @@ class Watcher:
         if self._udev is not None:
             loop.remove_reader(self._udev.fileno())
             self._udev = None
+        if self._mounts is not None:
+            loop.remove_reader(self._mounts.fileno())
+            self._mounts.close()
+            os.close(self._mount_table)
+            self._mounts = None
 
     async def wait(self) -> None:
         """Returns once something has appeared since the last call."""
@@ -98,6 +112,21 @@ class Watcher:
         if is_ours:
             self._changed.set()
             self._watch_folders()
+
+    def _watch_mounts(self) -> None:
+        """The kernel marks its table of mounts as urgent data when it changes (proc(5), /proc/pid/mountinfo)."""
+        with contextlib.suppress(OSError):
+            self._mount_table = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+            self._mounts = select.epoll()
+            # An epoll of its own: the loop's would find the table always readable.
+            self._mounts.register(self._mount_table, select.EPOLLPRI)
+            asyncio.get_running_loop().add_reader(self._mounts.fileno(), self._on_mount)
+
+    def _on_mount(self) -> None:
+        # The loop's own look at it has taken the mark away already, so there is nothing left to ask.
+        assert self._mounts is not None
+        self._mounts.poll(0)
+        self._changed.set()
 
     def _on_udev(self) -> None:
         for _ in range(UDEV_DRAIN_MAX):
@@ -117,6 +146,8 @@ class Watcher:
             for step in _steps(path):
                 with contextlib.suppress(OSError):
                     mask = _IN_ATTRIB | _IN_MOVED_TO | _IN_CREATE
+                    if self._media:
+                        mask |= _IN_MOVED_FROM | _IN_DELETE
                     watch = _libc_call("inotify_add_watch", self._inotify, os.fsencode(step.parent), mask)
                     self._names.setdefault(watch, set()).add(os.fsencode(step.name))
 

@@ -1,6 +1,8 @@
 """What turns up is noticed without polling, and has one name through a replug."""
 
 import asyncio
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,30 @@ async def test_a_pty_is_named_by_its_configured_path(tmp_path: Path) -> None:
         names.add(identity(tmp_path / "scanner"))
         cable.unplug()
     assert names == {str(tmp_path / "scanner")}
+
+
+async def test_a_medium_that_goes_wakes(tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    async with Watcher([stick], media=True) as watcher:
+        stick.mkdir()
+        assert await woken(watcher)
+        stick.rename(tmp_path / "pocket")
+        assert await woken(watcher)
+        (tmp_path / "pocket").rename(stick)
+        assert await woken(watcher)
+        assert not await woken(watcher, within_s=0.1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+async def test_a_medium_that_is_mounted_or_unmounted_wakes(tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    async with Watcher([stick], media=True) as watcher:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", stick], capture_output=True).returncode:
+            pytest.skip("nothing can be mounted here")
+        try:
+            assert await woken(watcher)
+        finally:
+            subprocess.run(["umount", stick], check=True)
+        assert await woken(watcher)
+        assert not await woken(watcher, within_s=0.1)
