@@ -80,7 +80,8 @@ class History:
                     folded = self._fold(records)
                     self._connection.execute("COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    if self._connection.in_transaction:  # a full disk has rolled it back already
+                        self._connection.execute("ROLLBACK")
                     raise
             except sqlcipher.Error as error:
                 raise explain(self._path, self._key, error) from error
