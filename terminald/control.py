@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from core import text, wire
-from core.ports import DeviceError
+from core.ports import DeviceError, JournalError, OutcomeUnknown
 from terminald.unixsocket import Access, Listener, peer_of
 
 CLIENTS_MAX = 32
@@ -54,7 +54,7 @@ class Method(Generic[P]):
     """A method that clients may call: what it does in one line, its parameters, and who carries it out.
 
     The handler's result is anything that msgspec encodes. It raises Refused when the till cannot take the order now;
-    a DeviceError becomes a refusal with the error's code and remedy.
+    a DeviceError or JournalError becomes a refusal with the error's code and remedy.
     """
 
     summary: str
@@ -209,6 +209,9 @@ class ControlServer:
                 tasks.create_task(client.show_for_ever(), name="control-views")
         except (OSError, TimeoutError):
             client.close()
+        except OutcomeUnknown:
+            # Neither a success nor a failure: the client asks again under its key, once the daemon has looked it up.
+            client.close()
         finally:
             client.slots.release()
             self._in_hand -= 1
@@ -216,7 +219,7 @@ class ControlServer:
                 self._quiet.set()
 
     async def _answer(self, request: wire.Request) -> bytes:
-        """The line that answers a call."""
+        """The line that answers a call. Raises OutcomeUnknown, for which there is no answer."""
         number = request.id
         if request.jsonrpc != "2.0":
             return _fault(number, wire.INVALID_REQUEST, 'the request has no "jsonrpc": "2.0"')
@@ -234,7 +237,9 @@ class ControlServer:
                 result = _encoder.encode(await method.handler(params))
         except Refused as refused:
             return _refusal(number, refused.message)
-        except DeviceError as error:
+        except OutcomeUnknown:
+            raise
+        except (DeviceError, JournalError) as error:
             return _refusal(number, text.message(error.code, remedy=error.remedy))
         except Exception as error:
             # The caller is told, the till goes on. The text of an error may quote a basket, so its place alone is logged.

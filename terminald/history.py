@@ -1,10 +1,11 @@
 """Keeps the history up with the journal while the daemon runs, and opens it for whoever asks."""
 
 import asyncio
+import logging
 
 from core.history import Transaction
 from core.ports import Clock
-from store.errors import JournalDamaged, NotAJournal, WrongKey
+from store.errors import JournalDamaged, JournalInUse, JournalNoSpace, NotAJournal, WrongKey
 from store.history import History, Query
 from store.history_source import catch_up
 from store.keys import Keys
@@ -13,6 +14,8 @@ from terminald.config import Config
 FOLD_EVERY_S = 60.0
 FOLD_PAGES = 4
 """So many pages of records at a time, so that the thread gives the disk back in between."""
+
+_log = logging.getLogger(__name__)
 
 
 class HistoryKeeper:
@@ -26,14 +29,21 @@ class HistoryKeeper:
         self._one = asyncio.Lock()
 
     async def run(self) -> None:
-        """Folds in the background until cancelled."""
+        """Folds in the background until cancelled; without room, or while another folds, it waits. Raises JournalError."""
+        waits = False
         while True:
-            while await self._fold():
-                await self._clock.sleep(0.1)
+            try:
+                while await self._fold():
+                    await self._clock.sleep(0.1)
+                waits = False
+            except (JournalInUse, JournalNoSpace) as error:
+                if not waits:
+                    _log.info("the history is folded later", extra={"reason": error.code})
+                waits = True
             await self._clock.sleep(FOLD_EVERY_S)
 
     async def find(self, query: Query) -> list[Transaction]:
-        """The transactions that fit, up to the newest."""
+        """The transactions that fit, up to the newest. Raises JournalError: JournalNoSpace, where they cannot be folded."""
         while await self._fold():
             pass
         return await asyncio.to_thread(self._history.find, query)

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from core import text, wire
-from core.ports import PaperOut
+from core.ports import OutcomeUnknown, PaperOut
+from store.errors import JournalNoSpace
 from terminald import control
 from terminald.client import CallFailed, CallRefused, Disconnected, connect
 from terminald.control import ControlServer, Method, Params, Refused
@@ -42,6 +43,10 @@ class Till:
             raise Refused(text.message("item-not-found", gtin="4000000000001"))
         if params.data == "paper":
             raise PaperOut
+        if params.data == "room":
+            raise JournalNoSpace("there is no room left for history.db")
+        if params.data == "unknown":
+            raise OutcomeUnknown("a commit failed")
         if params.data == "break":
             raise ValueError("a basket of secrets")
         return {"line": len(self.seen)}
@@ -134,6 +139,23 @@ async def test_a_device_error_is_a_refusal_with_its_remedy(tmp_path: Path, till:
             await client.call("sale.scan", {"data": "paper"})
     assert refused.value.message.id == "paper-out"
     assert "roll" in str(refused.value.message.params["remedy"])
+
+
+async def test_a_fault_of_the_store_is_a_refusal_with_its_remedy(tmp_path: Path, till: Till) -> None:
+    async with served(tmp_path / "s", till), connect(tmp_path / "s") as client:
+        with pytest.raises(CallRefused) as refused:
+            await client.call("sale.scan", {"data": "room"})
+    assert refused.value.message.id == "journal-no-space"
+    assert "room" in str(refused.value.message.params["remedy"])
+
+
+async def test_an_unknown_outcome_is_told_as_neither_success_nor_failure(tmp_path: Path, till: Till) -> None:
+    """The connection ends without an answer: whoever asked asks again, under the same key."""
+    async with served(tmp_path / "s", till):
+        assert await exchange(tmp_path / "s", call("sale.scan", data="unknown")) == []
+        async with connect(tmp_path / "s") as client:
+            with pytest.raises(Disconnected):
+                await client.call("sale.scan", {"data": "unknown"})
 
 
 async def test_a_broken_handler_is_named_without_its_text(
