@@ -79,7 +79,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prev_seq: int
     prev_hash: str
     signing_key: str
-    state: msgspec.Raw = msgspec.Raw(b"")
+    state: msgspec.Raw = msgspec.Raw(b"null")
     state_seq: int = 0
     ack: str = ""
     identity: str = ""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TypeVar, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 from urllib.parse import urlsplit
 
 from core.money import currency
@@ -81,6 +81,18 @@ class KeysConfig:
     pcrs: str
 
 
+MirrorPolicy = Literal["separate", "folder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorConfig:
+    """Where the second medium is mounted. ``separate``: only what is another medium than the journal's counts;
+    ``folder``: any folder does, which is for trials."""
+
+    path: Path
+    policy: MirrorPolicy
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that a daemon is told. Paths are absolute."""
@@ -101,6 +113,7 @@ class Config:
     double_read_ms: int
     disk: DiskConfig
     devices: tuple[DeviceConfig, ...]
+    mirror: MirrorConfig | None = None
     price_list: str = ""
     catalogue_cache_mb: int = 8
 
@@ -158,6 +171,7 @@ def _config(root: "_Table", base: Path) -> Config:
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
         disk=_disk(root.table("disk", optional=True)),
+        mirror=_mirror(root.table("mirror"), base) if root.has("mirror") else None,
         devices=_devices(root.table("device", optional=True)),
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
@@ -262,6 +276,15 @@ def _is_broker(url: str) -> bool:
         return False
     more = parts.path.strip("/") or parts.query or parts.fragment
     return parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and port != 0 and not more
+
+
+def _mirror(table: "_Table", base: Path) -> MirrorConfig:
+    policy = table.text("policy", "separate")
+    if policy not in get_args(MirrorPolicy):
+        table.fault("policy", f"policy {policy!r} must be one of {', '.join(get_args(MirrorPolicy))}")
+    mirror = MirrorConfig(path=base / table.text("path"), policy="folder" if policy == "folder" else "separate")
+    table.end()
+    return mirror
 
 
 def _disk(table: "_Table") -> DiskConfig:

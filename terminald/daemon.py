@@ -7,9 +7,11 @@ import os
 import random
 import shutil
 import signal
+from collections.abc import Sequence
 
 from core import events as v
 from core import scan
+from core.ledger import Record
 from core.text import Message, message
 from core.view import LinkView
 from drivers import registry
@@ -19,6 +21,7 @@ from store.catalogue_stock import SoldStock
 from store.customers import Customers
 from store.journal import SqlJournal
 from store.keys import TerminalSigner
+from store.mirror import Owner
 from store.space import Room, Space
 from terminald import paths, unixsocket
 from terminald.broker import parse_url
@@ -31,6 +34,7 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
+from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.stock import StockCounter
 from terminald.supervisor import Supervisor
 from terminald.telemetry import Telemetry
@@ -79,8 +83,9 @@ async def run(config: Config) -> None:
             stamp=clock.stamp(),
         ) as journal:
             keeper = HistoryKeeper(config, keys.journal, history, clock)
+            owner = mirror_owner(config.terminal, keys, signer)
             counter = StockCounter(journal, SoldStock(config.catalogue, keys.catalogue), clock)
-            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper, counter, space)
+            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper, counter, space, owner)
             await terminal.run()
 
 
@@ -98,6 +103,7 @@ class Terminal:
         history: HistoryKeeper,
         stock: StockCounter,
         space: Space,
+        owner: Owner | None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -120,7 +126,9 @@ class Terminal:
             software=importlib.metadata.version("terminald"),
             double_read_ms=config.double_read_ms,
             blocked=self._blocked,
+            secure=self._secure,
         )
+        self._second_medium = self._mirror(signer, owner)
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
         self._views = Views(
             engine=self._engine,
@@ -132,6 +140,7 @@ class Terminal:
             receipts_waiting=lambda: self._peripherals.receipts_waiting,
             publish=self._publish,
             conditions=self._conditions,
+            mirror=self._second_medium.view,
         )
         self._control = ControlServer(
             config.socket,
@@ -162,6 +171,7 @@ class Terminal:
                     tasks.create_task(self._history.run(), name="history"),
                     tasks.create_task(self._watch_room(), name="room"),
                     tasks.create_task(self._stock.run(), name="stock"),
+                    tasks.create_task(self._keep_second_medium(), name="second-medium"),
                     tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
                     *(
                         tasks.create_task(self._supervise(device), name=f"device-{device.name}")
@@ -252,11 +262,13 @@ class Terminal:
     def _changed(self) -> None:
         """The engine took an event: screens and forwarder look again."""
         self._views.changed()
+        self._second_medium.notify()
         if self._forwarder is not None:
             self._forwarder.notify()
 
     def _link_changed(self) -> None:
         self._views.changed()
+        self._second_medium.notify()
 
     async def _follow_sync(self) -> None:
         """Records that were committed without a sync are forwarded once they are synced."""
@@ -292,7 +304,39 @@ class Terminal:
 
     def _conditions(self) -> tuple[Message, ...]:
         room = self._space.room
-        return () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
+        disk = () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
+        return disk + self._second_medium.conditions()
+
+    # --- the second medium ---------------------------------------------------------------------------------------
+
+    def _mirror(self, signer: TerminalSigner, owner: Owner | None) -> SecondMedium:
+        mirror, headquarters = self._config.mirror, self._config.headquarters
+        return SecondMedium(
+            path=mirror.path if mirror is not None else None,
+            other_than=self._config.journal.parent if mirror is not None and mirror.policy == "separate" else None,
+            owner=owner,
+            estate=Estate(
+                identity=signer.seed(),
+                signing_key=signer.public_key,
+                broker=headquarters.broker if headquarters is not None else "",
+            ),
+            journal=self._journal,
+            snapshot=self._engine.snapshot,
+            acknowledged_seq=self._acknowledged_seq,
+            clock=self._clock,
+            changed=self._views_changed,
+        )
+
+    async def _secure(self, records: Sequence[Record], moves_money: bool) -> None:
+        await self._second_medium.secure(records, moves_money)
+
+    def _views_changed(self) -> None:
+        self._views.changed()
+
+    async def _keep_second_medium(self) -> None:
+        paths_ = [self._config.mirror.path] if self._config.mirror is not None else []
+        async with Watcher(paths_, media=True) as watcher:
+            await self._second_medium.run(watcher.wait)
 
     # --- what is told --------------------------------------------------------------------------------------------
 
@@ -310,6 +354,8 @@ class Terminal:
             "quarantined": self._forwarder.quarantined if self._forwarder is not None else 0,
             "disk_free_pct": round(100 * disk.free / disk.total, 1),
             "room": self._space.room.value,
+            "second_medium": self._second_medium.view().state,
+            "sales_at_risk": self._second_medium.sales_at_risk(),
             "receipts_waiting": self._peripherals.receipts_waiting,
             "double_reads": self._engine.doubles.count,
         }
@@ -333,6 +379,7 @@ class Terminal:
             "acknowledged_seq": self._acknowledged_seq(),
             "connected": self._uplink.connected if self._uplink is not None else False,
             "link_fault": self._link().fault,
+            "second_medium": self._second_medium.view(),
             "receipts_waiting": self._peripherals.receipts_waiting,
         }
 

@@ -23,9 +23,11 @@ import msgspec
 
 from core.delivery import cut
 from core.ledger import GENESIS, Head, Record
-from core.ports import Clock, Journal, JournalError
+from core.ports import Clock, Journal, JournalError, Signer
+from core.text import Message, message
 from core.view import MirrorState, MirrorView
 from store.errors import MirrorAhead, MirrorForeign, MirrorGone, MirrorLied, MirrorSealless
+from store.keys import Keys
 from store.mirror import TRIM_BYTES, Found, MirrorMedium, Owner, Taken
 from store.mirror_files import Files, RealFiles
 from store.mirror_format import Base
@@ -50,6 +52,11 @@ COUNTED_BACK_MAX = 200_000
 SALES_COUNTED_MAX = 100_000
 OLDER_EPOCHS_MAX = 8
 SNAPSHOT_TRIES = 8
+FAULTS = (
+    "mirror-slow", "mirror-stuck", "mirror-full", "mirror-read-only", "mirror-failed",
+    "mirror-foreign", "mirror-ahead", "mirror-lied", "mirror-sealless",
+)  # fmt: skip
+"""What may be wrong with a second medium, by the ids of what the screen says."""
 _COMPLETED = b'"body":{"type":"transaction_completed"'
 
 _log = logging.getLogger(__name__)
@@ -93,12 +100,8 @@ class Kept(Journal, Protocol):
         """All epochs in their order."""
 
 
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The till's state (JSON) as it was folded up to a record."""
-
-    epoch: str
-    seq: int
-    state: bytes
+Snapshot = tuple[str, int, bytes]
+"""The till's state as a checkpoint has it, with the epoch and the seq of the last record in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,14 @@ class SecondMedium:
                 safe = max(safe, covered.seq)
             count += len(seqs) - bisect_right(seqs, safe)
         return count
+
+    def conditions(self) -> tuple[Message, ...]:
+        """What is wrong with it, for the screen."""
+        if self._state == "absent":
+            return (message("mirror-absent"),)
+        if self._fault is None:
+            return ()
+        return (message(self._fault if self._fault in FAULTS else "mirror-failed"),)
 
     async def secure(self, records: Sequence[Record], moves_money: bool) -> None:
         """Called with what was committed, in order, before anything is done because of it. Never raises."""
@@ -394,8 +405,8 @@ class SecondMedium:
             prev_seq=start.seq,
             prev_hash=start.hash.hex(),
             signing_key=self._estate.signing_key.hex(),
-            state=msgspec.Raw(snapshot.state if snapshot else b"null"),
-            state_seq=snapshot.seq if snapshot else 0,
+            state=msgspec.Raw(snapshot[2] if snapshot else b"null"),
+            state_seq=snapshot[1] if snapshot else 0,
             ack=kept.ack.decode() if kept is not None and start.seq else "",
             identity=self._estate.identity.hex(),
             broker=self._estate.broker,
@@ -465,7 +476,7 @@ class SecondMedium:
         for _ in range(SNAPSHOT_TRIES):
             await self._journal.sync()
             snapshot, synced = self._snapshot(), self._journal.synced
-            if snapshot is not None and snapshot.epoch == synced.epoch and snapshot.seq <= synced.seq:
+            if snapshot is not None and snapshot[0] == synced.epoch and snapshot[1] <= synced.seq:
                 return snapshot
         raise _NotAtRest
 
@@ -501,6 +512,13 @@ class SecondMedium:
         if (state, fault) != (self._state, self._fault):
             self._state, self._fault = state, fault
             self._changed()
+
+
+def mirror_owner(terminal: str, keys: Keys, signer: Signer) -> Owner | None:
+    """Whose mirrors they are; None where no recovery key is set."""
+    if keys.recovery_public is None:
+        return None
+    return Owner(terminal=terminal, key=keys.mirror, recovery_public=keys.recovery_public, sign=signer.sign)
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from core.ports import Clock, Journal
 from core.text import Message
-from core.view import DayView, DeviceView, JournalView, LinkView, ShopView, View, last_view, sale_view
+from core.view import DayView, DeviceView, JournalView, LinkView, MirrorView, ShopView, View, last_view, sale_view
 from terminald.engine import Engine
 from terminald.supervisor import Supervisor
 
@@ -30,6 +30,7 @@ class Views:
         receipts_waiting: Callable[[], int],
         publish: Callable[[bytes], None],
         conditions: Callable[[], tuple[Message, ...]] = tuple,
+        mirror: Callable[[], MirrorView] = MirrorView,
     ) -> None:
         self._engine = engine
         self._devices = devices
@@ -40,6 +41,7 @@ class Views:
         self._receipts_waiting = receipts_waiting
         self._publish = publish
         self._conditions = conditions
+        self._mirror = mirror
         self._changed = asyncio.Event()
         self._revision = 0
         self._encoder = msgspec.json.Encoder()
@@ -97,6 +99,7 @@ class Views:
                 acknowledged_seq=self._acknowledged_seq(),
             ),
             link=self._link(),
+            mirror=self._mirror(),
             conditions=self._conditions(),
         )
 

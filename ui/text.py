@@ -80,6 +80,27 @@ WORDS: dict[str, tuple[str, str]] = {
     "device-not-known": ("There is no device named {device}.", "See the list of devices for its name."),
     "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),
     "device-back": ("The {device} is back.", ""),
+    # the second medium
+    "sales-at-risk": ("{sales} on this terminal only", ""),
+    "mirror-absent": ("The stick is not plugged in.", "Plug it in: sales are on this terminal only until then."),
+    "mirror-slow": ("The stick is slow.", "Sales go on and reach it later. Replace it when this comes often."),
+    "mirror-stuck": ("The stick does not answer any more.", "Pull it out, wait five seconds, plug it in again."),
+    "mirror-full": ("The stick is full: new sales are on this terminal only.", "Plug in an empty stick."),
+    "mirror-read-only": ("The stick cannot be written.", "Plug in another one."),
+    "mirror-failed": ("The stick has failed: sales are on this terminal only.", "Plug in another one."),
+    "mirror-foreign": (
+        "This stick holds the sales of another terminal. It was not touched.",
+        "Plug in this terminal's own stick, or an empty one.",
+    ),
+    "mirror-ahead": (
+        "This stick holds sales that this terminal does not have. It was not touched.",
+        "Keep the stick and call your technician.",
+    ),
+    "mirror-lied": ("The stick has lost what it had taken.", "Throw it away and plug in another one."),
+    "mirror-sealless": (
+        "The stick is not used: no recovery key is set.",
+        "Call your technician to set the organisation's recovery key.",
+    ),
     # the terminal itself
     "till-stopping": ("The till is being switched off.", "Wait until it is back, then try again."),
     "peer-not-allowed": ("This program's user may not use the till.", "Add the user to the till's group."),

@@ -7,10 +7,11 @@ from textual.widget import Widget
 from textual.widgets import Digits, Static
 
 from core.money import Currency
+from core.text import message
 from core.view import DeviceView, LineView, SaleView, View
 from ui.merchant import palette
 from ui.merchant.lines import quantity
-from ui.text import plain
+from ui.text import parts, plain
 
 DOT = " \N{MIDDLE DOT} "
 _GAP = 3
@@ -179,6 +180,10 @@ def header(view: View, clock: str) -> tuple[Content, Content, Content]:
     followed = "headquarters has all" if behind == 0 else f"headquarters {behind:,} behind"
     if not view.link.connected and behind:
         followed = f"{behind:,} records kept for headquarters"
+    at_risk = view.mirror.sales_at_risk
+    if at_risk and (not view.link.connected or view.link.fault is not None):
+        alone = message("sales-at-risk", sales=_plural(at_risk, "sale"))
+        followed = parts(alone, Currency(code="", exponent=2))[0]
     right = Content.assemble((f"{dot} {state}", f"bold {colour}"), "  ", followed)
     return left, Content(clock), right
 
