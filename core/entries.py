@@ -51,6 +51,45 @@ class DaemonStopped(Entry, tag="daemon_stopped", frozen=True, kw_only=True):
     MOVES_MONEY = True
 
 
+class JournalVerified(Entry, tag="journal_verified", frozen=True, kw_only=True):
+    """A pass over the whole journal: how many records were looked at, and what was found (`store.findings`).
+
+    `first` and `last` are the records that are bad or missing.
+    """
+
+    STREAM = Stream.TECHNICAL
+    records: int
+    kind: str | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class SegmentPruned(Entry, tag="segment_pruned", frozen=True, kw_only=True):
+    """The tombstone of records that headquarters has archived and that this terminal holds no more.
+
+    They are `first` to `last` of `epoch`, `count` of them; hashes (hex) are the chain's before the first, at the first
+    and at the last. `signature` (hex) is the terminal's over `core.ledger.tombstone_message`.
+    """
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    epoch: str
+    first: int
+    last: int
+    count: int
+    prev_hash: str
+    first_hash: str
+    last_hash: str
+    signature: str
+
+
+class ClockStepped(Entry, tag="clock_stepped", frozen=True, kw_only=True):
+    """The wall clock went another way than the boot's own: by `offset_ms` since the record before, or since the last run."""
+
+    STREAM = Stream.TECHNICAL
+    offset_ms: int
+
+
 class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=True):
     """A RetailTransaction began. `number` is the POSLog SequenceNumber and never comes again on this terminal."""
 
@@ -260,7 +299,7 @@ AnyEntry = (
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | DrawerCommanded | DrawerOpened
-    | DrawerClosed | DeviceReported
+    | DrawerClosed | DeviceReported | JournalVerified | SegmentPruned | ClockStepped
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 VERSION = 1
 GENESIS = bytes(32)
 _HEAD_TAG = b"terminald/head/1\0"
+_TOMBSTONE_TAG = b"terminald/tombstone/1\0"
 _ACK_TAG = b"terminald/ack/1\0"
 
 
@@ -124,6 +125,12 @@ def open_record(exact: bytes) -> Envelope:
 def head_message(terminal: str, head: Head) -> bytes:
     """What a terminal signs with Ed25519: its name and the head of its chain."""
     return _HEAD_TAG + f"{terminal}\0{head.epoch}\0{head.seq}\0".encode() + head.hash
+
+
+def tombstone_message(terminal: str, prev: Head, last: Head) -> bytes:
+    """What a terminal signs with Ed25519 where it prunes the records after `prev` up to `last`."""
+    said = f"{terminal}\0{last.epoch}\0{prev.seq}\0{last.seq}\0"
+    return _TOMBSTONE_TAG + said.encode() + prev.hash + last.hash
 
 
 def ack_message(terminal: str, body: bytes) -> bytes:

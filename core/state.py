@@ -172,7 +172,7 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, next_number=max(till.next_number, entry.number + 1))
         case (
             e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
-            | e.DeviceReported()
+            | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned() | e.ClockStepped()
         ):  # fmt: skip
             return till
         case e.DaemonStarted():

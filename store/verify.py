@@ -1,74 +1,90 @@
 """Looks whether a journal is whole, and reads it out, beside a running daemon or without one.
 
 Reads in pages, each from a snapshot of its own: records are only ever added, and a long snapshot would keep the daemon's
-log from starting over.
+log from starting over. What is known of the end from elsewhere (`store.witness`) is read first, for the same reason.
+
+A finding has a kind, which is what happened as far as the evidence goes:
+
+- ``truncation``: records are missing at the end, and the journal's own tables or its cut log say so;
+- ``rollback``: the file, or some of its pages, are older than they were; all that is there may look sound;
+- ``edit``, ``reorder``, ``gap``: records were altered, exchanged, or taken out of the middle;
+- ``fork``: the chain is sound, and it is not the one that the anchor, headquarters or a second medium know;
+- ``foreign``: it belongs to another terminal, or the anchor beside it to another journal;
+- ``unreadable``: pages of the file are damaged.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from core.entries import EpochOpened, decode
-from core.ledger import Head, Record, open_record
-from store.chain import Chain, Tail
+from core.ledger import Record, link, open_record
+from store.chain import SEQ_BITS, Chain, Tail
 from store.database import explain, read_database
-from store.records import SEQ_BITS
+from store.epochs import SEQ_MASK, base
+from store.errors import JournalDamaged
+from store.findings import Finding, Kind, Verification, missing
+from store.pages import bad_pages, is_cut, next_readable, unsound
+from store.tombstones import Tombstones
+from store.witness import Witness, compare, look_outside
 
 PAGE_RECORDS = 2_000
-_SEQ_MASK = (1 << SEQ_BITS) - 1
+
+Steps = Generator[int, None, Verification]
+_Row = tuple[int, bytes, bytes, str | None]
+"""Of a record: position, exact bytes, hash, idempotency key."""
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a journal is whole; else `finding` names the first record that is not. `head` is where it ends."""
+def verify_journal(
+    path: Path, key: bytes, *, terminal: str | None = None, witnesses: Sequence[Witness] = ()
+) -> Verification:
+    """Checks every record (chain, order, streams, epochs), every page, and what is known of the end.
 
-    whole: bool
-    records: int
-    finding: str | None
-    head: Head | None = None
-
-
-def verify_journal(path: Path, key: bytes) -> Verification:
-    """Checks every record: chain, order, streams, epochs, and what is kept beside them.
-
-    A cut at the end shows where headquarters has acknowledged more, or a checkpoint names a later record; else it takes
-    a head that was kept elsewhere. Raises JournalError where the file cannot be opened.
+    `terminal` is whose journal it must be; `witnesses` are heads that were kept elsewhere, besides the anchor. Raises
+    JournalError where the file cannot be opened.
     """
+    steps = verify_in_steps(path, key, terminal=terminal, witnesses=witnesses)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: Verification = end.value
+            return found
+
+
+def verify_in_steps(path: Path, key: bytes, *, terminal: str | None = None, witnesses: Sequence[Witness] = ()) -> Steps:
+    """The same a piece at a time: gives how many records were looked at so far, and in the end the verification."""
     connection = read_database(path, key)
-    records = 0
-    chain: Chain | None = None
+    walk = _Walk(connection, terminal)
+    anchored = False
     try:
-        for epoch, seq, exact, hash_, kept_key in _rows(connection):
-            if chain is None or epoch != chain.head.epoch:
-                previous, chain = chain, Chain(epoch)
-                finding = chain.check(seq, exact, hash_, kept_key) or _opening(exact, previous)
-            else:
-                finding = chain.check(seq, exact, hash_, kept_key)
-            if finding is not None:
-                return _finding(records, finding)
-            records += 1
-        if chain is None:
-            return _finding(0, "the journal has no records")
-        if (finding := _beside(connection, chain.head)) is not None:
-            return _finding(records, finding)
-        (state,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if state != "ok":
-            return _finding(records, f"the file is damaged: {state}")
-    except sqlcipher.Error as error:
-        return _finding(records, f"what comes after {records} records cannot be read: {error}")
+        outside = look_outside(path, connection, witnesses)
+        anchored = outside.anchored
+        yield from walk.run()
+        finding = walk.finding or compare(connection, outside)
+        yield walk.records
+        bad = bad_pages(path, key) if finding is None else []
+        yield walk.records
+        if bad:
+            finding = Finding(f"{_named(bad)} of the file cannot be read; no record is there", "unreadable")
+        elif finding is None or finding.kind == "gap":
+            finding = _of_one_time(connection, finding)
+    except (sqlcipher.Error, JournalDamaged) as error:
+        finding = _unreadable(path, key, walk, error)
     finally:
         connection.close()
-    return Verification(whole=True, records=records, finding=None, head=chain.head)
+    return _verification(walk, finding, anchored)
 
 
 def iter_records(path: Path, key: bytes) -> Iterator[Record]:
     """All records in order, as they stand. Raises JournalError, also in the middle where the file is damaged."""
     connection = read_database(path, key)
     try:
-        for epoch, seq, exact, hash_, _ in _rows(connection):
-            yield Record(epoch=epoch, seq=seq, exact=exact, hash=hash_)
+        epochs = _Epochs(connection)
+        for position, exact, hash_, _ in _rows(connection):
+            yield Record(epoch=epochs.name(position >> SEQ_BITS), seq=position & SEQ_MASK, exact=exact, hash=hash_)
     except sqlcipher.Error as error:
         raise explain(path, key, error) from error
     finally:
@@ -80,57 +96,214 @@ def record_line(record: Record) -> bytes:
     return record.exact.rstrip()[:-1] + b',"hash":"' + record.hash.hex().encode() + b'"}'
 
 
-def _rows(connection: Any) -> Iterator[tuple[str, int, bytes, bytes, str | None]]:
-    """Each record as (epoch, seq, exact, hash, key). A record of an epoch that is not listed has epoch ``""``."""
-    last = -1
+class _Walk:
+    """One pass over the records in their order, up to the first that is wrong."""
+
+    def __init__(self, connection: Any, terminal: str | None) -> None:
+        self.records = 0
+        self.position = -1
+        """Of the last record that was read."""
+        self.chain: Chain | None = None
+        self.finding: Finding | None = None
+        self._connection = connection
+        self._terminal = terminal
+        self._epochs = _Epochs(connection)
+        self._tombstones = Tombstones()
+        self._ordinal = 0
+        self._base: Tail | None = None
+
+    def run(self) -> Iterator[int]:
+        """Reads on; gives the count after each page of records."""
+        for row in _rows(self._connection):
+            self.finding = self._take(row)
+            if self.finding is not None:
+                return
+            self.position = row[0]
+            if self.records % PAGE_RECORDS == 0:
+                yield self.records
+        self.finding = self._end()
+
+    def _take(self, row: _Row) -> Finding | None:
+        position, exact = row[:2]
+        ordinal, seq = position >> SEQ_BITS, position & SEQ_MASK
+        if self.chain is None or ordinal != self._ordinal:
+            previous, self.chain = self.chain, self._begin(ordinal, seq)
+            finding = self._check(row) or self._opening(exact, seq, previous)
+        elif self._base is not None and 1 < seq <= self._base.seq:
+            return None  # pruned, and not yet gone
+        else:
+            if self._base is not None and self.chain.head.seq < self._base.seq:
+                self.chain = Chain(self.chain.head.epoch, self._base)
+            finding = self._check(row)
+        self.records += finding is None
+        self._tombstones.take(position, exact)
+        return finding
+
+    def _begin(self, ordinal: int, seq: int) -> Chain:
+        """The chain of an epoch from where its records begin here."""
+        self._ordinal, self._base = ordinal, base(self._connection, ordinal)
+        name = self._epochs.name(ordinal)
+        return Chain(name, self._base if seq > 1 else None)
+
+    def _check(self, row: _Row) -> Finding | None:
+        position, exact, hash_, key = row
+        assert self.chain is not None
+        seq, due = position & SEQ_MASK, self.chain.head.seq + 1
+        before = self.chain.head.hash
+        text = self.chain.check(seq, exact, hash_, key)
+        if text is None:
+            return None
+        if seq > due:
+            return Finding(missing(due, seq - 1), "gap", due, seq - 1)
+        kind: Kind = "reorder" if _seq_of(exact) not in (seq, None) else "edit"
+        return Finding(text, kind, seq, self._last_like(kind, before, row))
+
+    def _last_like(self, kind: Kind, before: bytes, row: _Row) -> int:
+        """How far what is wrong with a record goes on without a break."""
+        last, befores = row[0], {link(before, row[1]), row[2]}
+        for position, exact, hash_, _ in _rows(self._connection, after=row[0]):
+            displaced = _seq_of(exact) != position & SEQ_MASK
+            broken = hash_ not in {link(each, exact) for each in befores}
+            if position != last + 1 or not (displaced if kind == "reorder" else broken):
+                break
+            last, befores = position, {hash_}
+        return last & SEQ_MASK
+
+    def _opening(self, exact: bytes, seq: int, previous: Chain | None) -> Finding | None:
+        """What is wrong with where an epoch begins."""
+        if seq > 1:
+            adopted = previous is None and self._base is not None and self._base.partial
+            return None if adopted or self._adopted_after(previous) else Finding(missing(1, 1), "gap", 1, 1)
+        try:
+            opened = decode(open_record(exact).body)
+        except ValueError:
+            opened = None
+        if not isinstance(opened, EpochOpened):
+            return Finding("record 1 does not open its epoch", "edit", 1, 1)
+        if self._terminal is not None and opened.terminal != self._terminal:
+            return Finding(f"it is the journal of {opened.terminal}, not of {self._terminal}", "foreign")
+        self._tombstones.opened(opened, self._epochs.name(self._ordinal))
+        return _follows(opened, previous, self._base_before())
+
+    def _adopted_after(self, previous: Chain | None) -> bool:
+        return previous is not None and self._base is not None and self._base.partial
+
+    def _base_before(self) -> Tail | None:
+        return base(self._connection, self._ordinal - 1)
+
+    def _end(self) -> Finding | None:
+        if self.chain is None:
+            return Finding("the journal has no records", "truncation", 1, None)
+        (newest,) = self._connection.execute("SELECT max(ordinal) FROM epoch").fetchone()
+        if newest is not None and newest > self._ordinal and not _has_records(self._connection, newest):
+            return Finding(f"epoch {self._epochs.name(newest)} has no records", "truncation", 1, None)
+        return self._tombstones.check(self._connection, self.position)
+
+
+class _Epochs:
+    """The names of the epochs by ordinal; one that is not listed has the name ``""``."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._names: dict[int, str] = {}
+
+    def name(self, ordinal: int) -> str:
+        if ordinal not in self._names:
+            row = self._connection.execute("SELECT id FROM epoch WHERE ordinal = ?", (ordinal,)).fetchone()
+            self._names[ordinal] = row[0] if row else ""
+        return self._names[ordinal]
+
+
+def _rows(connection: Any, after: int = -1) -> Iterator[_Row]:
+    """The records after a position. Where the file is damaged, those before the damage come first."""
     while True:
-        rows = connection.execute(
-            "SELECT r.position, coalesce(e.id, ''), r.exact, r.hash, r.key FROM record r"
-            " LEFT JOIN epoch e ON e.ordinal = r.position >> ? WHERE r.position > ? ORDER BY r.position LIMIT ?",
-            (SEQ_BITS, last, PAGE_RECORDS),
-        ).fetchall()
-        for position, epoch, exact, hash_, key in rows:
-            yield epoch, position & _SEQ_MASK, exact, hash_, key
-        if len(rows) < PAGE_RECORDS:
+        count = 0
+        for row in connection.execute(
+            "SELECT position, exact, hash, key FROM record WHERE position > ? ORDER BY position LIMIT ?",
+            (after, PAGE_RECORDS),
+        ):
+            yield row
+            after, count = row[0], count + 1
+        if count < PAGE_RECORDS:
             return
-        last = rows[-1][0]
 
 
-def _opening(exact: bytes, previous: Chain | None) -> str | None:
-    """What is wrong with the first record of an epoch."""
-    try:
-        opened = decode(open_record(exact).body)
-    except ValueError:
-        opened = None
-    if not isinstance(opened, EpochOpened):
-        return "record 1 does not open its epoch"
+def _follows(opened: EpochOpened, previous: Chain | None, pruned: Tail | None) -> Finding | None:
+    """Whether an epoch goes on where the one before it ends."""
     if previous is None:
-        return None if opened.previous_epoch is None else "the epoch before the first one is missing"
+        if opened.previous_epoch is None:
+            return None
+        return Finding("the epoch before the first one is missing", "gap", 1, opened.previous_seq)
     head = previous.head
-    if (opened.previous_epoch, opened.previous_seq, opened.previous_head) != (head.epoch, head.seq, head.hash.hex()):
-        return f"record 1 does not continue epoch {head.epoch} at record {head.seq}"
-    return None
+    seq, hash_ = head.seq, head.hash.hex()
+    if pruned is not None and pruned.seq > seq:
+        seq, hash_ = pruned.seq, pruned.hash
+    if (opened.previous_epoch, opened.previous_seq, opened.previous_head) == (head.epoch, seq, hash_):
+        return None
+    text = f"record 1 does not continue epoch {head.epoch} at record {seq}"
+    if opened.previous_epoch == head.epoch and opened.previous_seq > seq:
+        return Finding(
+            f"{text}: {missing(seq + 1, opened.previous_seq, ' there')}", "gap", seq + 1, opened.previous_seq
+        )
+    return Finding(text, "fork", 1, None)
 
 
-def _beside(connection: Any, head: Head) -> str | None:
-    """What the rows beside the records know of a later end. They are read after the records: these may have grown."""
-    kept = connection.execute("SELECT tail FROM checkpoint WHERE epoch = ?", (head.epoch,)).fetchall()
+def _seq_of(exact: bytes) -> int | None:
     try:
-        tails = [msgspec.json.decode(row[0], type=Tail) for row in kept]
-    except msgspec.DecodeError as error:
-        return f"a checkpoint cannot be read: {error}"
-    acknowledged = connection.execute("SELECT seq FROM outbox WHERE epoch = ?", (head.epoch,)).fetchone()
-    known = max([tail.seq for tail in tails] + ([acknowledged[0]] if acknowledged else []), default=0)
-    if known <= head.seq:
+        return open_record(exact).seq
+    except ValueError:
         return None
-    grown = connection.execute(
-        "SELECT max(r.position) FROM record r JOIN epoch e ON r.position >> ? = e.ordinal WHERE e.id = ?",
-        (SEQ_BITS, head.epoch),
-    ).fetchone()[0]
-    if known <= grown & _SEQ_MASK:
-        return None
-    return f"records {(grown & _SEQ_MASK) + 1} to {known} are missing at the end"
 
 
-def _finding(records: int, finding: str) -> Verification:
-    return Verification(whole=False, records=records, finding=finding)
+def _has_records(connection: Any, ordinal: int) -> bool:
+    row = connection.execute("SELECT 1 FROM record WHERE position > ? LIMIT 1", (ordinal << SEQ_BITS,)).fetchone()
+    return row is not None
+
+
+def _of_one_time(connection: Any, finding: Finding | None) -> Finding | None:
+    """Pages that do not hang together, or a gap in records of which the index of keys still knows."""
+    if (state := unsound(connection)) is None:
+        return finding
+    if finding is None:
+        return Finding(f"the pages of the file are not of one time ({state})", "rollback")
+    return Finding(f"{finding.text}: an older page was put back ({state})", "rollback", finding.first, finding.last)
+
+
+def _unreadable(path: Path, key: bytes, walk: _Walk, error: Exception) -> Finding:
+    """What a damage to the file is, and which records it takes."""
+    if isinstance(error, JournalDamaged):
+        return Finding(str(error), "edit")
+    connection = read_database(path, key)
+    try:
+        cut = is_cut(path, connection)
+    except sqlcipher.Error:
+        cut = False
+    finally:
+        connection.close()
+    bad = bad_pages(path, key)
+    kind: Kind = "truncation" if cut else "unreadable" if bad else "rollback"
+    why = "the file is cut off" if cut else f"{_named(bad)} cannot be read" if bad else "its pages are not of one time"
+    last_read = max(walk.position, 1 << SEQ_BITS)
+    first = (last_read & SEQ_MASK) + 1
+    following = next_readable(path, key, last_read + 1)
+    if following is None or following >> SEQ_BITS != last_read >> SEQ_BITS:
+        return Finding(f"all records from {first} on cannot be read: {why} ({error})", kind, first, None)
+    last = (following & SEQ_MASK) - 1
+    if last < first:
+        return Finding(f"{why}; no record is there", kind)
+    return Finding(f"records {first} to {last} cannot be read: {why} ({error})", kind, first, last)
+
+
+def _named(pages: Sequence[int]) -> str:
+    named = ", ".join(str(page) for page in pages[:5])
+    return f"page {named}" if len(pages) == 1 else f"pages {named}" + (" and more" if len(pages) > 5 else "")
+
+
+def _verification(walk: _Walk, finding: Finding | None, anchored: bool) -> Verification:
+    head = walk.chain.head if walk.chain is not None else None
+    if finding is None:
+        return Verification(whole=True, records=walk.records, head=head, anchored=anchored)
+    return Verification(
+        whole=False, records=walk.records, finding=finding.text, kind=finding.kind, first=finding.first,
+        last=finding.last, head=head, anchored=anchored,
+    )  # fmt: skip
