@@ -47,7 +47,8 @@ _MAGIC = b"SQLite format 3\0"
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 # Primary result codes, https://sqlite.org/rescode.html
-_BUSY, _READONLY, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 8, 11, 13, 14, 26
+FULL = 13
+_BUSY, _READONLY, _CORRUPT, _CANTOPEN, _NOTADB = 5, 8, 11, 14, 26
 
 
 def open_database(
@@ -142,7 +143,7 @@ def explain(path: Path, key: bytes, error: Exception) -> JournalError:
     """What an error of SQLite or of the system means for this file, by its result code and by the file's own bytes."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     number = getattr(error, "errno", 0)
-    if code == _FULL or number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if code == FULL or number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return JournalNoSpace(f"there is no room left for {path.name}")
     if code in (_READONLY, _CANTOPEN) or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return JournalReadOnly(f"{path.name} cannot be opened or written: {error}")

@@ -14,7 +14,7 @@ from core.ledger import Draft, Head, Record, Stamp
 from store.anchor import Anchor, AnchorFile, anchor_path, merged
 from store.chain import SEQ_BITS as SEQ_BITS
 from store.chain import Chain
-from store.database import PAGE_BYTES, claim, explain, open_database
+from store.database import FULL, PAGE_BYTES, claim, explain, open_database
 from store.epochs import INSERT_RECORD, Cause, Place, found, judge, open_next, resume, save_checkpoint
 from store.epochs import Founding as Founding
 from store.errors import DuplicateKey, JournalError
@@ -27,6 +27,8 @@ _KEY_TAKEN = "UNIQUE constraint failed: record.key"
 # last page of records and one of the key index), and three (page, parent, root) each time that a page of records is full.
 _FRAMES_A_COMMIT = 2
 _RECORD_BYTES_A_FRAME = PAGE_BYTES / 3
+_FRAMES_WITHOUT_ROOM = 16
+"""While the disk is full the copying is tried again after so many frames."""
 
 
 class Append:
@@ -164,7 +166,14 @@ class RecordStore:
         """
         self._write_anchor()
         if self._frames >= self._frames_due:
-            _, logged, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            try:
+                _, logged, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            except sqlcipher.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != FULL:
+                    raise
+                # The disk is full, and the log still has what it had, with room in its file: an open sale can finish.
+                self._frames = self._frames_due - _FRAMES_WITHOUT_ROOM
+                return
             # Where a reader still needs the log, the rest is copied after as many frames again.
             self._frames = logged - copied if logged - copied < self._frames_due else 0
 
