@@ -52,9 +52,9 @@ def public_of(recovery_private: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(recovery_private).public_key().public_bytes_raw()
 
 
-def fingerprint(recovery_public: bytes) -> str:
-    """Eight hex digits by which people tell one recovery key from another."""
-    return hashlib.sha256(recovery_public).hexdigest()[:8]
+def recovery_id(recovery_public: bytes) -> str:
+    """By what people tell one recovery key from another: the first 16 of its 64 hex digits."""
+    return recovery_public.hex()[:16]
 
 
 def request_text(fresh_public: bytes) -> str:

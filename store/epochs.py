@@ -89,11 +89,13 @@ def found(connection: Any, founding: Founding) -> None:
     connection.execute("COMMIT")
 
 
-def found_adopted(path: Path, key: bytes, adopted: Sequence[AdoptedEpoch], founding: Founding) -> None:
+def found_adopted(
+    path: Path, key: bytes, adopted: Sequence[AdoptedEpoch], founding: Founding, *, skip: int = NUMBERS_SKIPPED
+) -> None:
     """Makes a journal of what another one held: its epochs in their order, then a new one that names the last of them.
 
     `founding.number` is the highest transaction number that the other journal is known to have used; those among the
-    records are counted too. Raises JournalError: JournalDamaged where the records do not follow each other.
+    records are counted too, and `skip` more are left out. Raises JournalError: JournalDamaged where the records do not follow each other.
     """
     assert adopted, "nothing to adopt"
     assert not path.exists(), "a journal is never founded over another one"
@@ -107,7 +109,7 @@ def found_adopted(path: Path, key: bytes, adopted: Sequence[AdoptedEpoch], found
             number = max(number, chain.number)
         chain.number = number
         place = Place(len(adopted), chain)
-        open_next(connection, place, founding, Cause(reason=founding.reason, number=number, skip=NUMBERS_SKIPPED))
+        open_next(connection, place, founding, Cause(reason=founding.reason, number=number, skip=skip))
         connection.execute("UPDATE anchoring SET binding = ?", (founding.binding,))
         connection.execute("COMMIT")
 

@@ -153,8 +153,8 @@ def unwrap(header: Header, own_key: bytes) -> bytes | None:
 def recovered(header: Header, recovery_private: bytes) -> bytes:
     """The secret by the organisation's recovery key. Raises MirrorWrongKey where it is another one."""
     try:
-        own = recovery.fingerprint(recovery.public_of(recovery_private))
-        wanted = recovery.fingerprint(bytes.fromhex(header.recovery))
+        own = recovery.recovery_id(recovery.public_of(recovery_private))
+        wanted = recovery.recovery_id(bytes.fromhex(header.recovery))
         if own == wanted:
             return recovery.decapsulate(recovery_private, bytes.fromhex(header.fresh))
     except ValueError as error:

@@ -12,9 +12,9 @@ from core.recovery import (
     code_text,
     decapsulate,
     encapsulate,
-    fingerprint,
     read_code,
     read_request,
+    recovery_id,
     request_text,
 )
 
@@ -47,7 +47,7 @@ def test_what_is_written_is_read(public: bytes, secret: bytes) -> None:
 def test_how_much_there_is_to_say() -> None:
     assert len(request_text(PUBLIC)) == 54 + 8
     assert len(code_text(PUBLIC[:16])) == 28 + 6
-    assert len(fingerprint(PUBLIC)) == 8
+    assert len(recovery_id(PUBLIC)) == 16
 
 
 def test_a_misread_sign_is_noticed() -> None:
