@@ -12,24 +12,27 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from core.entries import EpochOpened
+from core.entries import EpochOpened, SegmentPruned
 from core.ledger import GENESIS, Draft, Head, Record, Stamp
 from store.anchor import UNBOUND
 from store.database import explain, read_database
 from store.epochs import Cause, Founding, decode_tail
 from store.errors import OutcomeUnknown
+from store.pruning import SEGMENT_RECORDS, Archived, Reader, Sign, may_go, tombstone
 from store.records import (
     SEQ_BITS,
     Acknowledge,
     Append,
     OpenEpoch,
+    Prune,
     RecordStore,
     SaveCheckpoint,
+    Sweep,
     Sync,
     SyncAnchor,
     Task,
@@ -44,6 +47,8 @@ ANCHOR_DELAY_S = 60.0
 """How long the anchor may wait to be put on the medium; so it costs a flush a minute at most."""
 
 REPLAY_PAGE = 500
+
+_T = TypeVar("_T")
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -260,6 +265,35 @@ class SqlJournal:
         )
         return Checkpoint(epoch=rows[0][0], seq=rows[0][1], state=rows[0][2]) if rows else None
 
+    async def prune(
+        self,
+        archived: Archived,
+        before_ms: int,
+        *,
+        terminal: str,
+        sign: Sign,
+        stamp: Stamp,
+        records: int = SEGMENT_RECORDS,
+    ) -> SegmentPruned | None:
+        """Prunes the first segment of an epoch, and gives its tombstone; None where it may not go (`store.pruning`).
+
+        `before_ms` (Unix time) is how old its newest record must be. What an earlier call left is swept away first.
+        Raises JournalDamaged, having pruned nothing, where the records do not verify.
+        """
+        while await self._write(Sweep()):
+            pass
+        reader = await self._look(lambda connection: Reader(connection, archived, before_ms, records))
+        while not reader.done:
+            await self._look(reader.step)
+        segment = reader.segment
+        if segment is None or not await self._look(lambda connection: may_go(connection, segment, archived, before_ms)):
+            return None
+        stone = tombstone(segment, terminal, sign)
+        await self._write(Prune(segment, stone, stamp))
+        while await self._write(Sweep()):
+            pass
+        return stone
+
     async def watch(self) -> None:
         """Returns never; raises OutcomeUnknown once a commit or a flush has failed, also one that nobody waited for."""
         await self._failed.wait()
@@ -300,6 +334,11 @@ class SqlJournal:
     async def _select(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = await self._reads.do((sql, values))
         return rows
+
+    async def _look(self, call: Callable[[Any], _T]) -> _T:
+        """What a function makes of the reader's connection, on its thread."""
+        value: _T = await self._reads.do(partial(self._with_reader, call))
+        return value
 
     async def _ordinal(self, epoch: str) -> int:
         rows = await self._select("SELECT ordinal FROM epoch WHERE id = ?", (epoch,))
@@ -389,13 +428,16 @@ class SqlJournal:
         return [_outcome(task) if callable(task) else _outcome(partial(self._fetch, *task)) for task in tasks]
 
     def _fetch(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._with_reader(lambda connection: connection.execute(sql, values).fetchall())
+        return rows
+
+    def _with_reader(self, call: Callable[[Any], _T]) -> _T:
         try:
             if self._reading is None:
                 self._reading = read_database(self._path, self._key)
-            rows: list[tuple[Any, ...]] = self._reading.execute(sql, values).fetchall()
+            return call(self._reading)
         except sqlcipher.Error as error:
             raise explain(self._path, self._key, error) from error
-        return rows
 
     def _stop_reading(self) -> None:
         if self._reading is not None:

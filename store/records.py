@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from core.entries import EpochOpened
+from core.entries import EpochOpened, SegmentPruned
 from core.ledger import Draft, Head, Record, Stamp
 from store.anchor import Anchor, AnchorFile, anchor_path, merged
 from store.chain import SEQ_BITS as SEQ_BITS
@@ -18,6 +18,7 @@ from store.database import FULL, PAGE_BYTES, claim, explain, open_database
 from store.epochs import INSERT_RECORD, Cause, Place, found, judge, open_next, resume, save_checkpoint
 from store.epochs import Founding as Founding
 from store.errors import DuplicateKey, JournalError
+from store.pruning import Segment, drafts, set_base, sweep
 from store.wal import FRAMES_WARM, Wal
 
 CHECKPOINTS_KEPT = 2
@@ -91,7 +92,26 @@ class OpenEpoch:
     statements = 2
 
 
-Task = Append | Acknowledge | SaveCheckpoint | Sync | SyncAnchor | OpenEpoch
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Puts a tombstone in the place of a segment, whose rows may then be swept away; gives None."""
+
+    segment: Segment
+    stone: SegmentPruned
+    stamp: Stamp
+    durable = True
+    statements = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Deletes some of what was pruned; gives how many records. A power cut may bring them back, to be swept again."""
+
+    durable = False
+    statements = 2
+
+
+Task = Append | Acknowledge | SaveCheckpoint | Sync | SyncAnchor | OpenEpoch | Prune | Sweep
 
 
 class RecordStore:
@@ -129,6 +149,7 @@ class RecordStore:
             self._wal.open()
             self._wal.harden(frames_warm)
             self._connection.execute("PRAGMA synchronous = NORMAL")  # the flush is ours: see store.wal
+            self._connection.execute("PRAGMA secure_delete = OFF")  # what is pruned is encrypted, and elsewhere besides
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # SQLite would hide its errors: see `rest`
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             self._take_up(resume(self._connection))
@@ -221,21 +242,27 @@ class RecordStore:
                 self._sync_anchor()
             case OpenEpoch(cause, stamp):
                 return self._open_epoch(cause, stamp)
+            case Prune():
+                self._prune(task)
+            case Sweep():
+                return self._sweep()
         return None
 
     def _append(self, task: Append) -> tuple[Record, ...] | JournalError:
+        try:
+            return self._append_all(task.drafts, task.stamp, task.key)
+        except sqlcipher.IntegrityError as error:
+            if str(error) != _KEY_TAKEN:
+                raise
+            return DuplicateKey(f"{task.key} was kept before")
+
+    def _append_all(self, drafts: Sequence[Draft], stamp: Stamp, key: str | None) -> tuple[Record, ...]:
         records = []
-        key = task.key
-        for each in task.drafts:
-            record = self._chain.seal(each, task.stamp, key)
-            try:
-                self._connection.execute(
-                    INSERT_RECORD, (self._ordinal << SEQ_BITS | record.seq, record.exact, record.hash, key)
-                )
-            except sqlcipher.IntegrityError as error:
-                if str(error) != _KEY_TAKEN:
-                    raise
-                return DuplicateKey(f"{key} was kept before")
+        for each in drafts:
+            record = self._chain.seal(each, stamp, key)
+            self._connection.execute(
+                INSERT_RECORD, (self._ordinal << SEQ_BITS | record.seq, record.exact, record.hash, key)
+            )
             self._owing = True
             self._chain.take(record, each.stream)
             self._frames += len(record.exact) / _RECORD_BYTES_A_FRAME
@@ -258,6 +285,17 @@ class RecordStore:
         self._ordinal, self._chain = place.ordinal, place.chain
         self._owing = True
         return opened
+
+    def _prune(self, task: Prune) -> None:
+        for ordinal, made in drafts(self._connection, task.segment, task.stone):
+            (record,) = self._append_all((made,), task.stamp, None)
+            set_base(self._connection, task.segment, ordinal, self._ordinal << SEQ_BITS | record.seq)
+
+    def _sweep(self) -> int:
+        swept = sweep(self._connection)
+        self._owing = self._owing or swept > 0
+        self._frames += swept  # the index of keys has a page for each of them, at worst
+        return swept
 
     def _flush(self) -> None:
         if self._owing:

@@ -13,11 +13,12 @@ class Tombstones:
 
     def __init__(self) -> None:
         self._found: dict[int, SegmentPruned] = {}
-        self._openings: dict[str, EpochOpened] = {}
+        self._unsigned: list[SegmentPruned] = []
+        self._opened: EpochOpened | None = None
 
-    def opened(self, opened: EpochOpened, epoch: str) -> None:
-        """An epoch's first record: whose signature its tombstones carry."""
-        self._openings[epoch] = opened
+    def opened(self, opened: EpochOpened) -> None:
+        """An epoch's first record: whose signature the tombstones in it carry."""
+        self._opened = opened
 
     def take(self, position: int, exact: bytes) -> None:
         """A record, of whatever kind."""
@@ -29,17 +30,14 @@ class Tombstones:
             return
         if isinstance(entry, SegmentPruned):
             self._found[position] = entry
+            if not self._is_signed(entry):
+                self._unsigned.append(entry)
 
     def check(self, connection: Any, upto: int) -> Finding | None:
         """What is wrong with them, or with the places where epochs begin; `upto` is the last position taken in."""
-        for stone in self._found.values():
-            if not self._is_signed(stone):
-                return Finding(
-                    f"the tombstone of records {stone.first} to {stone.last} is not signed by this terminal",
-                    "edit",
-                    stone.first,
-                    stone.last,
-                )
+        for stone in self._unsigned:
+            text = f"the tombstone of records {stone.first} to {stone.last} is not signed by this terminal"
+            return Finding(text, "edit", stone.first, stone.last)
         rows = connection.execute(
             "SELECT b.ordinal, b.tombstone, e.id FROM base b JOIN epoch e USING (ordinal) ORDER BY b.ordinal"
         ).fetchall()
@@ -79,7 +77,7 @@ class Tombstones:
         return None
 
     def _is_signed(self, stone: SegmentPruned) -> bool:
-        opened = self._openings.get(stone.epoch)
+        opened = self._opened
         if opened is None:
             return False
         try:

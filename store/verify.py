@@ -182,7 +182,7 @@ class _Walk:
             return Finding("record 1 does not open its epoch", "edit", 1, 1)
         if self._terminal is not None and opened.terminal != self._terminal:
             return Finding(f"it is the journal of {opened.terminal}, not of {self._terminal}", "foreign")
-        self._tombstones.opened(opened, self._epochs.name(self._ordinal))
+        self._tombstones.opened(opened)
         return _follows(opened, previous, self._base_before())
 
     def _adopted_after(self, previous: Chain | None) -> bool:
