@@ -62,9 +62,14 @@ def load_or_make_keys(config: Config) -> Keys:
     return store.load_or_make(guarded(config))
 
 
+def signing_key(config: Config) -> Path:
+    """Where the signing key is kept."""
+    return config.journal_key.with_name(SIGNING_KEY)
+
+
 def open_signer(config: Config, keys: Keys) -> TerminalSigner:
     """The signing key; made at first boot, before the journal that names it. Raises JournalError."""
-    return TerminalSigner.open(config.journal_key.with_name(SIGNING_KEY), keys, (config.journal,))
+    return TerminalSigner.open(signing_key(config), keys, (config.journal,))
 
 
 def _finish_rotation(config: Config, store: KeyStore) -> None:
