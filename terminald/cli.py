@@ -147,6 +147,28 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--passphrase", action="store_true", help="ask for one, or read it from standard input")
     made.add_argument("--json", action="store_true", help="one JSON object instead of words")
 
+    code = add(
+        "recovery-code",
+        "answer a terminal that adopts a second medium; offline, where the recovery key is",
+        _late("adopt", "recovery_code"),
+        keys,
+    )
+    code.add_argument("--recovery-key", type=Path, required=True, metavar="FILE")
+    code.add_argument("request")
+    code.add_argument("--json", action="store_true", help="one JSON object instead of words")
+
+    heir = with_config(add("adopt", "take over from a dead terminal, by its second medium", _late("adopt", "adopt")))
+    heir.add_argument("--stick", type=Path, required=True, metavar="DIR", help="where the second medium is mounted")
+    opener = heir.add_mutually_exclusive_group()
+    opener.add_argument("--recovery-key", type=Path, metavar="FILE")
+    opener.add_argument("--recovery-code", metavar="CODE", help="without this and the key, prints what to ask for")
+    heir.add_argument("--terminal", metavar="ID", help="whose, where the medium has several")
+    heir.add_argument(
+        "--last-receipt", type=int, metavar="N", help="the number on the last paper: none is left out then"
+    )
+    heir.add_argument("--salvage", action="store_true", help="take what comes before damage, and lose what follows")
+    heir.add_argument("--force", action="store_true", help="although it was adopted before, or headquarters has more")
+
     pin = commands.add_parser("pin", help="the PINs of people").add_subparsers(required=True)
     for name, words, command in (
         ("status", "whether a role has a PIN", _late("technician", "pin_status")),

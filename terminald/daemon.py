@@ -16,6 +16,7 @@ from core.text import Message, message
 from core.view import LinkView
 from drivers import registry
 from drivers.hotplug import Watcher
+from store.adoption import refuse_unfinished
 from store.catalogue import Catalogue
 from store.catalogue_stock import SoldStock
 from store.customers import Customers
@@ -56,6 +57,7 @@ async def run(config: Config) -> None:
     Raises JournalError, SocketTaken, or an ExceptionGroup with what went wrong.
     """
     clock = SystemClock()
+    refuse_unfinished(config.journal)
     space = Space(
         config.journal.parent,
         reserve_bytes=config.disk.reserve_bytes,
