@@ -19,8 +19,9 @@ from core.catalogue import Item
 from core.effects import AnyEffect
 from core.ledger import Record, Stamp, open_record
 from core.ports import Clock, Journal, JournalError
-from core.sale import CustomerWanted, Facts, ItemWanted, Step, read, step
+from core.sale import read, step
 from core.state import Idle, Shop, Till, apply
+from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.text import Message
 from core.view import NoticeView
 

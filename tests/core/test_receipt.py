@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from core import events as v
 from core.document import Cut, Document, Text
 from core.receipt import compose
-from core.sale import Facts, ItemWanted, read, step
+from core.sale import read, step
 from core.state import Completed, Till, apply
+from core.step import Facts, ItemWanted
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, lines_of
 
 CODES = ("4006381333931", "036000291452", "96385074", "4008400404127", "2112345002347")

@@ -6,9 +6,11 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
-from core.sale import LINES_MAX, Facts, ItemWanted, Step, read, step
+from core.goods import LINES_MAX
+from core.sale import read, step
 from core.scan import Reading
 from core.state import Till, apply
+from core.step import Facts, ItemWanted, Step
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 
 APPLES = Item(gtin="02900001000007", name="Apples", unit="kg", unit_price_minor=250, tax="B")

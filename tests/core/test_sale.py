@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from core import events as v
-from core.sale import Facts, allowed, read, step
+from core.sale import allowed, read, step
 from core.state import Till, apply
+from core.step import Facts
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player
 
 _APPROVED = v.PaymentAnswered(reference="1.1", amount_minor=1290, poi_transaction="P1")

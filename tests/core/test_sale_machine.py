@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from core import effects as x
 from core import entries as e
 from core import events as v
-from core.sale import CustomerWanted, Facts, ItemWanted, Step, read, step
+from core.sale import read, step
 from core.state import (
     Authorizing,
     Enquiring,
@@ -30,6 +30,7 @@ from core.state import (
     due_minor,
     total_minor,
 )
+from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.view import sale_view
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 

@@ -6,9 +6,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core import events as v
-from core.sale import Facts, read, step
+from core.sale import read, step
 from core.scan import Reading, VariableMeasure, check_digit, classify, shown
 from core.state import Till
+from core.step import Facts
 from core.text import Message
 from tests.core.transcript import SHOP
 

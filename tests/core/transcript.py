@@ -20,9 +20,10 @@ from core import events as v
 from core.catalogue import Item
 from core.document import Cut, Document, Feed, QrCode, Rule, Text
 from core.money import currency
-from core.sale import CustomerWanted, Facts, ItemWanted, Step, read, step
+from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, apply
+from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.tax import TaxRate
 from core.view import sale_view
 

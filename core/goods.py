@@ -1,0 +1,149 @@
+"""Goods in the basket: ringing up, counting up, quantities, taking back; and whose tag it is."""
+
+import msgspec
+
+from core import entries as e
+from core import events as v
+from core.catalogue import Item
+from core.money import divide_half_up, extend
+from core.scan import Reading, shown
+from core.state import Basket, Line
+from core.step import Facts, ItemWanted, Step, refuse
+from core.text import Message, message
+
+QUANTITY_MILLI_MAX = 9_999_000
+LINES_MAX = 1_000
+
+
+def ring_up(basket: Basket, facts: Facts) -> Step:
+    """A code becomes a line, counts the last one up, or is refused with its reason."""
+    question, item = facts.question, facts.item
+    if isinstance(question, Message):
+        return msgspec.structs.replace(
+            refuse(question.id, **question.params), entries=(e.ItemRefused(reason=question.id),)
+        )
+    assert isinstance(question, ItemWanted)
+    reading = question.reading
+    if item is None:
+        code = reading.gtin.lstrip("0")
+        known_code = shown(code) == code  # else it may be a card's number, typed into the wrong field
+        return msgspec.structs.replace(
+            refuse("item-not-found", code=shown(code)),
+            entries=(e.ItemRefused(reason="item-not-found", gtin=reading.gtin if known_code else None),),
+        )
+    if reading.use_by is not None and reading.use_by < facts.business_day:
+        return msgspec.structs.replace(
+            refuse("item-expired", name=item.name, use_by=reading.use_by),
+            entries=(e.ItemRefused(reason="item-expired", gtin=reading.gtin),),
+        )
+    if len(basket.lines) >= LINES_MAX:
+        return refuse("too-many-lines", lines=LINES_MAX)
+    added = _line_of(len(basket.lines) + 1, item, reading)
+    if not _is_sellable(item, reading, added):
+        return refuse("quantity-not-valid")
+    last = basket.lines[-1] if basket.lines else None
+    if last is not None and _same_goods(last, added):
+        return _requantify(last, last.item.quantity_milli + added.quantity_milli)
+    stale = reading.best_before is not None and reading.best_before < facts.business_day
+    return Step(
+        entries=(added,),
+        notice=message("item-past-best-before", name=item.name, best_before=reading.best_before or "")
+        if stale
+        else None,
+        level="warning" if stale else "info",
+    )
+
+
+def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
+    """The line for an item: by the piece, by the weight in its code, or by the price in its code.
+
+    A price in the code is the amount to the cent; the weight is then worked back from it, for the receipt.
+    """
+    quantity_milli = 1000 * item.count if reading.weight_g is None else reading.weight_g
+    unit_price_minor = item.unit_price_minor
+    amount_minor = extend(unit_price_minor, quantity_milli)
+    if reading.price_minor is not None:
+        amount_minor = reading.price_minor
+        if item.unit == "each":
+            quantity_milli, unit_price_minor = 1000, amount_minor
+        if item.unit == "kg" and item.unit_price_minor > 0:
+            quantity_milli = max(1, divide_half_up(amount_minor * 1000, item.unit_price_minor))
+    return e.ItemAdded(
+        line=number,
+        gtin=item.gtin,
+        name=item.name,
+        unit=item.unit,
+        quantity_milli=quantity_milli,
+        unit_price_minor=unit_price_minor,
+        amount_minor=amount_minor,
+        tax=item.tax,
+        entry_method=reading.method,
+        lot=reading.lot,
+        use_by=reading.use_by,
+        best_before=reading.best_before,
+        item=item.item,
+        contains=item.contains,
+    )
+
+
+def _is_sellable(item: Item, reading: Reading, added: e.ItemAdded) -> bool:
+    """A label that says nothing was weighed, or that weighs what is sold by the piece, is a fault of the label."""
+    if reading.price_minor == 0 or (reading.weight_g is not None and item.unit == "each"):
+        return False
+    return 0 < added.quantity_milli <= QUANTITY_MILLI_MAX
+
+
+def _same_goods(line: Line, added: e.ItemAdded) -> bool:
+    """Whether a scan counts up the last line instead of making a new one."""
+    was = line.item
+    return (
+        not line.voided
+        and was.unit == "each"
+        and (was.gtin, was.unit_price_minor, was.tax, was.lot, was.use_by, was.best_before)
+        == (added.gtin, added.unit_price_minor, added.tax, added.lot, added.use_by, added.best_before)
+    )
+
+
+def change_quantity(basket: Basket, event: v.QuantityKeyed) -> Step:
+    """A line gets another quantity; what is weighed has none to change."""
+    line = _line(basket, event.line)
+    if line is None or line.voided:
+        return refuse("line-not-found", line=event.line)
+    if line.item.unit != "each" or event.quantity_milli % 1000:
+        return refuse("quantity-is-weighed" if line.item.unit != "each" else "quantity-not-valid")
+    return _requantify(line, event.quantity_milli)
+
+
+def _requantify(line: Line, quantity_milli: int) -> Step:
+    if not 0 < quantity_milli <= QUANTITY_MILLI_MAX:
+        return refuse("quantity-not-valid")
+    changed = e.QuantityChanged(
+        line=line.item.line,
+        quantity_milli=quantity_milli,
+        amount_minor=extend(line.item.unit_price_minor, quantity_milli),
+    )
+    return Step(entries=(changed,))
+
+
+def void(basket: Basket, event: v.VoidKeyed) -> Step:
+    """A line is taken back."""
+    if event.line == 0:
+        line = next((line for line in reversed(basket.lines) if not line.voided), None)
+    else:
+        line = _line(basket, event.line)
+    if line is None or line.voided:
+        return refuse("line-not-found", line=event.line)
+    return Step(entries=(e.LineVoided(line=line.item.line),), notice=message("item-voided", name=line.item.name))
+
+
+def _line(basket: Basket, number: int) -> Line | None:
+    if number == 0:
+        return basket.lines[-1] if basket.lines else None
+    return next((line for line in basket.lines if line.item.line == number), None)
+
+
+def identify_customer(facts: Facts) -> Step:
+    """A tag joins the sale, by a reference that means nothing by itself."""
+    if facts.customer is None:
+        return refuse("customer-not-known")
+    return Step(entries=(e.CustomerIdentified(customer=facts.customer),), notice=message("customer-identified"))

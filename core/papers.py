@@ -1,0 +1,36 @@
+"""Papers: the receipt, its copies, and the one that may be a copy."""
+
+from core import effects as x
+from core import events as v
+from core.receipt import compose
+from core.state import Completed, Shop, Till
+from core.step import Step, refuse
+from core.text import message
+
+
+def print_receipt(shop: Shop, completed: Completed, *, copy: int, doubtful: bool = False) -> x.PrintReceipt:
+    """The order to put a receipt on paper."""
+    return x.PrintReceipt(
+        number=completed.sale.number,
+        copy=copy,
+        doubtful=doubtful,
+        document=compose(shop, completed, copy=copy, doubtful=doubtful),
+    )
+
+
+def reprint(shop: Shop, till: Till) -> Step:
+    """A copy of the last receipt."""
+    last = till.last
+    if last is None or last.completed is None:
+        return refuse("nothing-to-reprint")
+    if last.completed.printed == 0 and any(waiting.sale.number == last.number for waiting in till.unprinted):
+        return refuse("receipt-waiting")
+    return Step(effects=(print_receipt(shop, last.completed, copy=last.completed.printed),))
+
+
+def print_again(shop: Shop, till: Till, event: v.ReceiptUncertain) -> Step:
+    """A receipt that may be on paper already is printed once more, and says so."""
+    for completed in till.unprinted:
+        if completed.sale.number == event.number:
+            return Step(effects=(print_receipt(shop, completed, copy=0, doubtful=True),))
+    return Step(notice=message("copy-not-printed"), level="error")

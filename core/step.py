@@ -1,0 +1,64 @@
+"""What a step of the till asks, is told and gives: the question for the store, the facts, and the outcome."""
+
+from typing import Literal
+
+import msgspec
+
+from core import effects as x
+from core import entries as e
+from core.catalogue import Item
+from core.scan import Reading
+from core.text import Message, message
+
+
+class ItemWanted(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
+    """Asks the catalogue which item a code stands for."""
+
+    reading: Reading
+
+
+class CustomerWanted(msgspec.Struct, frozen=True, kw_only=True, tag="customer"):
+    """Asks the customer store whose tag this is."""
+
+    uid: str
+
+
+Question = ItemWanted | CustomerWanted | Message
+"""What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the world answered: the shop's date and local time (ISO 8601), and the answer to the event's question.
+
+    `blocked` names why no new sale may begin (``disk-full``); one that is open always finishes.
+    """
+
+    business_day: str
+    local_time: str
+    question: Question | None = None
+    item: Item | None = None
+    customer: str | None = None
+    epoch: str = ""
+    """The journal's: it makes a payment's reference one that the payment device has never heard of."""
+    blocked: str | None = None
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from an event: entries to keep, then effects to have done, and what to tell the operator.
+
+    `refused` says that the state did not take the event; its entries, if any, are technical ones.
+    """
+
+    entries: tuple[e.AnyEntry, ...] = ()
+    effects: tuple[x.AnyEffect, ...] = ()
+    notice: Message | None = None
+    level: Literal["info", "warning", "error"] = "info"
+    refused: bool = False
+
+
+NOTHING = Step()
+
+
+def refuse(condition: str, /, **params: str | int) -> Step:
+    """The state does not take the event; `condition` says why, and an error sounds."""
+    return Step(notice=message(condition, **params), level="error", refused=True)
