@@ -147,6 +147,20 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--passphrase", action="store_true", help="ask for one, or read it from standard input")
     made.add_argument("--json", action="store_true", help="one JSON object instead of words")
 
+    backup = commands.add_parser("backup", help="copies of all that must not be lost").add_subparsers(required=True)
+    for name, words in (
+        ("now", "make a backup, verify it, and remove those that are not to be kept"),
+        ("list", "the backups that there are"),
+        ("verify", "read a backup back, to its last record; status 1 for a finding"),
+    ):
+        sub = with_config(add(name, words, _late("backup", f"{name}_backup"), backup))
+        sub.add_argument("--target", type=Path, metavar="FOLDER", help="else [backup] path")
+        if name == "now":
+            sub.add_argument("--unless-within", type=float, default=0.0, metavar="HOURS", help="if none is so young")
+        if name == "verify":
+            sub.add_argument("name", nargs="?", help="else the newest")
+            sub.add_argument("--all", action="store_true", help="every one of them")
+
     code = add(
         "recovery-code",
         "answer a terminal that adopts a second medium; offline, where the recovery key is",

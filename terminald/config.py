@@ -81,7 +81,7 @@ class KeysConfig:
     pcrs: str
 
 
-MirrorPolicy = Literal["separate", "folder"]
+MediumPolicy = Literal["separate", "folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,20 @@ class MirrorConfig:
     ``folder``: any folder does, which is for trials."""
 
     path: Path
-    policy: MirrorPolicy
+    policy: MediumPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupConfig:
+    """Where backups go, how often, and how many are kept: the newest `keep`, and the last of each of `keep` days.
+
+    `policy` is as the mirror's: with ``separate`` an empty mount point is no medium.
+    """
+
+    path: Path
+    every_h: int
+    keep: int
+    policy: MediumPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +127,8 @@ class Config:
     disk: DiskConfig
     devices: tuple[DeviceConfig, ...]
     mirror: MirrorConfig | None = None
+    backup: BackupConfig | None = None
+    file: Path | None = None
     price_list: str = ""
     catalogue_cache_mb: int = 8
 
@@ -132,13 +147,14 @@ def load(path: Path) -> Config:
         found = re.search(r"\(at line (\d+)", str(error))
         raise ConfigError(path, (Fault(line=int(found[1]) if found else 0, message=f"not TOML: {error}"),)) from error
     faults: list[Fault] = []
-    config = _config(_Table(document, (), _Lines(text), faults), path.resolve().parent)
+    config = _config(_Table(document, (), _Lines(text), faults), path.resolve())
     if faults:
         raise ConfigError(path, tuple(sorted(faults, key=lambda fault: fault.line)))
     return config
 
 
-def _config(root: "_Table", base: Path) -> Config:
+def _config(root: "_Table", file: Path) -> Config:
+    base = file.parent
     terminal = root.table("terminal")
     identity = terminal.text("id")
     if identity:
@@ -172,6 +188,8 @@ def _config(root: "_Table", base: Path) -> Config:
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
         disk=_disk(root.table("disk", optional=True)),
         mirror=_mirror(root.table("mirror"), base) if root.has("mirror") else None,
+        backup=_backup(root.table("backup"), base) if root.has("backup") else None,
+        file=file,
         devices=_devices(root.table("device", optional=True)),
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
@@ -279,12 +297,27 @@ def _is_broker(url: str) -> bool:
 
 
 def _mirror(table: "_Table", base: Path) -> MirrorConfig:
-    policy = table.text("policy", "separate")
-    if policy not in get_args(MirrorPolicy):
-        table.fault("policy", f"policy {policy!r} must be one of {', '.join(get_args(MirrorPolicy))}")
-    mirror = MirrorConfig(path=base / table.text("path"), policy="folder" if policy == "folder" else "separate")
+    mirror = MirrorConfig(path=base / table.text("path"), policy=_policy(table, "separate"))
     table.end()
     return mirror
+
+
+def _backup(table: "_Table", base: Path) -> BackupConfig:
+    backup = BackupConfig(
+        path=base / table.text("path"),
+        every_h=table.whole("every_h", 24, 1, 24 * 31),
+        keep=table.whole("keep", 7, 1, 366),
+        policy=_policy(table, "folder"),
+    )
+    table.end()
+    return backup
+
+
+def _policy(table: "_Table", default: MediumPolicy) -> MediumPolicy:
+    policy = table.text("policy", default)
+    if policy not in get_args(MediumPolicy):
+        table.fault("policy", f"policy {policy!r} must be one of {', '.join(get_args(MediumPolicy))}")
+    return "folder" if policy == "folder" else "separate"
 
 
 def _disk(table: "_Table") -> DiskConfig:

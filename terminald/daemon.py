@@ -25,6 +25,7 @@ from store.keys import TerminalSigner
 from store.mirror import Owner
 from store.space import Room, Space
 from terminald import paths, unixsocket
+from terminald.backup import BackupKeeper, command_of
 from terminald.broker import parse_url
 from terminald.clock import SystemClock, local_time
 from terminald.config import Config, DeviceConfig
@@ -131,6 +132,7 @@ class Terminal:
             secure=self._secure,
         )
         self._second_medium = self._mirror(signer, owner)
+        self._backups = self._keeper_of_backups()
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
         self._views = Views(
             engine=self._engine,
@@ -180,6 +182,8 @@ class Terminal:
                         for device in self._devices
                     ),
                 ]
+                if self._backups is not None:
+                    running.append(tasks.create_task(self._keep_backups(self._backups), name="backups"))
                 if self._uplink is not None:
                     running.append(tasks.create_task(self._uplink.run(), name="uplink"))
                 notify("READY=1")
@@ -307,7 +311,8 @@ class Terminal:
     def _conditions(self) -> tuple[Message, ...]:
         room = self._space.room
         disk = () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
-        return disk + self._second_medium.conditions()
+        backups = self._backups.conditions() if self._backups is not None else ()
+        return disk + self._second_medium.conditions() + backups
 
     # --- the second medium ---------------------------------------------------------------------------------------
 
@@ -340,6 +345,21 @@ class Terminal:
         async with Watcher(paths_, media=True) as watcher:
             await self._second_medium.run(watcher.wait)
 
+    # --- backups -------------------------------------------------------------------------------------------------
+
+    def _keeper_of_backups(self) -> BackupKeeper | None:
+        backup = self._config.backup
+        if backup is None:
+            return None
+        return BackupKeeper(
+            command=command_of(self._config), every_h=backup.every_h, clock=self._clock, changed=self._views_changed
+        )
+
+    async def _keep_backups(self, keeper: BackupKeeper) -> None:
+        paths_ = [self._config.backup.path] if self._config.backup is not None else []
+        async with Watcher(paths_, media=True) as watcher:
+            await keeper.run(watcher.wait)
+
     # --- what is told --------------------------------------------------------------------------------------------
 
     def _facts(self) -> dict[str, str | int | float | bool | None]:
@@ -361,6 +381,8 @@ class Terminal:
             "receipts_waiting": self._peripherals.receipts_waiting,
             "double_reads": self._engine.doubles.count,
         }
+        if self._backups is not None:
+            facts |= self._backups.facts()
         for device in self._devices:
             facts[f"device_{device.name}"] = device.phase.value
             facts[f"device_{device.name}_faults"] = device.faults

@@ -101,6 +101,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "The stick is not used: no recovery key is set.",
         "Call your technician to set the organisation's recovery key.",
     ),
+    # backups
+    "backup-no-room": ("The medium for backups is full.", "Plug in a larger or an empty one. Sales go on."),
+    "backup-read-only": ("The medium for backups cannot be written.", "Plug in another one. Sales go on."),
+    "backup-target-lost": ("The medium for backups was pulled out or failed.", "Plug it in again. Sales go on."),
+    "backup-too-slow": ("The medium for backups is too slow.", "Plug in another one. Sales go on."),
+    "backup-unfit": ("The backup that was written is not whole.", "Plug in another medium. Sales go on."),
+    "backup-failed": ("No backup could be made.", "Call your technician. Sales go on."),
+    "backup-overdue": ("The last backup is {hours} hours old.", "Plug in the medium for backups."),
     # the terminal itself
     "till-stopping": ("The till is being switched off.", "Wait until it is back, then try again."),
     "peer-not-allowed": ("This program's user may not use the till.", "Add the user to the till's group."),

@@ -1,0 +1,500 @@
+"""Online backups: encrypted copies of a terminal's databases, made while it sells, verified from the medium, rotated.
+
+- A copy is made by SQLite's backup API from one read snapshot, page by page, decrypted by the one connection and encrypted
+  by the other under the copy's own key (`store.backup_format`): nothing is in the clear on any medium. The snapshot never
+  moves, however much is sold meanwhile; the till's log only grows a little longer until the copy is done.
+- What is in the snapshot is put on the till's own medium first. A backup with records that a power cut can still take back
+  would be a fork of its own: the till would number others like them.
+- A backup counts once each file was flushed, read back from the medium, opened and checked to the last record, and only
+  then the manifest was written, flushed, renamed and read back. Whatever is interrupted before leaves a folder without a
+  manifest, which the next backup removes.
+- Old ones go only after the new one counts. Where there is no room for a new one, old ones go before, but never the newest
+  that is whole.
+
+All of this blocks, and on a bad medium for ever: it is run in a process of its own (`terminald.backup`).
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlcipher3 import dbapi2 as sqlcipher
+
+from core.ledger import Head, Stamp, head_message
+from core.ports import Signer
+from store.backup_format import (
+    FILE_BYTES_MAX,
+    MANIFEST,
+    NAME,
+    VERSION,
+    Copied,
+    Manifest,
+    check_files,
+    digest,
+    encode_manifest,
+    folder_of,
+    key_id,
+    key_of,
+    name_of,
+    new_database_key,
+    order_of,
+    read_manifest,
+)
+from store.database import PAGE_BYTES, Schema, connect, explain, read_database, sync_folder
+from store.epochs import resume
+from store.errors import (
+    BackupDamaged,
+    BackupForeign,
+    BackupInUse,
+    BackupMissing,
+    BackupNoRoom,
+    BackupReadOnly,
+    BackupTargetLost,
+    BackupTargetMissing,
+    BackupTooSlow,
+    BackupUnfit,
+    JournalError,
+)
+from store.keys_files import read_private
+from store.verify import verify_journal
+
+SPARE_BYTES = 4 << 20
+"""What a backup leaves free on its medium."""
+_FULL, _READ_ONLY, _IO = 13, 8, 10  # https://sqlite.org/rescode.html
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A database that is backed up."""
+
+    purpose: Schema
+    path: Path
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is backed up, whose it is, and who signs for it. The journal comes first; what is not there is left out.
+
+    `recoverable` says whether the organisation's recovery key opens the keyring among the small `files`.
+    """
+
+    terminal: str
+    sources: tuple[Source, ...]
+    files: tuple[Path, ...]
+    backup_key: bytes = field(repr=False)
+    signer: Signer
+    recoverable: bool
+    software: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How gently it is done: so many pages at a time, then a rest of `rest` times what they took; a flush after so many
+    bytes, so that the till's own flush never waits for a heap of ours; and when it is given up."""
+
+    step_pages: int = 64
+    rest: float = 1.0
+    flush_bytes: int = 2 << 20
+    limit_s: float = 4 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A backup on a medium: what it says of itself, or why it cannot be used."""
+
+    path: Path
+    manifest: Manifest | None
+    fault: JournalError | None = None
+
+
+Copy = Callable[[Any, Path, bytes, Callable[[], None]], None]
+"""Copies the database of an open connection into a new file under a key; calls back after each step."""
+
+Verify = Callable[[Path, Manifest, bytes], None]
+"""Raises where a backup in a folder, that says to be this, is not whole. The last is the backup key."""
+
+
+def make_backup(
+    target: Path,
+    subject: Subject,
+    stamp: Stamp,
+    *,
+    keep: int,
+    pace: Pace | None = None,
+    copy: "Copy | None" = None,
+    verify: "Verify | None" = None,
+) -> Listed:
+    """Makes a backup in the folder `target`, verifies it and removes those that are not to be kept.
+
+    `keep` newest ones are kept, and the last of each of as many days. `copy` and `verify` are for tests, which have to
+    see that a careless one is caught. Raises JournalError: BackupNoRoom, BackupReadOnly, BackupTargetMissing,
+    BackupTargetLost, BackupUnfit, BackupInUse, BackupTooSlow, or what is wrong with a database.
+    """
+    pace = pace or Pace()
+    with _explained(target), _held(target, subject.terminal) as folder:
+        _remove_unfinished(folder)
+        make_room(folder, needed_bytes(subject), subject)
+        beat = _Beat(pace)
+        making = _Making(folder, subject, stamp, beat, copy or partial(copy_pages, step_pages=pace.step_pages))
+        try:
+            path, manifest = making.run()
+            (verify or verify_backup)(path, manifest, subject.backup_key)
+            _write_manifest(path, manifest, subject.backup_key)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                _remove_unfinished(folder)  # what is half there may fill the medium
+            raise
+        rotate(folder, keep)
+    return Listed(path=path, manifest=manifest)
+
+
+def list_backups(place: Path, terminal: str, backup_key: bytes | None = None) -> list[Listed]:
+    """The backups of a terminal, the newest first; `place` is the medium's folder, or that of one backup.
+
+    With the backup key each manifest is proven; the files are not read. Raises BackupMissing where there is none.
+    """
+    own = folder_of(place, terminal)
+    folders = [own / name for name in _names(own)]
+    if (place / MANIFEST).exists():
+        folders.append(place)
+    if not folders:
+        raise BackupMissing(f"there is no backup of {terminal} in {place}")
+    return [_listed(folder, terminal, backup_key) for folder in folders]
+
+
+def verify_backup(path: Path, manifest: Manifest, backup_key: bytes) -> None:
+    """Reads a backup's files back, opens each database and checks it: every page, and every record of the journal.
+
+    Raises BackupDamaged or BackupUnfit, JournalError, OSError.
+    """
+    check_files(path, manifest)
+    for each in manifest.files:
+        if each.purpose:
+            check_copy(path / each.name, key_of(path / each.name, backup_key, each.purpose), each.purpose, manifest.end)
+
+
+def check_copy(path: Path, key: bytes, purpose: str, end: Head) -> None:
+    """Every page is what was encrypted, the database hangs together, and a journal goes to `end` without a break."""
+    try:
+        with closing(read_database(path, key)) as connection:
+            faults = connection.execute("PRAGMA cipher_integrity_check").fetchall()
+            state = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if not faults else faults[0][0]
+    except (sqlcipher.Error, JournalError) as error:
+        raise BackupUnfit(f"{path.name} cannot be read: {error}") from error
+    if state != "ok":
+        raise BackupUnfit(f"{path.name} is damaged: {state}")
+    if purpose == "journal":
+        found = verify_journal(path, key)
+        if not found.whole:
+            raise BackupUnfit(f"{path.name} is not whole: {found.finding}")
+        if found.head != end:
+            raise BackupUnfit(f"{path.name} ends at record {found.head.seq if found.head else 0}, not at {end.seq}")
+
+
+def copy_pages(source: Any, path: Path, key: bytes, beat: Callable[[], None], step_pages: int = 1_024) -> None:
+    """Copies an open database, as it is at this moment, into a new file that needs no log beside it."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    with closing(connect(path, key, exclusive=True)) as target:
+        target.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        target.execute("PRAGMA journal_mode = OFF")  # a copy that is cut off is thrown away
+        target.execute("PRAGMA synchronous = OFF")  # its flushes are made beside it, step by step
+        source.backup(target, pages=step_pages, progress=lambda *_: beat(), sleep=0)
+        target.execute("PRAGMA journal_mode = DELETE")
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def needed_bytes(subject: Subject) -> int:
+    """How much room a backup takes."""
+    return SPARE_BYTES + sum(
+        beside.stat().st_size
+        for source in subject.sources
+        for beside in (source.path, source.path.with_name(source.path.name + "-wal"))
+        if beside.exists()
+    )
+
+
+def make_room(folder: Path, needed: int, subject: Subject) -> None:
+    """Removes the oldest backups until a new one fits, all but the newest that is whole. Raises BackupNoRoom."""
+    if _free_bytes(folder) >= needed:
+        return
+    names = _names(folder)
+    whole = next((name for name in names if _is_whole(folder / name, subject)), None)
+    for name in reversed(names):
+        if name != whole:
+            _remove(folder / name)
+            if _free_bytes(folder) >= needed:
+                return
+    raise BackupNoRoom(f"a backup needs {needed >> 20} MiB, and {_free_bytes(folder) >> 20} MiB are free")
+
+
+def rotate(folder: Path, keep: int) -> None:
+    """Keeps the newest backups, and the last of each of the newest days; removes the others."""
+    days: dict[str, str] = {}
+    names = _names(folder)
+    for name in names:
+        with contextlib.suppress(JournalError):
+            days.setdefault(read_manifest(folder / name, None).day, name)
+    kept = {*names[:keep], *list(days.values())[:keep]}
+    for name in names:
+        if name not in kept:
+            _remove(folder / name)
+
+
+# --- making one --------------------------------------------------------------------------------------------------
+
+
+class _Beat:
+    """What happens between two steps of a copy: flush, rest, and look at the time."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._deadline_s = time.monotonic() + pace.limit_s
+        self._stepped_s = time.monotonic()
+        self._unflushed = 0
+        self._path = Path()
+        self._descriptor = -1
+
+    @contextmanager
+    def on(self, path: Path) -> Iterator[None]:
+        """While a file is written, by whoever makes it."""
+        self._path, self._stepped_s, self._unflushed = path, time.monotonic(), 0
+        try:
+            yield
+        finally:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def __call__(self) -> None:
+        self._unflushed += self._pace.step_pages * PAGE_BYTES
+        if self._unflushed >= self._pace.flush_bytes:
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+            os.fdatasync(self._descriptor)
+            self._unflushed = 0
+        now_s = time.monotonic()
+        if now_s > self._deadline_s:
+            raise BackupTooSlow(f"after {self._pace.limit_s:g} s it was not done")
+        time.sleep((now_s - self._stepped_s) * self._pace.rest)
+        self._stepped_s = time.monotonic()
+
+
+class _Making:
+    """One backup on its way."""
+
+    def __init__(self, folder: Path, subject: Subject, stamp: Stamp, beat: _Beat, copy: Copy) -> None:
+        self._folder = folder
+        self._subject = subject
+        self._stamp = stamp
+        self._beat = beat
+        self._copy = copy
+
+    def run(self) -> tuple[Path, Manifest]:
+        """The folder with all files flushed, and what the manifest is to say."""
+        subject, stamp = self._subject, self._stamp
+        journal = subject.sources[0]
+        assert journal.purpose == "journal", "the journal comes first"
+        with self._snapshot(journal) as connection:
+            place = resume(connection)
+            end, number = place.chain.head, place.chain.number
+            path = self._make_folder(name_of(place.ordinal, end.seq, stamp.time_ms))
+            files = [self._copied(path, journal, connection)]
+        for source in subject.sources[1:]:
+            if source.path.exists():
+                with self._snapshot(source) as connection:
+                    files.append(self._copied(path, source, connection))
+        files += [self._small(path, each) for each in subject.files if each.exists()]
+        return path, Manifest(
+            version=VERSION,
+            terminal=subject.terminal,
+            key=key_id(subject.backup_key),
+            ordinal=place.ordinal,
+            epoch=end.epoch,
+            seq=end.seq,
+            head=end.hash.hex(),
+            number=number,
+            signature=subject.signer.sign(head_message(subject.terminal, end)).hex(),
+            signing_key=subject.signer.public_key.hex(),
+            time_ms=stamp.time_ms,
+            clock=stamp.clock.value,
+            software=subject.software,
+            recoverable=subject.recoverable,
+            files=tuple(files),
+        )
+
+    @contextmanager
+    def _snapshot(self, source: Source) -> Iterator[Any]:
+        """A connection that sees one state of a database, all of which is on the medium."""
+        with closing(read_database(source.path, source.key)) as connection:
+            try:
+                connection.execute("BEGIN")
+                connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                _flush_log(source.path)
+                yield connection
+            except sqlcipher.Error as error:
+                if _is_of_target(error, self._folder):
+                    raise
+                raise explain(source.path, source.key, error) from error
+
+    def _make_folder(self, name: str) -> Path:
+        for attempt in range(1, 1_000):
+            path = self._folder / (name if attempt == 1 else f"{name}-{attempt}")
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return path
+        raise BackupInUse(f"{name} and what could follow it are there already")
+
+    def _copied(self, path: Path, source: Source, connection: Any) -> Copied:
+        copy = path / f"{source.purpose}.db"
+        with self._beat.on(copy):
+            self._copy(connection, copy, new_database_key(self._subject.backup_key, source.purpose), self._beat)
+        return _described(copy, source.purpose)
+
+    def _small(self, path: Path, file: Path) -> Copied:
+        content = read_private(file, FILE_BYTES_MAX)
+        _write(path / file.name, content)
+        return _described(path / file.name, "")
+
+
+def _described(path: Path, purpose: str) -> Copied:
+    size, sha256 = digest(path)
+    return Copied(name=path.name, purpose=purpose, bytes=size, sha256=sha256)
+
+
+def _write_manifest(path: Path, manifest: Manifest, backup_key: bytes) -> None:
+    new = path / f"{MANIFEST}.new"
+    _write(new, encode_manifest(manifest, backup_key))
+    sync_folder(path)
+    new.rename(path / MANIFEST)
+    sync_folder(path)
+    sync_folder(path.parent)
+    if read_manifest(path, backup_key) != manifest:
+        raise BackupUnfit("the manifest that was written is not the one that is read")
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_log(path: Path) -> None:
+    """Puts all that was committed to a database on its medium. Whoever wrote it, a flush of the log's file does it."""
+    try:
+        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)  # SQLite takes no lock on this file that closing could drop (store.wal)
+
+
+# --- on the medium -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _held(target: Path, terminal: str) -> Iterator[Path]:
+    """The terminal's folder on the medium, with nobody else writing to it."""
+    if not target.is_dir():
+        raise BackupTargetMissing(f"there is no folder {target}")
+    folder = folder_of(target, terminal)
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BackupInUse(f"another backup is being written to {folder}") from None
+        yield folder
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(target: Path) -> Iterator[None]:
+    """What an error of the system or of SQLite means for the medium for backups."""
+    try:
+        yield
+    except JournalError:
+        raise
+    except (OSError, sqlcipher.Error) as error:
+        number = getattr(error, "errno", 0)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or code == _FULL:
+            raise BackupNoRoom(f"{target} is full") from error
+        if number in (errno.EROFS, errno.EACCES, errno.EPERM) or code == _READ_ONLY:
+            raise BackupReadOnly(f"{target} cannot be written: {error}") from error
+        raise BackupTargetLost(f"{target}: {error}") from error
+
+
+def _is_of_target(error: sqlcipher.Error, folder: Path) -> bool:
+    """Whether an error of a copy is the medium's fault rather than the source's."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (_FULL, _READ_ONLY, _IO) or not folder.exists()
+
+
+def _listed(folder: Path, terminal: str, backup_key: bytes | None) -> Listed:
+    try:
+        manifest = read_manifest(folder, backup_key)
+    except JournalError as error:
+        return Listed(path=folder, manifest=None, fault=error)
+    except OSError as error:
+        return Listed(path=folder, manifest=None, fault=BackupDamaged(f"it cannot be read: {error.strerror}"))
+    if manifest.terminal != terminal:
+        return Listed(path=folder, manifest=None, fault=BackupForeign(f"it is a backup of {manifest.terminal}"))
+    return Listed(path=folder, manifest=manifest)
+
+
+def _names(folder: Path) -> list[str]:
+    """The names of the backups in a terminal's folder, the newest first; also of those that are not whole."""
+    try:
+        found: Sequence[str] = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted((name for name in found if NAME.fullmatch(name)), key=order_of, reverse=True)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for name in _names(folder):
+        if not (folder / name / MANIFEST).exists():
+            _remove(folder / name)
+
+
+def _remove(path: Path) -> None:
+    """The manifest goes first: what is left of a backup that is cut off here does not look like one."""
+    (path / MANIFEST).unlink(missing_ok=True)
+    sync_folder(path)
+    shutil.rmtree(path)
+
+
+def _is_whole(path: Path, subject: Subject) -> bool:
+    try:
+        check_files(path, read_manifest(path, subject.backup_key))
+    except (JournalError, OSError):
+        return False
+    return True
+
+
+def _free_bytes(folder: Path) -> int:
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize
