@@ -213,13 +213,19 @@ class SqlJournal:
         )
         found = []
         for ordinal, epoch, kept, position in rows:
-            tail = decode_tail(kept, "the place where an epoch begins") if kept else None
-            prev = Head(epoch=epoch, seq=tail.seq if tail else 0, hash=bytes.fromhex(tail.hash) if tail else GENESIS)
             last = synced.seq if epoch == synced.epoch else (position or 0) & (1 << SEQ_BITS) - 1
-            found.append(Span(ordinal=ordinal, prev=prev, last=last))
+            found.append(Span(ordinal=ordinal, prev=_base_of(epoch, kept), last=last))
             if epoch == synced.epoch:
                 break  # one after it is not synced yet
         return found
+
+    async def base(self, epoch: str) -> Head:
+        """The head before the first record of an epoch: seq 0 and 32 zero bytes, unless the journal has it from the
+        middle on, because it was adopted or pruned."""
+        rows = await self._select(
+            "SELECT b.tail FROM base b JOIN epoch e ON e.ordinal = b.ordinal WHERE e.id = ?", (epoch,)
+        )
+        return _base_of(epoch, rows[0][0] if rows else None)
 
     async def begins_whole(self) -> bool:
         """Whether all records are here from the first one on: none was pruned, and none adopted from the middle."""
@@ -450,6 +456,13 @@ def _outcome(call: Callable[[], Any]) -> Any:
         return call()
     except Exception as error:
         return error
+
+
+def _base_of(epoch: str, kept: bytes | None) -> Head:
+    if kept is None:
+        return Head(epoch=epoch, seq=0, hash=GENESIS)
+    tail = decode_tail(kept, "the place where an epoch begins")
+    return Head(epoch=epoch, seq=tail.seq, hash=bytes.fromhex(tail.hash))
 
 
 def _record(epoch: str, position: int, exact: bytes, hash_: bytes) -> Record:

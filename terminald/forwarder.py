@@ -6,6 +6,7 @@ answers change nothing: a record is delivered once headquarters has signed for i
 
 import asyncio
 import logging
+import math
 from collections import deque
 from collections.abc import Callable
 from random import Random
@@ -14,7 +15,7 @@ from typing import Protocol
 from core import topics
 from core.delivery import BATCH_RECORDS_MAX, Ack, AckError, BatchError, compose, cut, encode, open_ack
 from core.entries import EpochOpened, decode
-from core.ledger import GENESIS, Head, open_record
+from core.ledger import Head, open_record
 from core.ports import Clock, Journal, Signer
 from core.window import STEADY, Pacing, Verdict, Window
 from terminald.broker import Congested, Message, PublishRefused
@@ -27,6 +28,8 @@ ACKS_WAITING_MAX = 16
 EPOCHS_MAX = 64
 """How far back the epochs before this one are followed for records not yet delivered."""
 HELD_LOOK_AGAIN_S = 60.0
+SENT_IN_VAIN = 3
+"""So often a batch is sent whose acknowledgement cannot come, because headquarters lost what came before it."""
 NOBODY_LISTENS = 16
 """MQTT 5's reason code of a publish that had no subscriber."""
 
@@ -53,6 +56,9 @@ class Outbox(Journal, Protocol):
 
     async def acknowledged(self, epoch: str) -> Acknowledged | None:
         """The newest answer kept for an epoch."""
+
+    async def base(self, epoch: str) -> Head:
+        """The head before the first record that the journal has of an epoch."""
 
 
 class Forwarder:
@@ -85,6 +91,7 @@ class Forwarder:
         self._window: Window | None = None
         self._acks: deque[bytes] = deque(maxlen=ACKS_WAITING_MAX)
         self._left_behind: set[str] = set()
+        self._lacking: str | None = None
         self._moved = False
         self._wake = asyncio.Event()
 
@@ -148,6 +155,8 @@ class Forwarder:
     async def _take_ack(self, ack: Ack, payload: bytes) -> None:
         window = self._window
         assert window is not None
+        if await self._reaches_too_far_back(ack):
+            return
         own_hash = window.hash_at(ack.hwm)
         if own_hash is None and ack.epoch == window.acknowledged.epoch:
             own_hash = await self._hash_at(ack.epoch, ack.hwm)
@@ -175,6 +184,21 @@ class Forwarder:
         self.ahead = None
         self._say(f"headquarters: {ack.fault}" if ack.fault else None)
 
+    async def _reaches_too_far_back(self, ack: Ack) -> bool:
+        """Whether headquarters wants records that another medium had, and that this journal never did."""
+        window = self._window
+        assert window is not None
+        base = await self._journal.base(ack.epoch)
+        if ack.epoch != window.acknowledged.epoch or ack.hwm >= base.seq:
+            return False
+        if ack.collector_generation > window.generation:
+            self._window = Window(base, ack.collector_generation, self._pacing)
+            self._lacking = ack.epoch
+            _log.error("headquarters has lost records %s to %s, which are not here", ack.hwm + 1, base.seq)
+        if self._lacking == ack.epoch:
+            self._say(f"headquarters-lacks: it has lost records {ack.hwm + 1} to {base.seq}, which are not here")
+        return True
+
     # --- what goes out ---
 
     async def _fill(self) -> None:
@@ -187,7 +211,7 @@ class Forwarder:
                 return
             records = cut(await self._journal.read(sent.epoch, sent.seq, BATCH_RECORDS_MAX))
             if not records:
-                if sent.epoch == synced.epoch or self._window.flights:
+                if sent.epoch == synced.epoch or (self._window.flights and not self._was_sent_in_vain()):
                     return
                 self._window = await self._open_window(await self._oldest_undelivered())
                 continue
@@ -198,6 +222,15 @@ class Forwarder:
                 self._say(f"journal-damaged: {error}; run terminald journal verify")
                 return
             self._window.launch(batch.header.first, batch.header.head, encode(batch))
+
+    def _was_sent_in_vain(self) -> bool:
+        """Whether an epoch whose mark cannot rise any more was sent often enough; the next one is not to wait for it."""
+        window = self._window
+        assert window is not None
+        if self._lacking != window.sent.epoch or any(each.attempts < SENT_IN_VAIN for each in window.due(math.inf)):
+            return False
+        self._left_behind.add(window.sent.epoch)
+        return True
 
     def _send(self, connection: Connection) -> None:
         window, now_s = self._window, self._clock.monotonic_s()
@@ -275,11 +308,12 @@ class Forwarder:
                 own_hash = await self._hash_at(epoch, ack.hwm)
                 if own_hash is not None:
                     return Window(Head(epoch=epoch, seq=ack.hwm, hash=own_hash), ack.collector_generation, self._pacing)
-        return Window(Head(epoch=epoch, seq=0, hash=GENESIS), 0, self._pacing)
+        return Window(await self._journal.base(epoch), 0, self._pacing)
 
     async def _hash_at(self, epoch: str, seq: int) -> bytes | None:
-        if seq == 0:
-            return GENESIS
+        base = await self._journal.base(epoch)
+        if seq <= base.seq:
+            return base.hash if seq == base.seq else None
         records = await self._journal.read(epoch, seq - 1, 1)
         return records[0].hash if records and records[0].seq == seq else None
 

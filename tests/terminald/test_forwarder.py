@@ -13,7 +13,7 @@ from core import topics
 from core.delivery import Ack, Batch, check, decode, encode_ack
 from core.entries import EpochOpened, encode
 from core.ledger import GENESIS, Draft, Head, Record, Stamp
-from core.window import FLIGHTS_MAX
+from core.window import FLIGHTS_MAX, Pacing
 from terminald.broker import Message, parse_url
 from terminald.clock import SystemClock
 from terminald.forwarder import Forwarder
@@ -247,6 +247,7 @@ class Epochs:
 
     epochs: list[list[Record]]
     kept: dict[str, "Kept"] = field(default_factory=dict)
+    bases: dict[str, Head] = field(default_factory=dict)
 
     @property
     def head(self) -> Head:
@@ -271,6 +272,9 @@ class Epochs:
 
     async def acknowledged(self, epoch: str) -> "Kept | None":
         return self.kept.get(epoch)
+
+    async def base(self, epoch: str) -> Head:
+        return self.bases.get(epoch, Head(epoch=epoch, seq=0, hash=GENESIS))
 
 
 @dataclass(frozen=True)
@@ -321,4 +325,51 @@ async def test_an_epoch_that_headquarters_disowns_gives_way_to_the_newer_one(mos
         await hq.acknowledge(Head(epoch=older[0].epoch, seq=99, hash=bytes(32)))
         await eventually(lambda: hq.ranges[-1] == (1, 1))
         await hq.acknowledge(head_of(newer[-1]))
+        await eventually(lambda: forwarder.acknowledged_seq == 1)
+
+
+def adopted(after: int) -> Epochs:
+    """As after an adoption: of the older epoch only what was not acknowledged, then a new one."""
+    journal = after_a_restore()
+    older = journal.epochs[0]
+    base = head_of(older[after - 1])
+    return Epochs([older[after:], journal.epochs[1]], bases={base.epoch: base})
+
+
+async def test_an_epoch_that_was_adopted_is_sent_from_where_it_begins_here(mosquitto: Mosquitto) -> None:
+    journal, clock = adopted(4), SystemClock()
+    older, newer = journal.epochs
+    forwarder = Forwarder(
+        terminal=TERMINAL, journal=journal, signer=KEY, ack_key=HEADQUARTERS.public_key, clock=clock, random=Random(1)
+    )
+    uplink = Uplink(
+        broker=parse_url(mosquitto.url), client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
+    )
+    async with headquarters(mosquitto) as hq, running(uplink):
+        await hq.acknowledge(journal.bases[older[0].epoch])  # the retained answer to the one that is dead
+        await eventually(lambda: hq.ranges == [(5, len(older) + 4)])
+        check(hq.batches[0], TERMINAL, KEY.public_key)
+        await hq.acknowledge(head_of(older[-1]))
+        await eventually(lambda: hq.ranges[-1] == (1, 1))
+        await hq.acknowledge(head_of(newer[-1]))
+        await eventually(lambda: forwarder.acknowledged_seq == 1 and forwarder.fault is None)
+
+
+async def test_what_headquarters_lost_and_the_heir_never_had_does_not_hold_up_new_sales(mosquitto: Mosquitto) -> None:
+    journal, clock = adopted(4), SystemClock()
+    older, newer = journal.epochs
+    forwarder = Forwarder(
+        terminal=TERMINAL, journal=journal, signer=KEY, ack_key=HEADQUARTERS.public_key, clock=clock, random=Random(1),
+        pacing=Pacing(resend_after_s=0.1, resend_after_max_s=0.1),
+    )  # fmt: skip
+    uplink = Uplink(
+        broker=parse_url(mosquitto.url), client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
+    )
+    async with headquarters(mosquitto) as hq, running(uplink):
+        await eventually(lambda: len(hq.batches) == 1)
+        await hq.acknowledge(Head(epoch=older[0].epoch, seq=2, hash=bytes(32)), generation=9)
+        await eventually(lambda: "headquarters-lacks" in (forwarder.fault or ""))
+        await eventually(lambda: hq.ranges[-1] == (1, 1))
+        assert hq.ranges.count((5, len(older) + 4)) >= 2
+        await hq.acknowledge(head_of(newer[-1]), generation=9)
         await eventually(lambda: forwarder.acknowledged_seq == 1)
