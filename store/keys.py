@@ -195,6 +195,8 @@ class KeyStore:
             self.ring.write(new)
         else:
             self.ring.mend(ring)
+        if len(new.slots) == 1:  # no rotation has begun
+            self.root.discard()
         return new
 
     def _first_root(self) -> bytes:

@@ -52,6 +52,12 @@ def replace_by_next(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def remove_next(path: Path) -> None:
+    """Deletes what lies ready beside a file, and what was left of writing it."""
+    for ending in (NEXT, NEXT + ".new"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
 def remove(path: Path) -> None:
     """Deletes a file, on the medium too; one that is not there is no fault. What it held may stay on flash memory."""
     path.unlink(missing_ok=True)

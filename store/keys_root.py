@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from store.errors import CredentialMissing, KeyUnusable
-from store.keys_files import NEXT, read_private, remove, replace_by_next, write_private
+from store.keys_files import NEXT, read_private, remove, remove_next, replace_by_next, write_private
 from store.keys_tier import Tier
 
 ROOT_BYTES = 32
@@ -37,6 +37,9 @@ class RootSource(Protocol):
 
     def adopt(self) -> None:
         """Puts the root that lies ready in force, in one step."""
+
+    def discard(self) -> None:
+        """Forgets a root that lies ready and that nothing needs, if there is one."""
 
     def remove(self) -> None:
         """Forgets the root: it was moved to another source."""
@@ -73,6 +76,10 @@ class RootFile:
     def adopt(self) -> None:
         """Renames it."""
         replace_by_next(self._path)
+
+    def discard(self) -> None:
+        """Deletes the one beside it."""
+        remove_next(self._path)
 
     def remove(self) -> None:
         """Deletes the file."""
@@ -119,6 +126,9 @@ class RootCredential:
 
     def adopt(self) -> None:
         """Nothing is to be done."""
+
+    def discard(self) -> None:
+        """There is none."""
 
     def remove(self) -> None:
         """Nothing can be done."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from store.errors import KeyUnusable, TpmGone, TpmRefused
-from store.keys_files import NEXT, read_private, remove, replace_by_next, write_private
+from store.keys_files import NEXT, read_private, remove, remove_next, replace_by_next, write_private
 from store.keys_root import ROOT_BYTES
 from store.keys_tier import Tier
 
@@ -66,6 +66,10 @@ class RootTpm:
     def adopt(self) -> None:
         """Renames the sealed file."""
         replace_by_next(self._path)
+
+    def discard(self) -> None:
+        """Deletes the sealed file that lies ready."""
+        remove_next(self._path)
 
     def remove(self) -> None:
         """Deletes the sealed file."""

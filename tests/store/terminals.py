@@ -29,11 +29,19 @@ CONTENTS: dict[Schema, tuple[str, str, tuple[Any, ...]]] = {
 def fill(store: KeyStore, rows: int = 40) -> None:
     """Makes the databases and puts rows into them."""
     keys = store.load()
-    for purpose, (insert, _, first) in CONTENTS.items():
+    for purpose in CONTENTS:
         connection = open_database(store.databases[purpose], getattr(keys, purpose), purpose)
-        for number in range(rows if purpose != "credentials" else 1):
-            connection.execute(insert, tuple(_vary(value, number) for value in first))
+        insert_rows(connection, purpose, range(rows if purpose != "credentials" else 1))
         connection.close()
+
+
+def insert_rows(connection: Any, purpose: Schema, numbers: range) -> None:
+    """Puts rows into an open database, all in one transaction."""
+    insert, _, first = CONTENTS[purpose]
+    connection.execute("BEGIN")
+    for number in numbers:
+        connection.execute(insert, tuple(_vary(value, number) for value in first))
+    connection.execute("COMMIT")
 
 
 def contents(store: KeyStore, keys: Keys) -> dict[str, list[Any]]:
