@@ -17,6 +17,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
     MOVES_MONEY: ClassVar[bool] = False
 
 
+RESTORED = "restored"
+"""The reason of an epoch that was opened in a restored backup: the epoch that it names may have gone on elsewhere, and
+headquarters may send back what followed."""
+
+
 class EpochOpened(Entry, tag="epoch_opened", frozen=True, kw_only=True):
     """The first record of an epoch: what came before it, and the key that its heads are signed with (hex).
 
@@ -49,6 +54,30 @@ class DaemonStopped(Entry, tag="daemon_stopped", frozen=True, kw_only=True):
 
     STREAM = Stream.TECHNICAL
     MOVES_MONEY = True
+
+
+class RecordsReturned(Entry, tag="records_returned", frozen=True, kw_only=True):
+    """After a restore: headquarters sent back records `first` to `last` of `epoch`, which the backup did not have; `first`
+    is above `last` where it had none. The chain's hash at the last is `head` (hex).
+
+    `transactions` sales were completed in them, of which those of the newest business day are summed up; `number` is the
+    highest transaction number. `unsettled` are references of payments whose end is in no record, for people to look
+    into. `fault` says why there may be more that could not be had.
+    """
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    epoch: str
+    first: int
+    last: int
+    head: str
+    transactions: int = 0
+    number: int = 0
+    business_day: str = ""
+    day_transactions: int = 0
+    day_amount_minor: int = 0
+    unsettled: tuple[str, ...] = ()
+    fault: str | None = None
 
 
 class JournalVerified(Entry, tag="journal_verified", frozen=True, kw_only=True):
@@ -299,7 +328,7 @@ AnyEntry = (
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | DrawerCommanded | DrawerOpened
-    | DrawerClosed | DeviceReported | JournalVerified | SegmentPruned | ClockStepped
+    | DrawerClosed | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -169,7 +169,13 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
     """The till after an entry. Raises AssertionError on one that cannot follow what came before."""
     match entry:
         case e.EpochOpened():
-            return msgspec.structs.replace(till, next_number=max(till.next_number, entry.number + 1))
+            next_number = max(till.next_number, entry.number + 1)
+            if entry.reason == e.RESTORED:
+                # What was open then went on elsewhere, and was finished there or is for people to look into.
+                return Till(next_number=next_number, day=till.day, started=till.started)
+            return msgspec.structs.replace(till, next_number=next_number)
+        case e.RecordsReturned():
+            return _returned(till, entry)
         case (
             e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned() | e.ClockStepped()
@@ -329,6 +335,23 @@ def _tender(tender: Tender, entry: _PaymentEntry) -> Tender | None:
         case e.PaymentSetAside():
             return tender
     assert_never(entry)
+
+
+def _returned(till: Till, entry: e.RecordsReturned) -> Till:
+    day = till.day
+    if entry.business_day == day.business_day:
+        day = msgspec.structs.replace(
+            day,
+            transactions=day.transactions + entry.day_transactions,
+            amount_minor=day.amount_minor + entry.day_amount_minor,
+        )
+    elif entry.business_day > day.business_day:
+        day = Day(
+            business_day=entry.business_day,
+            transactions=entry.day_transactions,
+            amount_minor=entry.day_amount_minor,
+        )
+    return msgspec.structs.replace(till, day=day, next_number=max(till.next_number, entry.number + 1))
 
 
 def _completed(till: Till, entry: e.TransactionCompleted) -> Till:

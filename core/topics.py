@@ -13,6 +13,7 @@ EVERY_STATUS = f"{PREFIX}/+/status"
 EVERY_TELE = f"{PREFIX}/+/tele/+"
 EVERY_BATCH = f"{PREFIX}/+/money/batch"
 EVERY_ACK = f"{PREFIX}/+/money/ack"
+EVERY_RECALL = f"{PREFIX}/+/money/recall"
 
 _TERMINAL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TERMINAL_CHARACTERS_MAX - 1}}}")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -48,6 +49,16 @@ def batch(terminal: str) -> str:
 def ack(terminal: str) -> str:
     """Retained: what headquarters holds. Only the collector may write it."""
     return _under(terminal, "money/ack")
+
+
+def recall(terminal: str) -> str:
+    """A restored terminal's request for what its backup lacks."""
+    return _under(terminal, "money/recall")
+
+
+def replay(terminal: str) -> str:
+    """What headquarters sends back to it."""
+    return _under(terminal, "money/replay")
 
 
 def terminal_of(topic: str) -> str:
