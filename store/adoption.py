@@ -46,7 +46,6 @@ class Inheritance:
     head: Head
     sales: int
     amount_minor: int
-    last_number: int
     last_time_ms: int
     clean: bool
     torn: bool
@@ -90,9 +89,26 @@ def _adopted(contents: Contents, records: Sequence[Record]) -> AdoptedEpoch:
     return AdoptedEpoch(
         prev=prev,
         records=tuple(records),
-        ack=(base.prev_seq, base.ack.encode()) if base.ack else None,
+        ack=(_mark(contents.ack), contents.ack.encode()) if contents.ack else None,
         state=(base.state_seq, state) if state != b"null" else None,
     )
+
+
+class _Mark(msgspec.Struct, frozen=True):
+    hwm: int
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What is needed of headquarters' answer here; whether it is headquarters' is looked at elsewhere."""
+
+    ack: _Mark
+
+
+def _mark(ack: str) -> int:
+    try:
+        return msgspec.json.decode(ack, type=_Answer).ack.hwm
+    except msgspec.DecodeError as error:
+        raise MirrorAltered(f"headquarters' answer on the medium cannot be read: {error}") from error
 
 
 def _opened(records: Sequence[Record]) -> EpochOpened | None:
@@ -117,16 +133,16 @@ def _follows(before: AdoptedEpoch, after: AdoptedEpoch) -> None:
 
 
 def _summed(terminal: str, epochs: Sequence[AdoptedEpoch], contents: Contents) -> Inheritance:
-    sales = amount_minor = last_number = 0
+    sales = amount_minor = 0
     last: Record | None = None
     for epoch in epochs:
+        mark = epoch.ack[0] if epoch.ack is not None else 0
         for record in epoch.records:
             last = record
-            if b'"transaction_completed"' in record.exact:
+            if record.seq > mark and b'"transaction_completed"' in record.exact:
                 entry = _entry(record)
                 if isinstance(entry, TransactionCompleted):
                     sales, amount_minor = sales + 1, amount_minor + entry.total_minor
-                    last_number = entry.number
     return Inheritance(
         terminal=terminal,
         epochs=tuple(epochs),
@@ -134,7 +150,6 @@ def _summed(terminal: str, epochs: Sequence[AdoptedEpoch], contents: Contents) -
         head=contents.head,
         sales=sales,
         amount_minor=amount_minor,
-        last_number=last_number,
         last_time_ms=open_record(last.exact).time_ms if last is not None else 0,
         clean=last is not None and isinstance(_entry(last), DaemonStopped),
         torn=contents.torn,

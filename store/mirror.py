@@ -140,15 +140,18 @@ class MirrorMedium:
         assert self._sealer is not None
         return self._sealer.secret
 
-    def append(self, records: Sequence[Record]) -> None:
-        """One more frame; it is on the medium when this returns. Raises MirrorGone where the medium is another one."""
+    def append(self, records: Sequence[Record], ack: bytes = b"") -> None:
+        """One more frame; it is on the medium when this returns. `ack` is what headquarters said since the frame before.
+
+        Raises MirrorGone where the medium is another one.
+        """
         sealer, head = self._sealer, self._head
         assert sealer is not None
         assert head is not None
         assert (records[0].epoch, records[0].seq) == (head.epoch, head.seq + 1), "records follow each other"
         self.check()
         last = records[-1]
-        self._append(sealer.records(records, self._owner.sign), last.seq)
+        self._append(sealer.records(records, self._owner.sign, ack), last.seq)
         self._head = Head(epoch=last.epoch, seq=last.seq, hash=last.hash)
 
     def check(self) -> None:

@@ -7,7 +7,8 @@ First a line of JSON, the `Header`, which needs no key. Then frames, each writte
 
 AES-256-GCM; the frame's 32 plain bytes and the SHA-256 of the header's line are authenticated with it, so no frame can be
 taken to another place or file. Frame 0 holds the `Base`; every other one holds records: the terminal's signature of the
-head at the last of them (`core.ledger.head_message`), the hash there, and their exact bytes, a line each, all of it zstd.
+head at the last of them (`core.ledger.head_message`), the hash there, headquarters' newest answer where it is news, and
+the records' exact bytes, a line each, all of it zstd.
 
 The key comes from a secret of 16 random bytes that the file keeps twice: as the public half of an exchange with the
 organisation's recovery key (`core.recovery`), and encrypted under the terminal's own key for mirrors.
@@ -89,13 +90,14 @@ class Base(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a file proved to hold. `torn` says that a power cut left a part of a frame at its end, of `size` bytes."""
+    """What a file proved to hold. `ack` is headquarters' newest answer in it, empty where there is none. `torn` says that
+    a power cut left a part of a frame at its end."""
 
     header: Header
     base: Base
     head: Head
     records: int
-    size: int
+    ack: str
     torn: bool
 
 
@@ -116,13 +118,14 @@ class Sealer:
         assert self._number == 0
         return self._frame(base.prev_seq, base.prev_seq, _encoder.encode(base))
 
-    def records(self, records: Sequence[Record], sign: Sign) -> bytes:
-        """The next frame; the records follow those of the frame before."""
+    def records(self, records: Sequence[Record], sign: Sign, ack: bytes = b"") -> bytes:
+        """The next frame; the records follow those of the frame before. `ack` is what headquarters said since."""
         assert self._number > 0
         last = records[-1]
         head = Head(epoch=last.epoch, seq=last.seq, hash=last.hash)
         signature = sign(head_message(self.header.terminal, head))
-        lines = (signature.hex().encode(), last.hash.hex().encode(), *(record.exact for record in records), b"")
+        assert b"\n" not in ack, "an answer is one line"
+        lines = (signature.hex().encode(), last.hash.hex().encode(), ack, *(record.exact for record in records), b"")
         return self._frame(records[0].seq, last.seq, b"\n".join(lines))
 
     def _frame(self, first: int, last: int, plain: bytes) -> bytes:
@@ -217,7 +220,7 @@ class Reader:
             signing_key = bytes.fromhex(base.signing_key)
         except ValueError as error:
             raise MirrorUnreadable("its first frame is of another software") from error
-        count, number, torn = 0, 1, False
+        count, number, torn, ack = 0, 1, False, base.ack
         at = self._next(self._at)
         while at < self.size:
             plain = self._open(cipher, at, number)
@@ -228,15 +231,16 @@ class Reader:
                     break
                 torn = True
                 break
-            found = self._chained(head, plain, signing_key)
+            found, news = self._chained(head, plain, signing_key)
             records(found)
+            ack = news or ack
             head = Head(epoch=head.epoch, seq=found[-1].seq, hash=found[-1].hash)
             count, number, at = count + len(found), number + 1, self._next(at)
-        return Contents(header=self.header, base=base, head=head, records=count, size=self.size, torn=torn)
+        return Contents(header=self.header, base=base, head=head, records=count, ack=ack, torn=torn)
 
-    def _chained(self, head: Head, plain: bytes, signing_key: bytes) -> list[Record]:
-        """A frame's records, each linked to the one before, and the head signed by the terminal."""
-        signature, hash_, *lines = plain.split(b"\n")
+    def _chained(self, head: Head, plain: bytes, signing_key: bytes) -> tuple[list[Record], str]:
+        """A frame's records, each linked to the one before, and the head signed by the terminal; and what came with them."""
+        signature, hash_, ack, *lines = plain.split(b"\n")
         records: list[Record] = []
         chained = head.hash
         for seq, exact in enumerate(lines[:-1], head.seq + 1):
@@ -252,7 +256,7 @@ class Reader:
             fits = False
         if not fits:
             raise MirrorAltered(f"the records after {head.seq} do not follow it, or are not signed by their terminal")
-        return records
+        return records, ack.decode()
 
     def _head(self, at: int) -> tuple[int, int, int, int] | None:
         """(length, number, first, last) of the frame at a place; None where there is none, or not all of it."""

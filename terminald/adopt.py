@@ -169,10 +169,12 @@ def _till(inheritance: Inheritance) -> Till:
 
 def _check_acknowledgement(config: Config, inheritance: Inheritance) -> None:
     """Where headquarters has signed for what came before, it is this terminal's headquarters. Raises AdoptionRefused."""
-    if config.headquarters is None or not inheritance.base.ack:
+    acks = [each.ack[1] for each in inheritance.epochs if each.ack is not None]
+    if config.headquarters is None:
         return
     try:
-        open_ack(inheritance.terminal, inheritance.base.ack.encode(), config.headquarters.ack_key)
+        for ack in acks:
+            open_ack(inheritance.terminal, ack, config.headquarters.ack_key)
     except AckForged:
         raise AdoptionRefused(
             f"{inheritance.terminal} reported to another headquarters than this terminal: correct [headquarters] ack_key"
@@ -415,7 +417,9 @@ def _report(
         )
         return
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(inheritance.last_time_ms / 1000))
-    print(f"This terminal is {inheritance.terminal} now, with {inheritance.sales} unsent sales ({records} records).")
+    print(
+        f"This terminal is {inheritance.terminal} now, with {inheritance.sales} sales that headquarters may not have."
+    )
     print(
         f"The last thing that the dead terminal did was at {when}; its last receipt had number {till.next_number - 1}."
     )

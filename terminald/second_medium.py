@@ -156,7 +156,7 @@ class SecondMedium:
         self._older: dict[str, int] = {}
         self._promised: dict[str, int] = {}
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        self._lates = 0
+        self._lates = self._told = 0
         self._following = False
         self._idle = False
         self._plug_moved = False
@@ -426,7 +426,7 @@ class SecondMedium:
 
     async def _follow(self, worker: Worker, medium: MirrorMedium) -> None:
         """Appends what is synced, frame by frame; returns when another file is due."""
-        self._following = True
+        self._following, self._told = True, 0
         try:
             await self._append_what_comes(worker, medium)
         finally:
@@ -444,7 +444,8 @@ class SecondMedium:
                 return
             if self._covered.seq < self._journal.synced.seq:
                 records = cut(await self._journal.read(epoch, self._covered.seq, PAGE_RECORDS))
-                await worker.do(partial(medium.append, records), STUCK_AFTER_S)
+                ack = await self._news_of(epoch)
+                await worker.do(partial(medium.append, records, ack), STUCK_AFTER_S)
                 head = Head(epoch=epoch, seq=records[-1].seq, hash=records[-1].hash)
                 self._promised[medium.name] = head.seq
                 self._reached(head)
@@ -454,6 +455,14 @@ class SecondMedium:
             if self._lates == 0 and (self._state, self._fault) != ("ready", None):
                 self._say("ready", None)
             await self._wake.wait()
+
+    async def _news_of(self, epoch: str) -> bytes:
+        """Headquarters' newest answer, if it came since the frame before; empty if not."""
+        if self._told == self._acknowledged_seq():
+            return b""
+        self._told = self._acknowledged_seq()
+        kept = await self._journal.acknowledged(epoch)
+        return kept.ack if kept is not None else b""
 
     def _is_due(self, medium: MirrorMedium, epoch: str) -> bool:
         """Whether much of the file, and most of it, is of no use any more."""
