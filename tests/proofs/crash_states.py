@@ -39,9 +39,9 @@ class Known:
     synced: int = 0
     hashes: dict[int, str] = field(default_factory=dict)
 
-    def hear(self, said: bytes) -> None:
-        """Takes what a trader printed."""
-        for line in said.decode().splitlines():
+    def hear(self, event: Event) -> None:
+        """Takes what a trader printed, if it is that."""
+        for line in event.data.decode().splitlines() if event.kind is Kind.SAID else ():
             word, number, *rest = line.split(" ")
             match word:
                 case "ask":
@@ -77,7 +77,7 @@ def tell(story: Story, scratch: Path, nursery: Nursery) -> list[str]:
     with asyncio.Runner() as runner:
         for life in range(LIVES):
             folder = scratch / "till"
-            _lay_out(folder, start)
+            lay_out(folder, start)
             events, complaints = _live(story, life, folder, scratch / "trace", nursery, random)
             shutil.rmtree(folder)
             cut = _Cut(story, life, scratch / "image", random, runner)
@@ -88,13 +88,24 @@ def tell(story: Story, scratch: Path, nursery: Nursery) -> list[str]:
 
 def judge(image: dict[str, bytes], known: Known, folder: Path, runner: asyncio.Runner, *, go_on: bool) -> str | None:
     """What is wrong with what a power cut left, or None. `go_on` has a till sell on it too."""
-    _lay_out(folder, image)
+    lay_out(folder, image)
     try:
         return runner.run(_look(folder, known, go_on))
     except JournalError as error:
         return f"it does not open: {error.code}: {error}"
+    except Exception as error:  # of a mutant's remains anything may come
+        return f"it opens, and is not readable: {type(error).__name__}: {error}"
     finally:
         shutil.rmtree(folder)
+
+
+def lay_out(folder: Path, files: dict[str, bytes]) -> None:
+    """Makes a folder with these files."""
+    folder.mkdir()
+    for name, content in files.items():
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
 
 
 def _live(
@@ -136,8 +147,7 @@ class _Cut:
         place = 0
         for moment in moments:
             for event in events[place:moment]:
-                if event.kind is Kind.SAID:
-                    known.hear(event.data)
+                known.hear(event)
                 disk.take(event)
             place = moment
             image = disk.image(self.random)
@@ -186,11 +196,3 @@ def _compare(records: list[Record], known: Known) -> str | None:
 def _whole(folder: Path) -> str | None:
     found = verify_journal(folder / JOURNAL, KeyFile(folder / "journal.key").load().journal)
     return None if found.whole else f"not whole: {found.finding}"
-
-
-def _lay_out(folder: Path, files: dict[str, bytes]) -> None:
-    folder.mkdir()
-    for name, content in files.items():
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)

@@ -10,29 +10,17 @@ SIGKILL on files that are in the page cache alone, and a second life from one of
 Mutants of the store and a medium that lies about its flushes go through the same, and must be caught.
 """
 
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from multiprocessing import get_context
-from pathlib import Path
 
 from tests.proofs.crash_states import LIVES, Story, tell
 from tests.proofs.registry import Proof, Result, Scale
-from tests.shim.boundary import library
-from tests.shim.nursery import Nursery
+from tests.proofs.workers import place, workers
 from tests.shim.trader import Fault
 
-AT_ONCE = 2
 FAULTS_SHOWN = 10
 MUTANTS = (Fault.NORMAL, Fault.OFF, Fault.UNSYNCED_COPY, Fault.EARLY_ACK)
 LYING = "lying flush"
-
-_nursery: Nursery | None = None
-_scratch: Path | None = None
 
 
 def run(scale: Scale) -> Iterator[Result]:
@@ -43,7 +31,7 @@ def run(scale: Scale) -> Iterator[Result]:
     count = states // LIVES * LIVES
     mutant_stories = scale.pick(smoke=1, commit=4, release=20)
     mutant_states = scale.pick(smoke=14, commit=100, release=400)
-    with _workers() as pool:
+    with workers("r1") as pool:
         faults = [fault for found in pool.map(_tell, seen) for fault in found]
         caught = {
             name: sum(len(found) for found in pool.map(_tell, stories_of_it))
@@ -70,29 +58,6 @@ def _mutants(stories: int, states: int) -> dict[str, list[Story]]:
     return told | {LYING: [Story(seed=seed, states=states, lying=True) for seed in range(stories)]}
 
 
-@contextmanager
-def _workers() -> Iterator[ProcessPoolExecutor]:
-    """Two processes, each with a nursery and a folder of its own, in memory where there is such a file system."""
-    library()  # says before anything is started that there is no compiler
-    memory = Path("/dev/shm")
-    scratch = Path(tempfile.mkdtemp(prefix="terminald-r1-", dir=memory if os.access(memory, os.W_OK) else None))
-    try:
-        with ProcessPoolExecutor(
-            AT_ONCE, mp_context=get_context("spawn"), initializer=_settle, initargs=(scratch,)
-        ) as pool:
-            yield pool
-    finally:
-        shutil.rmtree(scratch)
-
-
-def _settle(scratch: Path) -> None:
-    global _nursery, _scratch
-    _scratch = scratch / str(os.getpid())
-    _scratch.mkdir()
-    _nursery = Nursery(_scratch)
-
-
 def _tell(story: Story) -> list[str]:
-    assert _nursery is not None
-    assert _scratch is not None
-    return tell(story, _scratch, _nursery)
+    nursery, scratch = place()
+    return tell(story, scratch, nursery)

@@ -13,6 +13,7 @@
  *                  "lie": nothing is done, and success is said
  *   SHIM_LAST      "1": what happens at SHIM_AT happens at each later call too
  *   SHIM_KINDS     only these kinds count, as in "fsync,fdatasync"; "open" and "allocate" count only where they are named
+ *   SHIM_NAME      only files whose name begins so count
  *   SHIM_FLUSH_US  each fsync and fdatasync of the process takes so much longer, as on an SD card
  */
 #define _GNU_SOURCE
@@ -98,7 +99,8 @@ static void tell(long number, const char *kind, const char *name) {
 
 /* Numbers a call; dies, or says what is to be done with it. */
 static enum verdict count_call(const char *kind, size_t bytes, const char *name) {
-    if (!listed(kind)) return PASS;
+    const char *wanted = getenv("SHIM_NAME");
+    if (!listed(kind) || (wanted && strncmp(name, wanted, strlen(wanted)) != 0)) return PASS;
     pthread_mutex_lock(&lock);
     long number = ++count;
     const char *path = getenv("SHIM_LOG");
@@ -160,7 +162,8 @@ static void end_trace(struct call *call, char kind, int fd, long result, uint64_
     if (!call->traced) return;
     int saved = errno;
     int outcome = call->verdict == LIE ? 255 : result < 0 ? saved : 0;
-    put_trace(call, kind, outcome, fd < 0 ? 0 : inode_of(fd), offset, data, data && !outcome ? (size_t)result : 0);
+    if (call->verdict != TORN || result >= 0) /* else it was never done: the process dies before */
+        put_trace(call, kind, outcome, fd < 0 ? 0 : inode_of(fd), offset, data, data && !outcome ? (size_t)result : 0);
     pthread_mutex_unlock(&trace_lock);
     errno = saved;
 }

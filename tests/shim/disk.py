@@ -50,7 +50,10 @@ class _File:
         self.pending = doubts
 
     def doubt(self) -> None:
-        self.pending = [replace(piece, doubtful=True) for change in self.pending for piece in _pieces(change)]
+        # A length is no page: it goes out with the file's next flush.
+        self.pending = [
+            replace(piece, doubtful=piece.data is not None) for change in self.pending for piece in _pieces(change)
+        ]
 
 
 @dataclass(slots=True)

@@ -34,8 +34,8 @@ class Event:
 
 
 def read_trace(trace: Path, folder: Path) -> list[Event]:
-    """All events of a trace, of one process or of several one after the other."""
-    raw = trace.read_bytes()
+    """All events of a trace, of one process or of several one after the other; none where nothing was done."""
+    raw = trace.read_bytes() if trace.exists() else b""
     root = str(folder.resolve())
     events = []
     place = 0
