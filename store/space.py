@@ -1,7 +1,9 @@
 """Room on the medium: a preallocated reserve, and when it is time to say that room is running out.
 
-The reserve is a file of real blocks. When the disk is full it is given back, so that the sale that is open can finish and
-what was begun can be written down; new sales are refused meanwhile. It is taken again as soon as there is room.
+The reserve is a file of real blocks. While there is little room new sales are refused and the reserve is kept; only when
+nearly nothing is left is it given back, a piece at a time, so that the sale that is open can finish. So whoever fills the
+disk comes to its end before the reserve is there to be taken, and one that goes on takes a piece of it and not the whole.
+The reserve is filled up again as soon as there is room.
 """
 
 import contextlib
@@ -12,6 +14,8 @@ from pathlib import Path
 
 RESERVE_BYTES = 16 << 20
 """Some thousand transactions; one needs about 100 KiB with everything that goes with it."""
+PIECES = 8
+"""In so many pieces the reserve is given back, one whenever less than that is free."""
 FULL_BELOW_BYTES = 8 << 20
 LOW_BELOW_BYTES = 64 << 20
 
@@ -40,12 +44,13 @@ class Space:
         self._folder = folder
         self._reserve = folder / "reserve"
         self._reserve_bytes = reserve_bytes
+        self._piece_bytes = min(reserve_bytes // PIECES, full_below_bytes)
         self._full_below_bytes = full_below_bytes
         self._low_below_bytes = max(low_below_bytes, full_below_bytes)
         self._free_bytes = free_bytes or _free_bytes
 
     def look(self) -> Room:
-        """Looks how much room there is, gives the reserve back where there is none, and takes it again where there is.
+        """Looks how much room there is, gives a piece of the reserve back where there is none, takes it where there is.
 
         Never raises: a medium that cannot even be asked is full.
         """
@@ -56,7 +61,8 @@ class Space:
             self.room = Room.FULL
             return self.room
         if free < self._full_below_bytes:
-            self._give_back()
+            if free < self._piece_bytes:
+                self._shrink(held - self._piece_bytes)
             self.room = Room.FULL
         elif held < self._reserve_bytes and not self._take(free, held):
             self.room = Room.FULL if self.room is Room.FULL else Room.LOW
@@ -81,13 +87,16 @@ class Space:
             finally:
                 os.close(descriptor)
         except OSError:
-            self._give_back()
+            self._shrink(held)
             return False
         return True
 
-    def _give_back(self) -> None:
+    def _shrink(self, to_bytes: int) -> None:
         with contextlib.suppress(OSError):
-            self._reserve.unlink(missing_ok=True)
+            if to_bytes > 0:
+                os.truncate(self._reserve, to_bytes)
+            else:
+                self._reserve.unlink(missing_ok=True)
 
 
 def _free_bytes(folder: Path) -> int:

@@ -40,19 +40,37 @@ def test_the_reserve_is_of_real_blocks(space: Space, tmp_path: Path) -> None:
     assert held.st_blocks * 512 >= 4 * MIB
 
 
-def test_running_out_warns_then_refuses_and_gives_the_reserve_back(space: Space, disk: Disk, tmp_path: Path) -> None:
+def test_running_out_warns_then_refuses(space: Space, disk: Disk, tmp_path: Path) -> None:
     space.look()
     disk.free_without_reserve = 13 * MIB
     assert space.look() is Room.LOW
     disk.free_without_reserve = 5 * MIB
     assert space.look() is Room.FULL
-    assert not (tmp_path / "reserve").exists()
+    assert (tmp_path / "reserve").stat().st_size == 4 * MIB, "there is room for the open sale without it"
 
 
-def test_it_recovers_unaided_and_not_too_early(space: Space, disk: Disk, tmp_path: Path) -> None:
+def test_the_reserve_is_given_back_piece_by_piece(space: Space, disk: Disk, tmp_path: Path) -> None:
+    """One piece where nothing is left, and the next only when that is gone."""
     space.look()
-    disk.free_without_reserve = 1 * MIB
+    disk.free_without_reserve = 4 * MIB
+    for _ in range(3):
+        assert space.look() is Room.FULL
+        assert (tmp_path / "reserve").stat().st_size == 3.5 * MIB
+    for pieces in range(6, -1, -1):
+        disk.free_without_reserve -= MIB // 2
+        space.look()
+        assert (tmp_path / "reserve").exists() == (pieces > 0)
+        assert not pieces or (tmp_path / "reserve").stat().st_size == pieces * MIB // 2
     assert space.look() is Room.FULL
+
+
+@pytest.mark.parametrize("left", [0, 2, 3])
+def test_it_recovers_unaided_and_not_too_early(space: Space, disk: Disk, tmp_path: Path, left: int) -> None:
+    """However much of the reserve is `left`."""
+    space.look()
+    disk.free_without_reserve = left * MIB
+    while (tmp_path / "reserve").exists() and (tmp_path / "reserve").stat().st_size > left * MIB:
+        assert space.look() is Room.FULL
     disk.free_without_reserve = 5 * MIB  # room for the reserve alone: taking it would leave less than `full_below`
     assert space.look() is Room.FULL
     assert space.look() is Room.FULL
