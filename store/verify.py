@@ -20,7 +20,7 @@ from typing import Any
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from core.entries import EpochOpened, decode
-from core.ledger import Record, link, open_record
+from core.ledger import Head, Record, link, open_record
 from store.chain import SEQ_BITS, Chain, Tail
 from store.database import explain, read_database
 from store.epochs import SEQ_MASK, base
@@ -172,8 +172,8 @@ class _Walk:
     def _opening(self, exact: bytes, seq: int, previous: Chain | None) -> Finding | None:
         """What is wrong with where an epoch begins."""
         if seq > 1:
-            adopted = previous is None and self._base is not None and self._base.partial
-            return None if adopted or self._adopted_after(previous) else Finding(missing(1, 1), "gap", 1, 1)
+            adopted = self._base is not None and self._base.partial
+            return None if adopted else Finding(missing(1, 1), "gap", 1, 1)
         try:
             opened = decode(open_record(exact).body)
         except ValueError:
@@ -183,13 +183,15 @@ class _Walk:
         if self._terminal is not None and opened.terminal != self._terminal:
             return Finding(f"it is the journal of {opened.terminal}, not of {self._terminal}", "foreign")
         self._tombstones.opened(opened)
-        return _follows(opened, previous, self._base_before())
+        return _follows(opened, self._end_before(previous))
 
-    def _adopted_after(self, previous: Chain | None) -> bool:
-        return previous is not None and self._base is not None and self._base.partial
-
-    def _base_before(self) -> Tail | None:
-        return base(self._connection, self._ordinal - 1)
+    def _end_before(self, previous: Chain | None) -> Head | None:
+        """Where the epoch before this one ends: at its last record here, or where all of them were left out."""
+        name, tail = self._epochs.name(self._ordinal - 1), base(self._connection, self._ordinal - 1)
+        head = previous.head if previous is not None and previous.head.epoch == name else None
+        if tail is not None and (head is None or tail.seq > head.seq):
+            return Head(epoch=name, seq=tail.seq, hash=bytes.fromhex(tail.hash))
+        return head
 
     def _end(self) -> Finding | None:
         if self.chain is None:
@@ -228,23 +230,19 @@ def _rows(connection: Any, after: int = -1) -> Iterator[_Row]:
             return
 
 
-def _follows(opened: EpochOpened, previous: Chain | None, pruned: Tail | None) -> Finding | None:
+def _follows(opened: EpochOpened, end: Head | None) -> Finding | None:
     """Whether an epoch goes on where the one before it ends."""
-    if previous is None:
+    said = (opened.previous_epoch, opened.previous_seq, opened.previous_head)
+    if end is None:
         if opened.previous_epoch is None:
             return None
         return Finding("the epoch before the first one is missing", "gap", 1, opened.previous_seq)
-    head = previous.head
-    seq, hash_ = head.seq, head.hash.hex()
-    if pruned is not None and pruned.seq > seq:
-        seq, hash_ = pruned.seq, pruned.hash
-    if (opened.previous_epoch, opened.previous_seq, opened.previous_head) == (head.epoch, seq, hash_):
+    if said == (end.epoch, end.seq, end.hash.hex()):
         return None
-    text = f"record 1 does not continue epoch {head.epoch} at record {seq}"
-    if opened.previous_epoch == head.epoch and opened.previous_seq > seq:
-        return Finding(
-            f"{text}: {missing(seq + 1, opened.previous_seq, ' there')}", "gap", seq + 1, opened.previous_seq
-        )
+    text = f"record 1 does not continue epoch {end.epoch} at record {end.seq}"
+    if opened.previous_epoch == end.epoch and opened.previous_seq > end.seq:
+        first, last = end.seq + 1, opened.previous_seq
+        return Finding(f"{text}: {missing(first, last, ' there')}", "gap", first, last)
     return Finding(text, "fork", 1, None)
 
 

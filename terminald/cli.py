@@ -267,26 +267,9 @@ def _call(given: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    from core.ports import JournalError
-    from store.verify import verify_journal
-    from terminald import paths
+    from terminald.verify_cli import verify
 
-    config = load_config(given.config)
-    if config is None:
-        return CANNOT
-    try:
-        found = verify_journal(config.journal, paths.load_keys(config).journal)
-    except JournalError as error:
-        if given.json:
-            emit({"whole": False, "records": 0, "finding": f"{error.code}: {error}"})
-        return fail(f"{error} ({error.code}). {error.remedy}")
-    if given.json:
-        emit({"whole": found.whole, "records": found.records, "finding": found.finding})
-    elif found.whole:
-        print(f"whole: {found.records} records, the chain is unbroken")
-    else:
-        print(f"NOT WHOLE after {found.records} records: {found.finding}")
-    return 0 if found.whole else FINDING
+    return verify(given)
 
 
 def _show(given: argparse.Namespace) -> int:

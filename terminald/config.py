@@ -115,6 +115,8 @@ class Config:
     shop: Shop
     journal: Path
     journal_key: Path
+    journal_keep_days: int
+    journal_segment_records: int
     keys: KeysConfig
     catalogue: Path
     customers: Path
@@ -177,6 +179,8 @@ def _config(root: "_Table", file: Path) -> Config:
         shop=shop,
         journal=base / journal.text("path", "journal.db"),
         journal_key=base / journal.text("key", "journal.key"),
+        journal_keep_days=journal.whole("keep_days", 90, 1, 3_650),
+        journal_segment_records=journal.whole("segment_records", 10_000, 10, 1_000_000),
         keys=_keys(root.table("keys", optional=True)),
         catalogue=base / catalogue.text("path", "catalogue.db"),
         customers=base / customers.text("path", "customers.db"),

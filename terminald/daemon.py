@@ -26,10 +26,12 @@ from store.mirror import Owner
 from store.space import Room, Space
 from terminald import paths, unixsocket
 from terminald.backup import BackupKeeper, command_of
+from terminald.binding import binding_of
 from terminald.broker import parse_url
 from terminald.clock import SystemClock, local_time
 from terminald.config import Config, DeviceConfig
 from terminald.control import ControlServer
+from terminald.custody import Custody
 from terminald.engine import Engine
 from terminald.forwarder import Forwarder
 from terminald.history import HistoryKeeper, open_history
@@ -84,11 +86,14 @@ async def run(config: Config) -> None:
             terminal=config.terminal,
             signing_key=signer.public_key,
             stamp=clock.stamp(),
+            binding=binding_of(config.journal.parent),
         ) as journal:
             keeper = HistoryKeeper(config, keys.journal, history, clock)
             owner = mirror_owner(config.terminal, keys, signer)
             counter = StockCounter(journal, SoldStock(config.catalogue, keys.catalogue), clock)
-            terminal = Terminal(config, clock, journal, signer, catalogue, customers, keeper, counter, space, owner)
+            terminal = Terminal(
+                config, clock, journal, keys.journal, signer, catalogue, customers, keeper, counter, space, owner
+            )
             await terminal.run()
 
 
@@ -100,6 +105,7 @@ class Terminal:
         config: Config,
         clock: SystemClock,
         journal: SqlJournal,
+        journal_key: bytes,
         signer: TerminalSigner,
         catalogue: Catalogue,
         customers: Customers,
@@ -134,6 +140,7 @@ class Terminal:
         self._second_medium = self._mirror(signer, owner)
         self._backups = self._keeper_of_backups()
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
+        self._custody = self._keeper_of_the_journal(signer, journal_key)
         self._views = Views(
             engine=self._engine,
             devices=self._devices,
@@ -172,6 +179,7 @@ class Terminal:
                     tasks.create_task(self._control.serve(), name="control"),
                     tasks.create_task(self._follow_sync(), name="follow-sync"),
                     tasks.create_task(self._journal.watch(), name="journal"),
+                    tasks.create_task(self._custody.run(), name="custody"),
                     tasks.create_task(self._history.run(), name="history"),
                     tasks.create_task(self._watch_room(), name="room"),
                     tasks.create_task(self._stock.run(), name="stock"),
@@ -272,7 +280,26 @@ class Terminal:
         if self._forwarder is not None:
             self._forwarder.notify()
 
+    def _keeper_of_the_journal(self, signer: TerminalSigner, key: bytes) -> Custody:
+        config, forwarder = self._config, self._forwarder
+        return Custody(
+            path=config.journal,
+            key=key,
+            terminal=config.terminal,
+            journal=self._journal,
+            engine=self._engine,
+            signer=signer,
+            clock=self._clock,
+            ack_key=config.headquarters.ack_key if config.headquarters is not None else None,
+            keep_days=config.journal_keep_days,
+            segment_records=config.journal_segment_records,
+            proof=lambda: forwarder.ahead if forwarder is not None else None,
+            clock_doubtful=lambda: self._engine.clock_doubtful,
+            changed=self._changed,
+        )
+
     def _link_changed(self) -> None:
+        self._custody.look()
         self._views.changed()
         self._second_medium.notify()
 
@@ -312,7 +339,8 @@ class Terminal:
         room = self._space.room
         disk = () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
         backups = self._backups.conditions() if self._backups is not None else ()
-        return disk + self._second_medium.conditions() + backups
+        clock = (message("clock-doubtful"),) if self._engine.clock_doubtful else ()
+        return disk + self._custody.conditions() + clock + self._second_medium.conditions() + backups
 
     # --- the second medium ---------------------------------------------------------------------------------------
 
@@ -381,6 +409,7 @@ class Terminal:
             "receipts_waiting": self._peripherals.receipts_waiting,
             "double_reads": self._engine.doubles.count,
         }
+        facts |= self._custody.facts()
         if self._backups is not None:
             facts |= self._backups.facts()
         for device in self._devices:

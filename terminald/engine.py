@@ -24,6 +24,7 @@ from core.state import Idle, Shop, Till, apply
 from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.text import Message
 from core.view import NoticeView
+from terminald.timekeeper import Timekeeper
 
 EVENTS_MAX = 4096
 KEYS_MAX = 1024
@@ -134,7 +135,6 @@ class Engine:
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
         self._journal = journal
-        self._clock = clock
         self._local_time = local_time
         self._lookup = lookup
         self._identify = identify
@@ -143,6 +143,7 @@ class Engine:
         self._software = software
         self._blocked = blocked
         self._secure = secure
+        self._time = Timekeeper(clock, local_time)
         self._folded: tuple[str, int] | None = None
         self._queue: asyncio.Queue[tuple[v.AnyEvent, str | None, asyncio.Future[Step] | None]] = asyncio.Queue(
             EVENTS_MAX
@@ -154,10 +155,16 @@ class Engine:
     async def boot(self) -> int:
         """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
         count = await self._fold()
+        self._time.begin(await self._last_stamp())
         clean = not self.till.started
         await self._keep((e.DaemonStarted(software=self._software, clean=clean),), None)
         await self._take(v.Booted(), None)
         return count
+
+    @property
+    def clock_doubtful(self) -> bool:
+        """Whether the wall clock is not to be believed."""
+        return self._time.doubtful
 
     async def run(self) -> None:
         """Takes events for ever. Raises JournalError when the journal does; the process must end then."""
@@ -201,11 +208,16 @@ class Engine:
         """The till's state with the epoch and the seq of the last record in it; None before the first one of this run."""
         return (*self._folded, state_of(self.till)) if self._folded is not None else None
 
+    async def note(self, *entries: e.AnyEntry) -> None:
+        """Keeps something that is no event at the till, between two that are."""
+        async with self._turn:
+            await self._keep(entries, None)
+
     async def open_epoch(self, reason: str, *, skip: int = 0, lost_seq: int = 0) -> None:
         """Goes on under another epoch, between two events; the till and its sale stay as they are."""
         async with self._turn:
             opened = await self._journal.open_epoch(
-                reason, self._clock.stamp(), number=self.till.next_number - 1, skip=skip, lost_seq=lost_seq
+                reason, self._time.stamp(), number=self.till.next_number - 1, skip=skip, lost_seq=lost_seq
             )
             self.till = apply(self.till, opened)
             self._folded = self._journal.head.epoch, self._journal.head.seq
@@ -215,7 +227,7 @@ class Engine:
     async def _take(self, event: v.AnyEvent, key: str | None) -> Step:
         if key is not None and await self._is_known(key):
             return Step(notice=Message(id="already-done"))
-        stamp = self._clock.stamp()
+        stamp = self._time.stamp()
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))
         taken = step(self.shop, self.till, event, await self._facts(event, stamp))
@@ -240,7 +252,7 @@ class Engine:
         local_time = local.isoformat(timespec="seconds")
         question = read(self.shop, event)
         return Facts(
-            business_day=local.date().isoformat(),
+            business_day=self._time.business_day(stamp),
             local_time=local_time,
             question=question,
             item=self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None,
@@ -259,11 +271,13 @@ class Engine:
 
     async def _keep(self, entries: tuple[e.AnyEntry, ...], key: str | None) -> None:
         """Folds first, so that an entry that cannot follow is a fault of ours before it is in the journal for ever."""
-        till = self.till
+        till, stamp = self.till, self._time.stamp()
+        if stepped_ms := self._time.take_step():
+            entries = (*entries, e.ClockStepped(offset_ms=stepped_ms))
         for entry in entries:
             till = apply(till, entry)
         drafts = [e.draft(entry) for entry in entries]
-        records = await self._journal.append(drafts, self._clock.stamp(), key=key)
+        records = await self._journal.append(drafts, stamp, key=key)
         self.till = till
         self._folded = records[-1].epoch, records[-1].seq
         if self._secure is not None:
@@ -280,6 +294,15 @@ class Engine:
     async def _checkpoint(self) -> None:
         self._checkpointed_seq = self._journal.head.seq
         await self._journal.save_checkpoint(self._checkpointed_seq, state_of(self.till))
+
+    async def _last_stamp(self) -> Stamp | None:
+        """When the journal's last record was made, which is not always a good clock's word. None at a first boot."""
+        head = self._journal.head
+        if head.seq == 1:
+            return None  # the first record of an epoch was made by this start
+        (last,) = await self._journal.read(head.epoch, head.seq - 1, 1)
+        said = open_record(last.exact)
+        return Stamp(time_ms=said.time_ms, clock=said.clock, boot=said.boot, mono_ms=said.mono_ms)
 
     async def _fold(self) -> int:
         """The journal's fold: from the newest checkpoint, over epochs if need be. Returns the number of records folded."""

@@ -110,6 +110,26 @@ WORDS: dict[str, tuple[str, str]] = {
     "backup-failed": ("No backup could be made.", "Call your technician. Sales go on."),
     "backup-overdue": ("The last backup is {hours} hours old.", "Plug in the medium for backups."),
     # the terminal itself
+    "journal-rollback": (
+        "The journal is an older one: its newest records are missing.",
+        "Sell on, and call your technician.",
+    ),
+    "journal-fork": ("The journal is not the one that was known before.", "Sell on, and call your technician."),
+    "journal-copied": (
+        "The journal was moved from another card or another till.",
+        "Sell on. Call your technician if a second till runs with its copy.",
+    ),
+    "journal-anchor": ("What guards the journal's end was lost or replaced.", "Sell on, and call your technician."),
+    "journal-behind": (
+        "Headquarters has sales of this till that its journal has not.",
+        "Sell on, and call your technician.",
+    ),
+    "journal-unanchored": ("The journal's end cannot be guarded on this card.", "Sell on, and call your technician."),
+    "journal-not-whole": (
+        "A check found a fault in the journal at record {record} ({kind}).",
+        "Sell on, and call your technician.",
+    ),
+    "clock-doubtful": ("The clock is not right.", "Sell on. Connect the till to the network, or set its clock."),
     "till-stopping": ("The till is being switched off.", "Wait until it is back, then try again."),
     "peer-not-allowed": ("This program's user may not use the till.", "Add the user to the till's group."),
     "too-many-clients": ("Too many screens are connected.", "Close one of them."),

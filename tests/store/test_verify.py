@@ -11,7 +11,8 @@ import pytest
 from core.ledger import GENESIS, Stream, link, open_record
 from store.database import connect
 from store.errors import JournalDamaged
-from store.verify import Verification, iter_records, record_line, verify_journal
+from store.findings import Verification
+from store.verify import iter_records, record_line, verify_journal
 from tests.store.journals import KEY, STAMP, basket, money, open_journal
 
 FIRST = 1 << 40
