@@ -46,6 +46,9 @@ SYNC_DELAY_S = 4.5
 ANCHOR_DELAY_S = 60.0
 """How long the anchor may wait to be put on the medium; so it costs a flush a minute at most."""
 
+ANSWERS_EVERY_S = 60.0
+"""How often headquarters' answers are written down: each time costs the card a page, and the newest comes again."""
+
 REPLAY_PAGE = 500
 
 _T = TypeVar("_T")
@@ -87,6 +90,9 @@ class SqlJournal:
         self._store: RecordStore | None = None
         self._failure: OutcomeUnknown | None = None
         self._failed = asyncio.Event()
+        self._answers: dict[str, Acknowledged] = {}
+        self._answers_owed: set[str] = set()
+        self._answers_kept_s = float("-inf")
         self._reading: Any = None
         self._closed = False
         self._writes = Lane(writer, "journal-writer", self._commit, rest=self._rest, told=self._watch)
@@ -249,11 +255,22 @@ class SqlJournal:
         await self._write(Sync())
 
     async def acknowledge(self, epoch: str, seq: int, ack: bytes) -> None:
-        """Keeps headquarters' answer: it has `epoch` up to `seq`. Not flushed: the answer is retained and comes again."""
-        await self._write(Acknowledge(epoch, seq, ack))
+        """Takes headquarters' answer: it has `epoch` up to `seq`. Written down at once if none was for a minute, else
+        with a later one or at the end, and never flushed: the answer is retained and comes again."""
+        if self._failure is not None:
+            raise self._unknown()
+        self._answers[epoch] = Acknowledged(seq=seq, ack=ack)
+        self._answers_owed.add(epoch)
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._answers_kept_s >= ANSWERS_EVERY_S:
+            self._answers_kept_s = now_s
+            for task in self._take_answers():
+                await self._write(task)
 
     async def acknowledged(self, epoch: str) -> Acknowledged | None:
-        """The last answer that was kept for an epoch."""
+        """The last answer that was taken for an epoch."""
+        if (newest := self._answers.get(epoch)) is not None:
+            return newest
         rows = await self._select("SELECT seq, ack FROM outbox WHERE epoch = ?", (epoch,))
         return Acknowledged(seq=rows[0][0], ack=rows[0][1]) if rows else None
 
@@ -425,8 +442,13 @@ class SqlJournal:
     def _stop_writing(self) -> None:
         if self._store is None or self._failure is not None:
             return
-        self._commit_all([Sync()])
+        self._commit_all([*self._take_answers(), Sync()])
         self._store.close()
+
+    def _take_answers(self) -> list[Task]:
+        owed = [(epoch, self._answers[epoch]) for epoch in self._answers_owed]
+        self._answers_owed.clear()
+        return [Acknowledge(epoch, answer.seq, answer.ack) for epoch, answer in owed]
 
     # On the reader's thread.
 
