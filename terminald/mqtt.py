@@ -318,7 +318,8 @@ class Connection:
         assert isinstance(reason, ReasonCode)
         if not reason.is_failure:
             self._receive_max = getattr(properties, "ReceiveMaximum", OUTSTANDING_MAX)
-            self._accepted.set_result(None)
+            if not self._accepted.done():  # else whoever waited has just given up
+                self._accepted.set_result(None)
         elif reason.getName() == "Unsupported protocol version":
             self._end(_NotUnderstood(f"{self._broker} refuses the connection: {reason}"))
         else:

@@ -139,6 +139,30 @@ async def test_a_server_that_speaks_something_else_is_left(noise: bytes) -> None
                 pass
 
 
+async def test_an_answer_that_comes_while_we_give_up_is_no_fault_of_the_broker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(CONNACK_5)
+        loop.call_soon(connecting.cancel)  # runs before the answer is read, in the same turn of the loop
+        await reader.read()
+        writer.close()
+
+    async def give_up() -> None:
+        async with connect(broker, "a"):
+            raise AssertionError("it was cancelled before")
+
+    loop = asyncio.get_running_loop()
+    listening = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with listening:
+        broker = parse_url(f"mqtt://127.0.0.1:{listening.sockets[0].getsockname()[1]}")
+        connecting = asyncio.create_task(give_up())
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+    assert not caplog.records
+
+
 async def test_a_broker_that_begins_to_talk_nonsense_is_left() -> None:
     async with server(CONNACK_5, b"\x90\x01\x00\xf0") as broker, connect(broker, "a") as connection:
         with pytest.raises(ConnectionLost):
