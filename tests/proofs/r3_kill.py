@@ -1,18 +1,18 @@
-"""R3: a terminal that is killed at any write, flush, rename or delete has lost nothing, and has nothing twice.
+"""R3: what is killed at any write, flush, rename, delete or publish has lost nothing, and has nothing twice.
 
 A real till process runs over a shim that numbers every call by which it changes its folder, the first boot included. It
 runs again and again, each time in an empty folder, and is killed (SIGKILL) before the n-th call, in its middle or after
 it. Then: what is on the disk is whole, holds all that was acknowledged, in order and once; and a till that is started
-there goes on to the end of its sales, each of them there once.
+there goes on to the end of its sales, each of them there once. The same with a till at each message by which it forwards
+to headquarters, and with headquarters at each of its writes and messages: there the journal, what the till was promised
+and what headquarters holds are compared (`tests.proofs.publishing`).
 
 A test that cannot fail shows nothing: tills with known faults go through the same, and must be caught.
 """
 
 import asyncio
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,57 +20,85 @@ from pathlib import Path
 from store.database import PAGE_BYTES
 from store.keys import KeyFile
 from store.verify import verify_journal
+from tests.proofs import publishing
+from tests.proofs.killing import Cut, Program, all_cuts, kill_at, list_calls, spread
 from tests.proofs.registry import Proof, Result, Scale
-from tests.shim.boundary import Call, read_log
-from tests.shim.boundary import run as run_over_shim
+from tests.shim import sender
+from tests.shim.boundary import Call
 from tests.shim.seller import Fault, plan, recorded, sell
 
-AT_ONCE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Where a process is killed: at its n-th call, ``before``, ``torn`` or ``after``."""
-
-    at: int
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What is killed, and how it is judged. `net` counts messages on the network as calls too.
-
-    `command` gives the program for an empty folder; `judge` gives the faults of what a killed one left in the folder,
-    from what it had printed.
-    """
-
-    name: str
-    command: Callable[[Path], list[str]]
-    judge: Callable[[Path, str], list[str]]
-    net: bool = False
+ALL = 1_000_000
+BATCH_BYTES_MIN = 200
+"""Of a till's messages only the batches are so long, and of headquarters' only what it signs."""
 
 
 def run(scale: Scale) -> Iterator[Result]:
-    """Kills the till at a spread of its calls, or at all; then the mutants."""
-    program = till(sales=scale.pick(smoke=4, commit=8, release=60))
-    calls = list_calls(program)
-    cuts = spread(all_cuts(calls), scale.pick(smoke=12, commit=1_000_000, release=1_000_000))
-    reached, faults = kill_at(program, cuts)
+    """Kills the till at its writes, the till at its messages, headquarters at both; then the mutants."""
+    bouts = (kill_writing(scale), kill_sending(scale), kill_headquarters(scale))
+    faults = [fault for bout in bouts for fault in bout.faults]
     for fault in faults[:10]:
         print(f"R3: {fault}", file=sys.stderr)
-    caught = {fault: catch(fault, scale.pick(smoke=1, commit=6, release=60)) for fault in Fault}
-    survived = 100.0 * (reached - len(faults)) / reached if reached else 0.0
-    mutants = ", ".join(f"{fault} caught {count} times" for fault, count in caught.items())
+    reached, calls = sum(bout.reached for bout in bouts), sum(bout.calls for bout in bouts)
+    caught = {mutant: count for bout in bouts for mutant, count in bout.caught.items()}
+    mutants = ", ".join(f"{mutant} caught {count} times" for mutant, count in caught.items())
     yield Result(
-        figure=survived,
+        figure=100.0 * (reached - len(faults)) / reached if reached else 0.0,
         goal=100.0,
-        holds=not faults and reached > 0 and all(caught.values()),
-        what=f"% of {reached} kills at {len(calls)} calls; {mutants}",
+        holds=not faults and all(bout.reached for bout in bouts) and all(caught.values()),
+        what=f"% of {reached} kills at {calls} calls; {mutants}",
         reason="; ".join(faults[:3]) if faults else "" if all(caught.values()) else f"a mutant got through: {mutants}",
     )
 
 
-PROOFS = [Proof(id="R3", title="kill -9 at every write, flush and rename", run=run)]
+PROOFS = [Proof(id="R3", title="kill -9 at every write, flush, rename and publish", run=run)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bout:
+    """How many cuts at how many calls were reached, what was not survived, and how often each mutant was caught."""
+
+    calls: int
+    reached: int
+    faults: list[str]
+    caught: dict[str, int]
+
+
+def kill_writing(scale: Scale) -> Bout:
+    """A till that sells, at each call by which it changes its folder."""
+    program = till(sales=scale.pick(smoke=4, commit=8, release=60))
+    calls = list_calls(program)
+    reached, faults = kill_at(program, spread(all_cuts(calls), scale.pick(smoke=12, commit=ALL, release=ALL)))
+    each = scale.pick(smoke=1, commit=6, release=60)
+    return Bout(len(calls), reached, faults, {fault: catch(fault, each) for fault in Fault})
+
+
+def kill_sending(scale: Scale) -> Bout:
+    """A till that forwards, at each message that it sends."""
+    sales = scale.pick(smoke=2, commit=4, release=40)
+    each = scale.pick(smoke=1, commit=4, release=40)
+    with publishing.headquarters() as headquarters:
+        program = headquarters.program(sales)
+        calls = list_calls(program)
+        reached, faults = kill_at(program, spread(all_cuts(calls), scale.pick(smoke=3, commit=ALL, release=ALL)))
+        mutant = headquarters.program(sales, sender.Fault.MARKS_ON_PUBLISH)
+        batches = [Cut(call.number, "before") for call in calls if call.bytes >= BATCH_BYTES_MIN]
+        caught = len(kill_at(mutant, spread(batches, each))[1])
+    return Bout(len(calls), reached, faults, {sender.Fault.MARKS_ON_PUBLISH: caught})
+
+
+def kill_headquarters(scale: Scale) -> Bout:
+    """The collector, at each message that it sends and each call by which it changes its folder."""
+    sales = scale.pick(smoke=1, commit=2, release=30)
+    each = scale.pick(smoke=1, commit=2, release=30)
+    calls = publishing.list_collector_calls(sales)
+    talking = [call for call in calls if call.kind == "send"]
+    writing = [call for call in calls if call.kind != "send"]
+    cuts = spread(all_cuts(talking), scale.pick(smoke=1, commit=ALL, release=ALL))
+    cuts += spread(all_cuts(writing), scale.pick(smoke=1, commit=30, release=ALL))
+    reached, faults = publishing.kill_collector_at(cuts, sales)
+    signed = [Cut(call.number, "after") for call in talking if call.bytes >= BATCH_BYTES_MIN]
+    caught = publishing.kill_collector_at(spread(signed, each), sales, publishing.hasty_collector)[1]
+    return Bout(len(calls), reached, faults, {"promises-first": len(caught)})
 
 
 def till(sales: int, fault: Fault | None = None) -> Program:
@@ -100,22 +128,6 @@ def judge_till(folder: Path, sales: int, acknowledged: Sequence[str], fault: Fau
     return faults + _faults(folder, "after a restart", lambda held: held == plan(sales))
 
 
-def list_calls(program: Program) -> list[Call]:
-    """All calls of a run that nobody disturbs. Raises RuntimeError where the program does not work at all."""
-    with tempfile.TemporaryDirectory(prefix="terminald-r3-") as name:
-        folder, log = Path(name, "terminal"), Path(name, "calls")
-        folder.mkdir()
-        ended = run_over_shim(program.command(folder), folder, log=str(log), net=int(program.net))
-        if ended.returncode != 0:
-            raise RuntimeError(f"{program.name} ended with {ended.returncode}: {ended.stderr}")
-        return read_log(log)
-
-
-def all_cuts(calls: Iterable[Call]) -> list[Cut]:
-    """Every place to be killed at: before each call, in the middle of each write, after each of the others."""
-    return [Cut(call.number, action) for call in calls for action in ("before", "torn" if call.writes else "after")]
-
-
 def catch(fault: Fault, each: int) -> int:
     """How many times a mutant is caught, of the `each` cuts of both kinds at which its fault could show."""
     mutant = till(sales=4, fault=fault)
@@ -131,36 +143,6 @@ def telling_cuts(calls: Sequence[Call], each: int) -> list[Cut]:
     ]
     some = spread([Cut(number, "after") for number in commits], each)
     return [*(Cut(cut.at - 1, "torn") for cut in some), *some]
-
-
-def spread(cuts: Sequence[Cut], count_max: int) -> list[Cut]:
-    """At most `count_max` of them, evenly."""
-    if len(cuts) <= count_max:
-        return list(cuts)
-    return [cuts[index * len(cuts) // count_max] for index in range(count_max)]
-
-
-def kill_at(program: Program, cuts: Sequence[Cut]) -> tuple[int, list[str]]:
-    """How many of the cuts were reached, and the faults: one text for each cut that was not survived."""
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="r3") as pool:
-        outcomes = list(pool.map(lambda cut: _kill(program, cut), cuts))
-    reached = [faults for faults in outcomes if faults is not None]
-    return len(reached), [faults[0] for faults in reached if faults]
-
-
-def _kill(program: Program, cut: Cut) -> list[str] | None:
-    """The faults of one killed run; None where the run ended before the cut."""
-    with tempfile.TemporaryDirectory(prefix="terminald-r3-") as name:
-        folder = Path(name, "terminal")
-        folder.mkdir()
-        ended = run_over_shim(program.command(folder), folder, at=cut.at, action=cut.action, net=int(program.net))
-        if ended.returncode == 0:
-            return None
-        if ended.returncode != -9:
-            return [f"{program.name} killed {cut.action} {cut.at} ended with {ended.returncode}: {ended.stderr[-300:]}"]
-        return [
-            f"{program.name} killed {cut.action} {cut.at}: {fault}" for fault in program.judge(folder, ended.stdout)
-        ]
 
 
 def _faults(folder: Path, when: str, right: Callable[[list[str]], bool]) -> list[str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.r3_kill import judge_till, list_calls, till
+from tests.proofs.killing import list_calls
+from tests.proofs.r3_kill import judge_till, till
 from tests.shim.boundary import ROOT, Call, read_log
 from tests.shim.boundary import run as run_over_shim
 from tests.shim.seller import recorded
