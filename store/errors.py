@@ -121,7 +121,10 @@ class KeyMissing(JournalError, FileNotFoundError):
     """The key file is gone, and there is data that only it can open."""
 
     code = "key-missing"
-    remedy = "Put back the key file, or restore from a backup with the recovery key. A new key cannot open old data."
+    remedy = (
+        "Put back the key file, or run `terminald keys recover` with the organisation's recovery key. A new key cannot"
+        " open old data."
+    )
 
 
 class KeyExposed(JournalError, PermissionError):
@@ -425,3 +428,10 @@ class RestoreRefused(JournalError, FileExistsError):
 
     code = "restore-refused"
     remedy = "Restore into an empty folder. A journal that opens is never written over."
+
+
+class RecordsRefused(JournalError, ValueError):
+    """Records that headquarters sent back do not follow those that the journal has; nothing of them was taken."""
+
+    code = "records-refused"
+    remedy = "Headquarters keeps them. Keep the backup, and call your technician."

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from store.errors import JournalError, KeyMissing, KeyringDamaged, KeyringForeign, RecoveryUnset
+from core.recovery import public_of, recovery_id
+from store.errors import JournalError, KeyMissing, KeyringDamaged, KeyringForeign, RecoveryUnset, SealUnopened
 from store.keys_files import read_private, write_private
 from store.keys_tier import Tier
 from store.sealing import seal, unseal
@@ -190,9 +191,13 @@ class Sealed:
         return self._open(self._unwrap(_slot_key(root, self._content.id), slot.wrapped, context))
 
     def recover(self, private: bytes) -> Ring:
-        """Opens it with the recovery key. Raises RecoveryUnset, SealUnopened, KeyringDamaged."""
+        """Opens it with the recovery key (32 bytes). Raises RecoveryUnset, SealUnopened, KeyringDamaged."""
         if self.recovery is None:
             raise RecoveryUnset(f"{self._name} is not sealed to a recovery key")
+        public = public_of(private)
+        if public.hex() != self.recovery.public:
+            known = recovery_id(self._unhex(self.recovery.public))
+            raise SealUnopened(f"{self._name} is sealed to the recovery key {known}; this one is {recovery_id(public)}")
         context = _recovery_context(self._content.id, self._content.generation)
         return self._open(unseal(private, self._unhex(self.recovery.sealed), context))
 
@@ -294,13 +299,8 @@ def root_id(root: bytes) -> str:
     return HKDF(SHA256(), 8, salt=None, info=b"terminald/2/root-id").derive(root).hex()
 
 
-def recovery_id(public: bytes) -> str:
-    """A short name for a recovery key, for people to compare: the first 16 of its 64 hex digits."""
-    return public.hex()[:16]
-
-
 def _slot_key(root: bytes, ring: str) -> bytes:
-    return HKDF(SHA256(), 32, salt=bytes.fromhex(ring), info=b"terminald/2/slot").derive(root)
+    return HKDF(SHA256(), 32, salt=ring.encode(), info=b"terminald/2/slot").derive(root)
 
 
 def _slot_context(ring: str, generation: int) -> bytes:

@@ -14,13 +14,14 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from core.recovery import public_of
 from store.database import alone
 from store.errors import JournalError, KeyTaken, KeyUnusable, PassphraseWrong, RecoveryKeyUnusable, TpmRefused
 from store.keyring import Ring
 from store.keys import KeyStore
 from store.keys_files import read_private, write_private
 from store.keys_root import RootSource
-from store.sealing import PRIVATE_BYTES, public_of
+from store.sealing import PRIVATE_BYTES
 
 # RFC 9106, the second recommended choice: 64 MiB and three passes.
 _MEMORY_KIB = 65_536

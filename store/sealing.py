@@ -55,11 +55,6 @@ def unseal(private: bytes, blob: bytes, context: bytes) -> bytes:
         raise SealUnopened("it was sealed to another key, for another purpose, or was altered") from None
 
 
-def public_of(private: bytes) -> bytes:
-    """The public key (32 bytes) of a private one (32 bytes)."""
-    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
-
-
 def _derive(shared: bytes, fresh: bytes, public: bytes, context: bytes) -> tuple[bytes, bytes]:
     """The key (32 bytes) and the nonce (12) of one box."""
     both = HKDF(SHA256(), 44, salt=fresh + public, info=_INFO + context).derive(shared)

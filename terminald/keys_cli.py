@@ -16,9 +16,10 @@ from getpass import getpass
 import msgspec
 
 from core.ports import JournalError
+from core.recovery import recovery_id
 from store.database import claim
 from store.errors import KeyMissing
-from store.keyring import Ring, recovery_id
+from store.keyring import Ring
 from store.keys import DATABASES, KeyStore, keyring_of
 from store.keys_recovery import load_recovery, make_recovery, recover
 from store.keys_rotate import finish, is_unfinished, rotate

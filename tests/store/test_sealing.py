@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.recovery import public_of
 from store.errors import RecoveryKeyUnusable, SealUnopened
-from store.sealing import OVERHEAD_BYTES, public_of, seal, unseal
+from store.sealing import OVERHEAD_BYTES, seal, unseal
 
 PRIVATE = bytes(range(32))
 PUBLIC = public_of(PRIVATE)
