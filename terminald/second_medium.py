@@ -1,6 +1,6 @@
 """What headquarters has not acknowledged, kept on a second medium too, before money moves on the strength of it.
 
-A sale waits for the medium as long as `DEADLINE_S`, and never longer. One that is late, full, read-only, somebody else's,
+A sale waits for the medium a quarter of a second, and never longer. One that is late, full, read-only, somebody else's,
 or that lies, is said on the screen, and the sale goes on; what is missing on the medium follows in the background. One
 that is late several times in a row is not waited for any more, and one that fails several times is left alone, until it
 is plugged in again.
@@ -33,17 +33,9 @@ from store.mirror_files import Files, RealFiles
 from store.mirror_format import Base
 from store.mirror_worker import Worker
 
-DEADLINE_S = 0.25
-"""What a sale waits for the medium."""
 LATES_MAX = 5
 """So many times in a row late, and no sale waits for it any more."""
-STUCK_AFTER_S = 10.0
-"""A call that is not back by then is given up, and the medium with it."""
-OPEN_TIMEOUT_S = 60.0
-"""What looking through a medium with much on it may take."""
 FAILURES_MAX = 3
-RETRY_S = 1.0
-FULL_LOOK_AGAIN_S = 60.0
 STUCK_MAX = 4
 """Threads that a medium may have swallowed; with so many, another one is not tried."""
 PAGE_RECORDS = 500
@@ -100,6 +92,20 @@ class Kept(Journal, Protocol):
         """All epochs in their order."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long what is waited for: a sale for the medium; a call that writes, before it is given up and the medium with
+    it; one that looks through a medium with much on it; a medium that failed, and a full one, to be tried again."""
+
+    deadline_s: float = 0.25
+    stuck_after_s: float = 10.0
+    open_timeout_s: float = 60.0
+    retry_s: float = 1.0
+    full_look_again_s: float = 60.0
+
+
+USUAL = Patience()
+
 Snapshot = tuple[str, int, bytes]
 """The till's state as a checkpoint has it, with the epoch and the seq of the last record in it."""
 
@@ -137,6 +143,8 @@ class SecondMedium:
         clock: Clock,
         changed: Callable[[], None],
         files: Files | None = None,
+        patience: Patience = USUAL,
+        trim_bytes: int = TRIM_BYTES,
     ) -> None:
         """`path` is the medium's folder, None where there is to be none. `other_than` is a folder of the terminal's own
         medium: what lies on that one is no second medium. `owner` is None where no recovery key is set."""
@@ -150,6 +158,8 @@ class SecondMedium:
         self._clock = clock
         self._changed = changed
         self._files = files or RealFiles()
+        self._patience = patience
+        self._trim_bytes = trim_bytes
         self._state: MirrorState = "none" if path is None else "absent"
         self._fault: str | None = None
         self._covered: Head | None = None
@@ -231,7 +241,7 @@ class SecondMedium:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((record.seq, future))
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(self._patience.deadline_s):
                 await future
         except TimeoutError:
             self._lates += 1
@@ -278,7 +288,7 @@ class SecondMedium:
             except MirrorGone:
                 pause_s = 0.0
             except _NotAtRest:
-                pause_s = RETRY_S
+                pause_s = self._patience.retry_s
             except TimeoutError:
                 self._say("failed", "mirror-stuck")
                 pause_s = None
@@ -288,7 +298,7 @@ class SecondMedium:
                 pause_s = None
             except OSError as error:
                 _log.warning("the second medium failed: %s", error.strerror)
-                failures = 1 if self._clock.monotonic_s() - began_s > FULL_LOOK_AGAIN_S else failures + 1
+                failures = 1 if self._clock.monotonic_s() - began_s > self._patience.full_look_again_s else failures + 1
                 pause_s = self._after(error, failures)
             if pause_s is None:
                 self._lates = failures = 0
@@ -298,12 +308,12 @@ class SecondMedium:
         """Says what is wrong; how long to leave it alone, None until it is plugged in again."""
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             self._say("failed", "mirror-full")
-            return FULL_LOOK_AGAIN_S
+            return self._patience.full_look_again_s
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             self._say("failed", "mirror-read-only")
             return None
         self._say("failed", "mirror-failed")
-        return RETRY_S * failures if failures < FAILURES_MAX else None
+        return self._patience.retry_s * failures if failures < FAILURES_MAX else None
 
     async def _pause(self, seconds: float | None) -> None:
         try:
@@ -324,14 +334,14 @@ class SecondMedium:
         worker = Worker("second-medium")
         close: Callable[[], None] = _nothing
         try:
-            medium, found, taken = await worker.do(partial(self._open, self._owner), OPEN_TIMEOUT_S)
+            medium, found, taken = await worker.do(partial(self._open, self._owner), self._patience.open_timeout_s)
             close = medium.close
             await self._judge(found, taken)
             self._say("filling", None)
             while True:
                 await self._fill(worker, medium, found)
                 await self._follow(worker, medium)
-                found = await worker.do(medium.survey, OPEN_TIMEOUT_S)
+                found = await worker.do(medium.survey, self._patience.open_timeout_s)
                 await self._judge(found, None)
         except TimeoutError:
             self._lost.append(worker)
@@ -391,7 +401,7 @@ class SecondMedium:
                 written.append(path)
         written.append(await self._write(worker, medium, spans[-1], found, secrets))
         useless = [each.path for each in found if each.path not in written]
-        await worker.do(partial(medium.remove, useless), STUCK_AFTER_S)
+        await worker.do(partial(medium.remove, useless), self._patience.stuck_after_s)
 
     async def _write(
         self, worker: Worker, medium: MirrorMedium, span: Span, found: Sequence[Found], secrets: dict[str, str]
@@ -413,12 +423,12 @@ class SecondMedium:
             secrets=secrets,
         )
         number = 1 + max((each.number for each in found if each.epoch == epoch), default=0)
-        await worker.do(partial(medium.begin, epoch, span.ordinal, number, base), STUCK_AFTER_S)
+        await worker.do(partial(medium.begin, epoch, span.ordinal, number, base), self._patience.stuck_after_s)
         head = start
         while records := cut(await self._journal.read(epoch, head.seq, PAGE_RECORDS)):
-            await worker.do(partial(medium.append, records), STUCK_AFTER_S)
+            await worker.do(partial(medium.append, records), self._patience.stuck_after_s)
             head = Head(epoch=epoch, seq=records[-1].seq, hash=records[-1].hash)
-        path = await worker.do(medium.publish, OPEN_TIMEOUT_S)
+        path = await worker.do(medium.publish, self._patience.open_timeout_s)
         if epoch == self._journal.synced.epoch:
             self._promised = {path.name: head.seq}
             self._reached(head)
@@ -439,13 +449,13 @@ class SecondMedium:
             self._wake.clear()
             if self._plug_moved:
                 self._plug_moved = False
-                await worker.do(medium.check, STUCK_AFTER_S)
+                await worker.do(medium.check, self._patience.stuck_after_s)
             if self._journal.synced.epoch != epoch or self._is_due(medium, epoch):
                 return
             if self._covered.seq < self._journal.synced.seq:
                 records = cut(await self._journal.read(epoch, self._covered.seq, PAGE_RECORDS))
                 ack = await self._news_of(epoch)
-                await worker.do(partial(medium.append, records, ack), STUCK_AFTER_S)
+                await worker.do(partial(medium.append, records, ack), self._patience.stuck_after_s)
                 head = Head(epoch=epoch, seq=records[-1].seq, hash=records[-1].hash)
                 self._promised[medium.name] = head.seq
                 self._reached(head)
@@ -466,10 +476,10 @@ class SecondMedium:
 
     def _is_due(self, medium: MirrorMedium, epoch: str) -> bool:
         """Whether much of the file, and most of it, is of no use any more."""
-        if epoch != self._journal.head.epoch or medium.size < TRIM_BYTES:
+        if epoch != self._journal.head.epoch or medium.size < self._trim_bytes:
             return False
         acknowledged = medium.acknowledged_bytes(self._acknowledged_seq())
-        return acknowledged >= TRIM_BYTES and 2 * acknowledged >= medium.size
+        return acknowledged >= self._trim_bytes and 2 * acknowledged >= medium.size
 
     async def _start(self, span: Span) -> Head:
         """Where an epoch's records are not acknowledged any more."""
