@@ -111,9 +111,7 @@ def holdings(connection: sqlite3.Connection, terminal: str, nonce: str) -> Holdi
         number = max(number, opened.number if opened else 0)
         if top_seq is not None:
             previous = (opened.previous_epoch or "", opened.previous_seq) if opened else ("", 0)
-            epochs.append(
-                Holding(epoch=epoch, top_seq=top_seq, previous_epoch=previous[0], previous_seq=previous[1])
-            )
+            epochs.append(Holding(epoch=epoch, top_seq=top_seq, previous_epoch=previous[0], previous_seq=previous[1]))
     return Holdings(terminal=terminal, nonce=nonce, number=number, epochs=_in_order(epochs)[-EPOCHS_MAX:])
 
 
@@ -164,6 +162,7 @@ def _in_order(epochs: Sequence[Holding]) -> tuple[Holding, ...]:
     ordered: list[Holding] = []
     while left:
         ready = [each for each in left.values() if each.previous_epoch not in left] or list(left.values())
+        ordered += ready
         for each in ready:
-            ordered.append(left.pop(each.epoch))
+            del left[each.epoch]
     return tuple(ordered)

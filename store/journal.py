@@ -35,8 +35,10 @@ from store.records import (
     Sweep,
     Sync,
     SyncAnchor,
+    TakeBack,
     Task,
 )
+from store.returned import LINE_SQL, line
 from store.wal import FRAMES_WARM
 from store.writer import Lane, ThreadWriter, WriterFactory
 
@@ -189,24 +191,40 @@ class SqlJournal:
         return [_record(*row) for row in rows]
 
     async def replay(self, after_seq: int = 0, epoch: str | None = None) -> AsyncIterator[Record]:
-        """The synced records after `after_seq` of `epoch`, and of all epochs since; of the journal's first one, if None."""
-        after = (await self._ordinal(epoch) if epoch else 0) << SEQ_BITS | after_seq
-        if not epoch:
-            (first,) = await self._select("SELECT min(ordinal) FROM epoch", ())
-            after += first[0] << SEQ_BITS
-        while True:
-            synced = self.synced
-            last = await self._ordinal(synced.epoch) << SEQ_BITS | synced.seq
-            page = await self._select(
-                "SELECT e.id, r.position, r.exact, r.hash FROM record r JOIN epoch e ON e.ordinal = r.position >> ?"
-                " WHERE r.position > ? AND r.position <= ? ORDER BY r.position LIMIT ?",
-                (SEQ_BITS, after, last, REPLAY_PAGE),
-            )
-            for row in page:
-                yield _record(*row)
-            if not page:
-                return
-            after = page[-1][1]
+        """The synced records after `after_seq` of `epoch`, and of all epochs since; of the journal's first one, if None.
+
+        Of each epoch those up to the one that the next names: what came back after a restore is not in line.
+        """
+        first = await self._ordinal(epoch) if epoch else 0
+        epochs = line(await self._select(LINE_SQL, (SEQ_BITS,)))
+        for ordinal, last in epochs:
+            after = after_seq if ordinal == first or not epoch else 0
+            while ordinal >= first:
+                is_current = ordinal == epochs[-1][0]
+                page = await self._select(
+                    "SELECT e.id, r.position, r.exact, r.hash FROM record r JOIN epoch e ON e.ordinal = ?"
+                    " WHERE r.position > ? AND r.position <= ? ORDER BY r.position LIMIT ?",
+                    (
+                        ordinal,
+                        ordinal << SEQ_BITS | after,
+                        ordinal << SEQ_BITS | (self.synced.seq if is_current else last),
+                        REPLAY_PAGE,
+                    ),
+                )
+                for row in page:
+                    yield _record(*row)
+                if not page:
+                    break
+                after = page[-1][1] & (1 << SEQ_BITS) - 1
+            if not epoch:
+                after_seq = 0
+
+    async def take_back(self, records: Sequence[Record]) -> None:
+        """Adds records of one former epoch, which headquarters sent back and which follow the last one of it here.
+
+        They are on the medium when this returns. Raises RecordsRefused (nothing was added), OutcomeUnknown.
+        """
+        await self._write(TakeBack(tuple(records)))
 
     async def spans(self) -> Sequence[Span]:
         """All epochs in their order."""

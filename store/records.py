@@ -19,6 +19,7 @@ from store.epochs import INSERT_RECORD, Cause, Place, found, judge, open_next, r
 from store.epochs import Founding as Founding
 from store.errors import DuplicateKey, JournalError
 from store.pruning import Segment, drafts, set_base, sweep
+from store.returned import take_back
 from store.wal import FRAMES_WARM, Wal
 
 CHECKPOINTS_KEPT = 2
@@ -111,7 +112,16 @@ class Sweep:
     statements = 2
 
 
-Task = Append | Acknowledge | SaveCheckpoint | Sync | SyncAnchor | OpenEpoch | Prune | Sweep
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Adds records of a former epoch, which headquarters sent back; gives None, or why not."""
+
+    records: Sequence[Record]
+    durable = True
+    statements = 2
+
+
+Task = Append | Acknowledge | SaveCheckpoint | Sync | SyncAnchor | OpenEpoch | Prune | Sweep | TakeBack
 
 
 class RecordStore:
@@ -246,6 +256,10 @@ class RecordStore:
                 self._prune(task)
             case Sweep():
                 return self._sweep()
+            case TakeBack(records):
+                self._owing = True
+                self._frames += 1 + sum(len(record.exact) for record in records) / _RECORD_BYTES_A_FRAME
+                return take_back(self._connection, self._ordinal, records)
         return None
 
     def _append(self, task: Append) -> tuple[Record, ...] | JournalError:
