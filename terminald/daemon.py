@@ -39,6 +39,7 @@ from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
+from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
 from terminald.supervisor import Supervisor
 from terminald.telemetry import Telemetry
@@ -59,6 +60,7 @@ async def run(config: Config) -> None:
 
     Raises JournalError, SocketTaken, or an ExceptionGroup with what went wrong.
     """
+    keep_memory_private()
     clock = SystemClock()
     refuse_unfinished(config.journal)
     space = Space(

@@ -28,6 +28,7 @@ from terminald import paths
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
 from terminald.config import Config
 from terminald.paths import SIGNING_KEY
+from terminald.secrecy import keep_memory_private
 
 _PASSPHRASE_BYTES_MAX = 1_024
 _UNSEALED = (
@@ -74,6 +75,7 @@ def status(given: argparse.Namespace) -> int:
 
 def rotate_keys(given: argparse.Namespace) -> int:
     """``terminald keys rotate``."""
+    keep_memory_private()
     config = load_config(given.config)
     if config is None:
         return CANNOT
@@ -88,6 +90,7 @@ def rotate_keys(given: argparse.Namespace) -> int:
 
 def recover_keys(given: argparse.Namespace) -> int:
     """``terminald keys recover``."""
+    keep_memory_private()
     config = load_config(given.config)
     if config is None:
         return CANNOT
@@ -108,6 +111,7 @@ def recover_keys(given: argparse.Namespace) -> int:
 
 def make(given: argparse.Namespace) -> int:
     """``terminald keys make-recovery``."""
+    keep_memory_private()
     try:
         public = make_recovery(given.file, _new_passphrase() if given.passphrase else b"")
     except (JournalError, OSError, ValueError) as error:
