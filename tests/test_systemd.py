@@ -110,6 +110,17 @@ def test_a_list_of_addresses_narrows_a_unit(tmp_path: Path, unit: str) -> None:
     assert exposure(units / unit) <= EXPOSURE_NARROWED_MAX[unit]
 
 
+@needs_analyze
+@pytest.mark.parametrize("name", ["credential.conf", "tpm.conf"])
+def test_another_source_of_the_root_key_widens_no_unit(tmp_path: Path, name: str) -> None:
+    units = laid_out(tmp_path)
+    for unit in ("terminald.service", "terminald-console@.service"):
+        with (units / unit).open("a") as file:
+            file.write((SYSTEMD / "drop-in" / name).read_text())
+        assert exposure(units / unit) <= EXPOSURE_MAX[unit]
+    assert verify(units) == ""
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_starts_a_program_that_is_installed(unit: str) -> None:
     setup = configparser.ConfigParser()
