@@ -5,82 +5,26 @@ The whole counter runs as in the demonstration: real drivers over simulated cabl
 """
 
 import asyncio
-import contextlib
-import fcntl
-import os
-import pty
-import re
 import statistics
-import struct
 import sys
 import tempfile
-import termios
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sized
 from pathlib import Path
 from typing import TypeVar
 
 from bench.registry import Proof, Result, Scale, at_most
+from bench.screen import Screen
 from demo.goods import BANANAS, GOODS, YOGHURT, scan_bytes
 from demo.world import World, until
 from terminald.client import Link
 
 T = TypeVar("T")
-_ROWS, _COLUMNS = 40, 120
-_ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 _PATIENCE_S = 10.0
 _PAINTED_P95_MS = 100.0
 """What a person takes for at once (Miller 1968; Nielsen, Usability Engineering, 1993: 0.1 s)."""
 _RECEIPT_P95_MS = 1_000.0
 """What does not break a person's flow (the same sources: 1 s); a printer's own speed comes on top."""
-
-
-class _Screen:
-    """The merchant's screen on a pty; `painted` is what it wrote since `clear`, without control sequences."""
-
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
-        self._written = bytearray()
-        self.came = asyncio.Event()
-
-    async def __aenter__(self) -> "_Screen":
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, _COLUMNS, 0, 0))
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "ui.merchant", "--socket", str(self._socket)),
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
-            start_new_session=True,
-        )
-        os.close(slave)
-        os.set_blocking(self._master, False)
-        asyncio.get_running_loop().add_reader(self._master, self._read)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
-        os.close(self._master)
-
-    def clear(self) -> None:
-        self._written.clear()
-
-    async def shows(self, text: str) -> None:
-        """Returns when the text was painted. Raises TimeoutError."""
-        wanted = text.encode()
-        async with asyncio.timeout(_PATIENCE_S):
-            while wanted not in _ESCAPE.sub(b"", bytes(self._written)):
-                self.came.clear()
-                await self.came.wait()
-
-    def _read(self) -> None:
-        with contextlib.suppress(BlockingIOError, OSError):
-            self._written += os.read(self._master, 1 << 16)
-            self.came.set()
 
 
 class _Cashier:
@@ -135,7 +79,7 @@ def scan_to_painted(scale: Scale) -> Iterable[Result]:
 
     async def measure(cashier: _Cashier) -> list[float]:
         took_ms: list[float] = []
-        async with _Screen(cashier.world.layout.control_socket) as screen:
+        async with Screen(cashier.world.layout.control_socket) as screen:
             await screen.shows("Scan the first item")
             for _ in range(rounds):
                 for good in goods[:12]:

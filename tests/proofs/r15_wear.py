@@ -16,8 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.world import World
 from tests.proofs.registry import Proof, Result, Scale, at_most, cannot
-from tests.shim.counter import LINES, Sale, Spell, counting
+from tests.shim.counter import LINES, Counting, Sale, Spell, counting, mutate, world_over_shim
 
 BYTES_GOAL = 96 * 1024
 MONEY_GOAL = 2
@@ -33,24 +34,27 @@ EACH_LINE_FLUSHED = "from core.entries import ItemAdded\nItemAdded.MOVES_MONEY =
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wear:
-    """Sales in quick succession, sales at a shop's pace, and a quiet minute."""
+    """Sales in quick succession, sales at a shop's pace, a quiet minute, and a mutant's sale."""
 
     quick: Sequence[Sale]
     paced: Sequence[Sale]
     quiet: Spell | None
+    mutant: Sale | None
 
 
 def run(scale: Scale) -> Iterator[Result]:
     """Bytes a sale (a), flushes for money (b), others while scanning (c), and in a quiet minute (d)."""
     wear = asyncio.run(
-        _measure(
+        measure(
             quick=scale.pick(smoke=3, commit=100, release=1_000),
             paced=scale.pick(smoke=0, commit=3, release=40),
             quiet=scale is not Scale.SMOKE,
+            mutant=True,
         )
     )
-    mutant = asyncio.run(_measure(quick=1, paced=0, quiet=False, mutant=EACH_LINE_FLUSHED))
-    caught = money_flushes(mutant.quick) > MONEY_GOAL or other_flushes(mutant.quick) > allowed(mutant.quick)
+    assert wear.mutant is not None
+    mutant_flushes = other_flushes([wear.mutant])
+    caught = mutant_flushes > allowed([wear.mutant])
     by_file = bytes_a_sale(wear)
     told = ", ".join(f"{name} {size / 1024:.1f}" for name, size in by_file.most_common())
     yield at_most(
@@ -66,7 +70,7 @@ def run(scale: Scale) -> Iterator[Result]:
         holds=others <= allowed(wear.paced or wear.quick) and caught,
         part="c",
         what=f"other flushes in {seconds:.0f} s of selling; a mutant that flushes each line "
-        f"{'caught' if caught else 'NOT CAUGHT'} with {other_flushes(mutant.quick)}",
+        f"{'caught' if caught else 'NOT CAUGHT'} with {mutant_flushes}",
         reason="" if caught else "the mutant got through",
     )
     if wear.quiet is None:
@@ -106,15 +110,27 @@ def allowed(sales: Sequence[Sale]) -> int:
     return int(sum(sale.ringing.seconds + sale.paying.seconds for sale in sales) / SCANNING_S)
 
 
-async def _measure(*, quick: int, paced: int, quiet: bool, mutant: str = "") -> Wear:
+async def measure(*, quick: int, paced: int, quiet: bool, mutant: bool = False) -> Wear:
+    """Sells so often at a counter, and looks at its medium."""
     with tempfile.TemporaryDirectory(prefix="terminald-r15-") as name:
-        async with counting(Path(name), mutant) as counter:
-            quick_sales = [await counter.sell(QUICK_LINE_S, card=bool(number % 2)) for number in range(quick)]
-            paced_sales = [await counter.sell(LINE_S, card=bool(number % 2)) for number in range(paced)]
-            quiet_spell = None
-            if quiet:
-                await asyncio.sleep(SETTLE_S)
-                counter.spell()
-                await asyncio.sleep(QUIET_S)
-                quiet_spell = counter.spell()
-    return Wear(quick=quick_sales, paced=paced_sales, quiet=quiet_spell)
+        root = Path(name)
+        async with world_over_shim(root) as world:
+            async with counting(world, root) as counter:
+                quick_sales = [await counter.sell(QUICK_LINE_S, card=bool(number % 2)) for number in range(quick)]
+                paced_sales = [await counter.sell(LINE_S, card=bool(number % 2)) for number in range(paced)]
+                quiet_spell = await _rest(counter) if quiet else None
+            mutant_sale = await _mutant_sale(world, root) if mutant else None
+    return Wear(quick=quick_sales, paced=paced_sales, quiet=quiet_spell, mutant=mutant_sale)
+
+
+async def _rest(counter: Counting) -> Spell:
+    await asyncio.sleep(SETTLE_S)
+    counter.spell()
+    await asyncio.sleep(QUIET_S)
+    return counter.spell()
+
+
+async def _mutant_sale(world: World, root: Path) -> Sale:
+    await mutate(world, root, EACH_LINE_FLUSHED)
+    async with counting(world, root) as counter:
+        return await counter.sell(QUICK_LINE_S, card=False)

@@ -4,8 +4,8 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from core.view import View
 from demo import goods, processes
 from demo.world import World, until
 from terminald.client import Client, connect
-from tests.shim.boundary import ROOT, Call, environment, read_log
+from tests.shim.boundary import Call, environment, read_log
 
 PATIENCE_S = 20.0
 LINES = 10
+LOG = "calls"
 ITEMS = tuple(good for good in goods.GOODS if good.unit == "each" and good is not goods.YOGHURT)[:LINES]
 RECEIPT_S = 0.2
 """How long a sale's papers take after its completion; a next customer takes longer."""
@@ -96,37 +97,54 @@ class Counting:
 
 
 @asynccontextmanager
-async def counting(root: Path, mutant: str = "") -> AsyncIterator[Counting]:
-    """A counter with its headquarters; `mutant` is a program that the daemon runs before it begins."""
+async def world_over_shim(root: Path) -> AsyncIterator[World]:
+    """A counter with its headquarters, whose terminal's calls are written down in `root`."""
     world = World(root / "world", lambda _: None)
     try:
-        await world.start()
-        await world.daemon.stop()
-        log = root / "calls"
-        world.daemon = processes.daemon(world.layout, _environment(world, root, log, mutant))
-        await world.daemon.start()
-        await world.daemon.wait_for_path(world.layout.control_socket)
-        async with connect(world.layout.control_socket) as client, connect(world.layout.control_socket) as viewer:
-            counter = Counting(world, log, client)
-            following = asyncio.create_task(counter.follow(viewer), name="screen")
-            try:
-                await counter.ready()
-                yield counter
-            finally:
-                following.cancel()
+        with _environ(environment(world.layout.terminal, log=str(root / LOG))):
+            await world.start()
+        yield world
     finally:
         await world.stop()
 
 
-def _environment(world: World, root: Path, log: Path, mutant: str) -> Mapping[str, str]:
+@asynccontextmanager
+async def counting(world: World, root: Path) -> AsyncIterator[Counting]:
+    """A look at that world's terminal while its devices are ready."""
+    async with connect(world.layout.control_socket) as client, connect(world.layout.control_socket) as viewer:
+        counter = Counting(world, root / LOG, client)
+        following = asyncio.create_task(counter.follow(viewer), name="screen")
+        try:
+            await counter.ready()
+            yield counter
+        finally:
+            following.cancel()
+
+
+async def mutate(world: World, root: Path, program: str) -> None:
+    """Kills the daemon, and starts one that runs a program before it begins: a mutant for proofs to catch."""
+    await world.daemon.kill()
+    world.layout.control_socket.unlink()
+    (root / "mutant").mkdir()
+    (root / "mutant" / "sitecustomize.py").write_text(program)
+    shim = environment(world.layout.terminal, log=str(root / LOG))
     pins = world.bench.drawer.environment()
-    folders = [pins["PYTHONPATH"], str(ROOT)]
-    if mutant:
-        (root / "mutant").mkdir()
-        (root / "mutant" / "sitecustomize.py").write_text(mutant)
-        folders.insert(0, str(root / "mutant"))
-    shim = environment(world.layout.terminal, log=str(log))
-    return {**shim, **pins, "PYTHONPATH": os.pathsep.join(folders)}
+    folders = [str(root / "mutant"), pins["PYTHONPATH"], shim["PYTHONPATH"]]
+    world.daemon = processes.daemon(world.layout, {**shim, **pins, "PYTHONPATH": os.pathsep.join(folders)})
+    await world.daemon.start()
+    await world.daemon.wait_for_path(world.layout.control_socket)
+
+
+@contextmanager
+def _environ(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for whoever is started meanwhile."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _written(calls: Sequence[Call]) -> Counter[str]:

@@ -1,0 +1,40 @@
+"""U7: how many years a card lives in a till that makes 500 sales a day, from the bytes that R15 counts.
+
+Counted here: what a sale of ten lines writes, by every file of the terminal, over a counting shim under the real daemon with
+its headquarters. Assumed, and named as such: what the file system adds, what the card adds, and what its flash endures.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from bench.registry import Proof, Result, Scale, at_least
+from tests.proofs.r15_wear import bytes_a_sale, measure
+
+SALES_A_DAY = 500
+DAYS_A_YEAR = 365
+GOAL_YEARS = 5.0
+"""A till's usual time in service, after which its depreciation ends too (chosen here; no standard says it)."""
+
+CARD_BYTES = 32 * 10**9
+ERASE_CYCLES = 3_000
+"""Assumption: what makers state for 3D TLC flash; pseudo-SLC cards endure ten times as much."""
+FILE_SYSTEM_FACTOR = 2.0
+"""Assumption: ext4 adds its journal, inodes and the log's shared memory."""
+CARD_FACTOR = 10.0
+"""Assumption: a card's controller writes so much more than it is given, for pages of 4 KiB in blocks of megabytes."""
+
+
+def run(scale: Scale) -> Iterable[Result]:
+    """Years until the flash has been through its cycles."""
+    sales = scale.pick(smoke=3, commit=60, release=500)
+    size = sum(bytes_a_sale(asyncio.run(measure(quick=sales, paced=0, quiet=False))).values())
+    written_a_year = size * SALES_A_DAY * DAYS_A_YEAR * FILE_SYSTEM_FACTOR * CARD_FACTOR
+    years = CARD_BYTES * ERASE_CYCLES / written_a_year
+    what = (
+        f"years of a card of {CARD_BYTES // 10**9} GB at {SALES_A_DAY} sales a day and {size / 1024:.0f} KiB a sale;"
+        f" assumed: {ERASE_CYCLES} cycles, file system x{FILE_SYSTEM_FACTOR:g}, card x{CARD_FACTOR:g}"
+    )
+    yield at_least(round(years, 1), GOAL_YEARS, what=what)
+
+
+BENCHES = [Proof(id="U7", title="a card's life", run=run)]
