@@ -83,10 +83,13 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 class SqlJournal:
     """The journal in an encrypted database. Made by `open`; used on one loop; closed by ``async with`` or `close`."""
 
-    def __init__(self, path: Path, key: bytes, writer: WriterFactory, sync_delay_s: float) -> None:
+    def __init__(
+        self, path: Path, key: bytes, writer: WriterFactory, sync_delay_s: float, anchor_delay_s: float
+    ) -> None:
         self._path = path
         self._key = key
         self._sync_delay_s = sync_delay_s
+        self._anchor_delay_s = anchor_delay_s
         self._sync_due: asyncio.TimerHandle | None = None
         self._anchor_due: asyncio.TimerHandle | None = None
         self._store: RecordStore | None = None
@@ -112,6 +115,7 @@ class SqlJournal:
         binding: bytes = UNBOUND,
         writer: WriterFactory = ThreadWriter,
         sync_delay_s: float = SYNC_DELAY_S,
+        anchor_delay_s: float = ANCHOR_DELAY_S,
         frames_warm: int = FRAMES_WARM,
     ) -> Self:
         """Opens the journal, or makes it at first boot with an epoch whose first record says `terminal` and so on.
@@ -121,7 +125,7 @@ class SqlJournal:
         went back in time or was copied, it goes on in a new epoch: `opened`. Raises JournalError: JournalInUse, WrongKey,
         JournalDamaged and so on.
         """
-        journal = cls(path, key, writer, sync_delay_s)
+        journal = cls(path, key, writer, sync_delay_s, anchor_delay_s)
         founding = Founding(terminal=terminal, signing_key=signing_key, stamp=stamp, binding=binding)
         try:
             await journal._writes.do(partial(journal._open_store, founding, frames_warm))
@@ -394,7 +398,7 @@ class SqlJournal:
             self._cancel_sync()
             return
         if self._store is not None and not self._closed and self._store.anchor_owing and self._anchor_due is None:
-            self._anchor_due = asyncio.get_running_loop().call_later(ANCHOR_DELAY_S, self._sync_anchor_now)
+            self._anchor_due = asyncio.get_running_loop().call_later(self._anchor_delay_s, self._sync_anchor_now)
         self._watch_sync()
 
     def _watch_sync(self) -> None:
