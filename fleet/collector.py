@@ -119,7 +119,8 @@ class Collector:
     def _answer(self, connection: Connection, group: list[_Waiting], intake: Intake) -> None:
         for refusal in intake.refusals:
             level = logging.CRITICAL if refusal.alarm else logging.ERROR
-            _log.log(level, "batch of %s not taken: %s: %s", refusal.terminal, refusal.code, refusal.detail)
+            taken = "taken" if refusal.taken else "not taken"
+            _log.log(level, "batch of %s %s: %s: %s", refusal.terminal, taken, refusal.code, refusal.detail)
         if intake.raised:
             _log.critical("this database holds less than it once acknowledged: terminals are asked to send again")
         for terminal, ack in intake.acks:

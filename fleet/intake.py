@@ -26,6 +26,7 @@ from core.delivery import (
 )
 from core.ledger import GENESIS, link
 from fleet.database import Database
+from fleet.twins import twins_of
 
 EVIDENCE_MAX = 100
 """Unproven payloads kept of one terminal; of more, only the log tells."""
@@ -64,12 +65,16 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a batch was not taken, for the log: an alarm where a terminal's identity or history is in doubt."""
+    """Why a batch was not taken, for the log: an alarm where a terminal's identity or history is in doubt.
+
+    `taken` where it was taken all the same: what two terminals sold under one name are sales.
+    """
 
     terminal: str
     code: str
     detail: str
     alarm: bool
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +154,14 @@ class _Transaction:
     """The work of one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, now_ms: int) -> None:
+        self._connection = connection
         self._run = connection.execute
         self._run_many = connection.executemany
         self._now_ms = now_ms
         self._epochs: dict[tuple[str, str], _Epoch] = {}
         self._touched: dict[tuple[str, str], _Epoch] = {}
         self._refusals: list[Refusal] = []
+        self._begun: set[str] = set()
         self._records = 0
         self._raised = False
         (self._generation,) = self._run("SELECT generation FROM headquarters").fetchone()
@@ -218,6 +225,9 @@ class _Transaction:
                         epoch.signature,
                     ),
                 )
+        for terminal in sorted(self._begun):
+            for twins in twins_of(self._connection, terminal):
+                self._refusals.append(Refusal(terminal, Forked.code, str(twins), alarm=True, taken=True))
         acks = tuple((epoch.terminal, self._ack(epoch)) for epoch in self._touched.values())
         return Intake(acks, tuple(self._refusals), self._records, self._raised)
 
@@ -270,6 +280,8 @@ class _Transaction:
             (self._now_ms, *place, header.first, header.last, Forked.code),
         )
         self._records += added.rowcount
+        if verified.opened is not None and verified.opened.previous_epoch is not None and added.rowcount:
+            self._begun.add(terminal)
         in_order = epoch.top_seq <= epoch.hwm and header.first <= epoch.hwm + 1
         if header.last > epoch.top_seq:
             epoch.top_seq, epoch.signature = header.last, bytes.fromhex(header.signature)

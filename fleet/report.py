@@ -8,6 +8,7 @@ import msgspec
 
 from core.money import currency
 from fleet.database import reading
+from fleet.twins import Twins, twins_of
 
 
 class EpochReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,7 @@ class TerminalReport(msgspec.Struct, frozen=True, kw_only=True):
     totals: dict[str, int]
     epochs: tuple[EpochReport, ...]
     quarantined: tuple[QuarantineReport, ...]
+    twins: tuple[Twins, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,7 @@ def _terminal(connection: sqlite3.Connection, name: str) -> TerminalReport:
             )
             for reason, detail, epoch, first, last, passed, times in quarantined
         ),
+        twins=tuple(twins_of(connection, name)),
     )
 
 
@@ -143,4 +146,5 @@ def as_text(report: Report) -> str:
             f"    quarantine: {item.reason}, records {item.first} to {item.last}, {item.times} times: {item.detail}"
             for item in terminal.quarantined
         ]
+        lines += [f"    TWO TERMINALS: {twins}" for twins in terminal.twins]
     return "\n".join(lines)
