@@ -20,7 +20,7 @@ from core.ledger import GENESIS, Head, Record, open_record
 from core.ports import Signer
 from core.recall import EPOCHS_MAX, Holding, Holdings, Recall, RecallError, encode_holdings, open_recall
 from fleet.database import DatabaseError, reading
-from terminald.broker import Message, MqttError
+from terminald.broker import Message, MqttError, SubscriptionRefused
 from terminald.mqtt import Connection
 
 BATCHES_MAX = 4
@@ -42,9 +42,13 @@ class Replayer:
         self._wake = asyncio.Event()
 
     async def serve(self, connection: Connection, number: int) -> None:
-        """Runs on one connection until cancelled. Raises MqttError."""
+        """Runs on one connection until cancelled, or until the broker's rules forbid it. Raises MqttError."""
         self._waiting.clear()
-        await connection.subscribe(topics.EVERY_RECALL, lambda message: self._on_recall(connection, message))
+        try:
+            await connection.subscribe(topics.EVERY_RECALL, lambda message: self._on_recall(connection, message))
+        except SubscriptionRefused as error:
+            _log.error("no terminal can get records back: %s: %s. %s", error.code, error, error.remedy)
+            return
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -10,6 +10,7 @@ from random import Random
 from fleet.collector import Collector
 from fleet.database import Database, DatabaseError
 from fleet.keys import AckKey, KeyFileError, beside, load_or_make
+from fleet.replay import Replayer
 from terminald.broker import parse_url
 from terminald.clock import SystemClock
 from terminald.logs import configure
@@ -36,8 +37,9 @@ def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_fil
             raise KeyFileError(f"{ack_public_key_file}: {error.strerror}") from error
     opened = Database.open(database, now_ms=clock.stamp().time_ms)
     collector = Collector(database=opened, key=signer, clock=clock)
+    replayer = Replayer(database=database, key=signer)
     try:
-        asyncio.run(_run(broker, collector, signer, clock))
+        asyncio.run(_run(broker, collector, replayer, signer, clock))
     except BaseExceptionGroup as group:
         # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
         errors, others = group.split(DatabaseError)
@@ -45,15 +47,16 @@ def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_fil
             raise
         raise _first(errors) from group
     finally:
+        replayer.close()
         collector.close()
     return 0
 
 
-async def _run(broker: str, collector: Collector, signer: AckKey, clock: SystemClock) -> None:
+async def _run(broker: str, collector: Collector, replayer: Replayer, signer: AckKey, clock: SystemClock) -> None:
     uplink = Uplink(
         broker=parse_url(broker),
         client_id=f"headquarters-{signer.public_key.hex()[:16]}",
-        users=[collector],
+        users=[collector, replayer],
         clock=clock,
         random=Random(),
         session_expiry_s=SESSION_EXPIRY_S,

@@ -172,7 +172,7 @@ def judge(connection: Any, place: Place, anchor: Found, binding: bytes) -> Cause
         return Cause(reason="rollback", number=number, skip=NUMBERS_SKIPPED)
     hash_ = hash_at(connection, row[0], known.seq)
     if hash_ is None:
-        if not _is_known_to_be_lost(connection, known.epoch, known.seq):
+        if lost_beyond(connection, known.epoch) < known.seq:
             return Cause(reason="rollback", number=number, skip=NUMBERS_SKIPPED, lost_seq=known.seq)
     elif hash_ not in (known.hash, PRUNED):
         return Cause(reason="fork", number=number, skip=NUMBERS_SKIPPED, lost_seq=known.seq)
@@ -275,16 +275,14 @@ def _kept_tail(connection: Any, ordinal: int, epoch: str) -> Tail | None:
     return tail
 
 
-def _is_known_to_be_lost(connection: Any, epoch: str, seq: int) -> bool:
-    """Whether the epoch after this one was opened because of that very record."""
-    row = connection.execute(
-        "SELECT r.exact FROM epoch e JOIN record r ON r.position = (e.ordinal + 1 << ?) + 1 WHERE e.id = ?",
-        (SEQ_BITS, epoch),
-    ).fetchone()
-    if row is None:
-        return False
-    opened = decode(open_record(row[0]).body)
-    return isinstance(opened, EpochOpened) and opened.lost_seq >= seq
+def lost_beyond(connection: Any, epoch: str) -> int:
+    """The last record of an epoch that one opened after it says to be lost; 0 where none does."""
+    rows = connection.execute(
+        "SELECT r.exact FROM epoch e JOIN record r ON r.position = (e.ordinal << ?) + 1", (SEQ_BITS,)
+    )
+    entries = [decode(open_record(exact).body) for (exact,) in rows]
+    followers = [each for each in entries if isinstance(each, EpochOpened) and each.previous_epoch == epoch]
+    return max((each.lost_seq for each in followers), default=0)
 
 
 def _last_number(connection: Any) -> int:

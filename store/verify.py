@@ -14,19 +14,21 @@ A finding has a kind, which is what happened as far as the evidence goes:
 """
 
 from collections.abc import Generator, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from core.entries import EpochOpened, decode
+from core.entries import RESTORED, EpochOpened, decode
 from core.ledger import Head, Record, link, open_record
 from store.chain import SEQ_BITS, Chain, Tail
 from store.database import explain, read_database
-from store.epochs import SEQ_MASK, base
+from store.epochs import SEQ_MASK, base, hash_at
 from store.errors import JournalDamaged
 from store.findings import Finding, Kind, Verification, missing
 from store.pages import bad_pages, is_cut, next_readable, unsound
+from store.returned import LINE_SQL, opening
 from store.tombstones import Tombstones
 from store.witness import Witness, compare, look_outside
 
@@ -183,15 +185,29 @@ class _Walk:
         if self._terminal is not None and opened.terminal != self._terminal:
             return Finding(f"it is the journal of {opened.terminal}, not of {self._terminal}", "foreign")
         self._tombstones.opened(opened)
-        return _follows(opened, self._end_before(previous))
+        finding = _follows(opened, self._end_before(previous))
+        return None if finding is not None and self._branches(opened) else finding
 
     def _end_before(self, previous: Chain | None) -> Head | None:
         """Where the epoch before this one ends: at its last record here, or where all of them were left out."""
-        name, tail = self._epochs.name(self._ordinal - 1), base(self._connection, self._ordinal - 1)
+        (ordinal,) = self._connection.execute(
+            "SELECT coalesce(max(ordinal), 0) FROM epoch WHERE ordinal < ?", (self._ordinal,)
+        ).fetchone()
+        name, tail = self._epochs.name(ordinal), base(self._connection, ordinal)
         head = previous.head if previous is not None and previous.head.epoch == name else None
         if tail is not None and (head is None or tail.seq > head.seq):
             return Head(epoch=name, seq=tail.seq, hash=bytes.fromhex(tail.hash))
         return head
+
+    def _branches(self, opened: EpochOpened) -> bool:
+        """Whether an epoch goes on from the middle of one, as after a restore: what follows there came back later."""
+        if self._ordinal > self._epochs.restored:
+            return False
+        row = self._connection.execute(
+            "SELECT ordinal FROM epoch WHERE id = ? AND ordinal < ?", (opened.previous_epoch, self._ordinal)
+        ).fetchone()
+        hash_ = hash_at(self._connection, row[0], opened.previous_seq) if row else None
+        return hash_ is not None and hash_.hex() == opened.previous_head
 
     def _end(self) -> Finding | None:
         if self.chain is None:
@@ -208,6 +224,12 @@ class _Epochs:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._names: dict[int, str] = {}
+
+    @cached_property
+    def restored(self) -> int:
+        """The ordinal of the last epoch that was opened by a restore; 0 where none was."""
+        openings = [(row[0], opening(row[2])) for row in self._connection.execute(LINE_SQL, (SEQ_BITS,)) if row[2]]
+        return max((at for at, opened in openings if opened and opened.reason == RESTORED), default=0)
 
     def name(self, ordinal: int) -> str:
         if ordinal not in self._names:

@@ -8,12 +8,11 @@ from typing import Any
 
 import msgspec
 
-from core.entries import EpochOpened, decode
-from core.ledger import Head, open_record
+from core.ledger import Head
 from store.anchor import Anchor, anchor_path, is_elsewhere, read_anchor
 from store.anchor import State as AnchorState
 from store.chain import SEQ_BITS, Tail
-from store.epochs import PRUNED, SEQ_MASK, hash_at
+from store.epochs import PRUNED, SEQ_MASK, hash_at, lost_beyond
 from store.findings import Finding, Kind, missing
 
 
@@ -190,13 +189,12 @@ def _ordinal(connection: Any, epoch: str) -> int | None:
 
 
 def _reach(connection: Any, ordinal: int) -> tuple[int, int]:
-    """The last record of an epoch here, and the last one that the next epoch says to be lost."""
+    """The last record of an epoch here, and the last one that an epoch after it says to be lost."""
     (last,) = connection.execute(
         "SELECT max(position) FROM record WHERE position < ?", (ordinal + 1 << SEQ_BITS,)
     ).fetchone()
     reached = last & SEQ_MASK if last is not None and last >> SEQ_BITS == ordinal else 0
     row = connection.execute("SELECT seq FROM base WHERE ordinal = ?", (ordinal,)).fetchone()
     reached = max(reached, row[0] if row else 0)
-    row = connection.execute("SELECT exact FROM record WHERE position = ?", (ordinal + 1 << SEQ_BITS | 1,)).fetchone()
-    opened = decode(open_record(row[0]).body) if row else None
-    return reached, opened.lost_seq if isinstance(opened, EpochOpened) else 0
+    (epoch,) = connection.execute("SELECT id FROM epoch WHERE ordinal = ?", (ordinal,)).fetchone()
+    return reached, lost_beyond(connection, epoch)

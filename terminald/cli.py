@@ -99,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     _narrowed(export).add_argument("--format", choices=("jsonl", "csv"), default="jsonl")
     export.add_argument("--output", type=Path, metavar="FILE", help="else standard output")
 
+    back = with_config(add("restore", "from a backup to a new medium", _late("restore", "restore"), journal))
+    back.add_argument("--from", dest="source", type=Path, required=True, metavar="FOLDER")
+    back.add_argument("--recovery-key", type=Path, metavar="FILE", help="where the key files are lost too")
+
     catalogue = commands.add_parser("catalogue", help="look after the catalogue").add_subparsers(required=True)
     goods = _late("catalogue_cli", "import_")
     load = with_config(add("import", "take in a CSV of items: all of it or nothing", goods, catalogue))

@@ -25,7 +25,7 @@ from store.keys import TerminalSigner
 from store.mirror import Owner
 from store.space import Room, Space
 from terminald import paths, unixsocket
-from terminald.backup import BackupKeeper, command_of
+from terminald.backup_keeper import BackupKeeper, command_of
 from terminald.binding import binding_of
 from terminald.broker import parse_url
 from terminald.clock import SystemClock, local_time
@@ -38,6 +38,7 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
+from terminald.recall import Recaller
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
@@ -141,6 +142,7 @@ class Terminal:
         )
         self._second_medium = self._mirror(signer, owner)
         self._backups = self._keeper_of_backups()
+        self._recaller = self._recalling(signer)
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
         self._custody = self._keeper_of_the_journal(signer, journal_key)
         self._views = Views(
@@ -172,6 +174,8 @@ class Terminal:
             folded = await self._engine.boot()
             if self._forwarder is not None:
                 await self._forwarder.load()
+            if self._recaller is not None:
+                await self._recaller.load()
             _log.info("ready", extra={"folded": folded, "seq": self._journal.head.seq})
             async with asyncio.TaskGroup() as tasks:
                 engine = tasks.create_task(self._engine.run(), name="engine")
@@ -264,13 +268,30 @@ class Terminal:
         uplink = Uplink(
             broker=parse_url(headquarters.broker),
             client_id=self._config.terminal,
-            users=(forwarder, telemetry),
+            users=(forwarder, telemetry, *([self._recaller] if self._recaller is not None else [])),
             clock=self._clock,
             random=self._random,
             will=telemetry.will,
             on_change=self._link_changed,
         )
         return forwarder, telemetry, uplink
+
+    def _recalling(self, signer: TerminalSigner) -> Recaller | None:
+        if self._config.headquarters is None:
+            return None
+        recaller = Recaller(
+            terminal=self._config.terminal,
+            journal=self._journal,
+            signer=signer,
+            ack_key=self._config.headquarters.ack_key,
+            clock=self._clock,
+            random=self._random,
+            keep=self._engine.keep,
+            on_change=self._changed,
+            on_returned=self._history.refold,
+        )
+        self._stock.is_whole = recaller.is_whole
+        return recaller
 
     def _publish(self, view: bytes) -> None:
         self._control.publish(view)
@@ -414,6 +435,8 @@ class Terminal:
         facts |= self._custody.facts()
         if self._backups is not None:
             facts |= self._backups.facts()
+        if self._recaller is not None and (self._recaller.pending or self._recaller.returned):
+            facts |= self._recaller.facts()
         for device in self._devices:
             facts[f"device_{device.name}"] = device.phase.value
             facts[f"device_{device.name}_faults"] = device.faults

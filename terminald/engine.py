@@ -224,6 +224,12 @@ class Engine:
             self._checkpointed_seq = 0
             self._changed()
 
+    async def keep(self, entry: e.AnyEntry, key: str | None = None) -> None:
+        """Keeps what did not happen at the counter, between two events; once under a `key`."""
+        async with self._turn:
+            await self._keep((entry,), key)
+            self._changed()
+
     async def _take(self, event: v.AnyEvent, key: str | None) -> Step:
         if key is not None and await self._is_known(key):
             return Step(notice=Message(id="already-done"))

@@ -49,6 +49,11 @@ class HistoryKeeper:
             pass
         return await asyncio.to_thread(self._history.find, query)
 
+    async def refold(self) -> None:
+        """Begins anew: records came back that stand before those that were folded. Raises JournalError."""
+        async with self._one:
+            await asyncio.to_thread(self._history.clear)
+
     async def _fold(self) -> bool:
         """Whether more is left to fold."""
         async with self._one:

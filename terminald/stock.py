@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from core import entries as e
@@ -37,6 +37,8 @@ class StockCounter:
     """Follows the journal's synced records: what a power cut could still take back is not counted yet."""
 
     def __init__(self, journal: Records, stock: SoldStock, clock: Clock) -> None:
+        self.is_whole: Callable[[str], bool] = lambda _: True
+        """Says of a former epoch whether no more of it is to come back from headquarters."""
         self._journal = journal
         self._stock = stock
         self._clock = clock
@@ -70,6 +72,8 @@ class StockCounter:
         if self._read.epoch != synced.epoch:
             for epoch in await self._epochs_since(self._read.epoch, synced.epoch):
                 await self._count(Place(epoch, 0) if epoch != self._read.epoch else self._read)
+                if epoch != synced.epoch and not self.is_whole(epoch):
+                    return  # what is to come back of it is counted first
         else:
             await self._count(self._read)
 

@@ -109,6 +109,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "backup-unfit": ("The backup that was written is not whole.", "Plug in another medium. Sales go on."),
     "backup-failed": ("No backup could be made.", "Call your technician. Sales go on."),
     "backup-overdue": ("The last backup is {hours} hours old.", "Plug in the medium for backups."),
+    "records-due": ("Sales from before the restore are still to come back.", "Nothing: headquarters sends them."),
     # the terminal itself
     "journal-rollback": (
         "The journal is an older one: its newest records are missing.",
