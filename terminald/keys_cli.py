@@ -18,8 +18,8 @@ import msgspec
 from core.ports import JournalError
 from core.recovery import recovery_id
 from store.database import claim
-from store.errors import KeyMissing
-from store.keyring import Ring
+from store.errors import KeyExposed, KeyMissing, KeyringDamaged
+from store.keyring import Ring, Sealed
 from store.keys import DATABASES, KeyStore, keyring_of
 from store.keys_recovery import load_recovery, make_recovery, recover
 from store.keys_rotate import finish, is_unfinished, rotate
@@ -38,16 +38,16 @@ _UNSEALED = (
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``status`` says. `tier` is the one in force, None before the first boot; `generations` those of each
-    database's key in the keyring; `recovery` the id of the recovery key that the keyring is sealed to; `findings` what is to be
-    put right, and `warnings` what somebody should have decided so."""
+    """What ``status`` says. `tier` is the one in force; `generations` are those of each database's key in the keyring,
+    none where it cannot be read; `recovery` is the id of the recovery key that the keyring is sealed to; `findings` are to
+    be put right, and `warnings` are what somebody should have decided so."""
 
-    tier: Tier | None
+    tier: Tier
     configured: Tier
     protects: tuple[str, ...]
     exposes: tuple[str, ...]
     opens: bool
-    kek_generation: int
+    kek_generation: int | None
     generations: dict[str, list[int]]
     unfinished: bool
     recovery: str | None
@@ -126,11 +126,12 @@ def make(given: argparse.Namespace) -> int:
 
 def _status(config: Config) -> Status:
     store = paths.key_store(config)
-    sealed = store.ring.read()[0] if store.ring.exists() else None
-    if sealed is None and not any(source.exists() for source in (store.root, *store.former)):
+    first = not store.ring.exists()
+    if first and not any(source.exists() for source in (store.root, *store.former)):
         raise KeyMissing("there are no keys yet")
-    fault, unfinished = _fault(store), is_unfinished(store)
-    tier = sealed.slots[-1].tier if sealed and sealed.slots else "file"
+    sealed = _sealed(store)
+    fault, unfinished = _fault(store), sealed is not None and is_unfinished(store)
+    tier = sealed.slots[-1].tier if sealed and sealed.slots else "file" if first else config.keys.source
     modes = _modes(config)
     findings = [f"{name} has mode {mode}: others may use it" for name, mode in modes.items() if int(mode, 8) & 0o077]
     if fault is not None:
@@ -151,8 +152,8 @@ def _status(config: Config) -> Status:
         protects=PROTECTS[tier],
         exposes=EXPOSES[tier],
         opens=fault is None,
-        kek_generation=sealed.generation if sealed else 1,
-        generations={purpose: sealed.generations(purpose) if sealed else [1] for purpose in DATABASES},
+        kek_generation=sealed.generation if sealed else None,
+        generations={purpose: sealed.generations(purpose) if sealed else [] for purpose in DATABASES},
         unfinished=unfinished,
         recovery=recovery_id(kept) if kept else None,
         recovery_configured=recovery_id(wanted) if wanted else None,
@@ -160,6 +161,14 @@ def _status(config: Config) -> Status:
         findings=tuple(findings),
         warnings=() if kept else (_UNSEALED,),
     )
+
+
+def _sealed(store: KeyStore) -> Sealed | None:
+    """The keyring as it lies there; None where there is none, or none that may be used: `_fault` says why."""
+    try:
+        return store.ring.read()[0]
+    except (KeyMissing, KeyExposed, KeyringDamaged):
+        return None
 
 
 def _fault(store: KeyStore) -> JournalError | None:
@@ -185,9 +194,9 @@ def _words(found: Status) -> Iterator[str]:
         for line in lines:
             yield f"{name:<14} {line}"
             name = ""
-    yield f"KEK            generation {found.kek_generation}"
+    yield f"KEK            generation {found.kek_generation or 'unknown'}"
     for purpose, generations in found.generations.items():
-        yield f"{purpose:<14} generation {' and '.join(map(str, generations)) or 'none yet'}"
+        yield f"{purpose:<14} generation {' and '.join(map(str, generations)) or 'unknown'}"
     yield f"recovery key   {found.recovery or 'none'}"
     yield "files          " + ", ".join(f"{name} {mode}" for name, mode in found.modes.items())
     yield from (f"warning: {line}" for line in found.warnings)
