@@ -9,6 +9,7 @@ prints what to read to headquarters, and ``terminald keys recovery-code`` there 
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import json
 import os
@@ -360,7 +361,8 @@ def _try(path: Path, text: str, terminal: str) -> None:
             f'{path} cannot be written ({error.strerror}): set [terminal] id = "{terminal}" there, and run this again'
         ) from error
     finally:
-        trial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            trial.unlink(missing_ok=True)
     if config.terminal != terminal:
         raise AdoptionRefused(f'set [terminal] id = "{terminal}" in {path}, and run this again')
 
