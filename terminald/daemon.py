@@ -288,10 +288,15 @@ class Terminal:
             random=self._random,
             keep=self._engine.keep,
             on_change=self._changed,
-            on_returned=self._history.refold,
+            on_returned=self._returned,
         )
         self._stock.is_whole = recaller.is_whole
         return recaller
+
+    async def _returned(self) -> None:
+        await self._history.refold()
+        if self._forwarder is not None:
+            self._forwarder.look_again()
 
     def _publish(self, view: bytes) -> None:
         self._control.publish(view)
@@ -363,7 +368,9 @@ class Terminal:
         disk = () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
         backups = self._backups.conditions() if self._backups is not None else ()
         clock = (message("clock-doubtful"),) if self._engine.clock_doubtful else ()
-        return disk + self._custody.conditions() + clock + self._second_medium.conditions() + backups
+        due = self._recaller is not None and bool(self._recaller.pending)
+        returning = (message("records-due"),) if due else ()
+        return disk + self._custody.conditions() + clock + self._second_medium.conditions() + backups + returning
 
     # --- the second medium ---------------------------------------------------------------------------------------
 

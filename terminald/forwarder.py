@@ -92,6 +92,7 @@ class Forwarder:
         self._acks: deque[bytes] = deque(maxlen=ACKS_WAITING_MAX)
         self._left_behind: set[str] = set()
         self._lacking: str | None = None
+        self._look_again = False
         self._moved = False
         self._wake = asyncio.Event()
 
@@ -115,6 +116,11 @@ class Forwarder:
         """The journal's synced head moved."""
         self._moved = True
         self._wake.set()
+
+    def look_again(self) -> None:
+        """Epochs that were left behind have their records back: they are looked at once more."""
+        self._look_again = True
+        self.notify()
 
     async def load(self) -> None:
         """Reads from the journal where headquarters stands, if that was not done before."""
@@ -287,6 +293,10 @@ class Forwarder:
         if self.ahead is not None and self.ahead.epoch != self._journal.synced.epoch:
             self._left_behind.add(self.ahead.epoch)
             self.ahead = None
+            self._window = await self._open_window(await self._oldest_undelivered())
+        if self._look_again:
+            self._look_again = False
+            self._left_behind.clear()
             self._window = await self._open_window(await self._oldest_undelivered())
 
     async def _is_delivered(self, epoch: str) -> bool:
