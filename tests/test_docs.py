@@ -235,6 +235,7 @@ TABLES = {
     "shop": ("[shop]", ALWAYS["[shop]"]),
     "shop.tax": ("[[shop.tax]]", 'code = "A"'),
     "journal": ("[journal]", ""),
+    "keys": ("[keys]", ""),
     "catalogue": ("[catalogue]", ""),
     "history": ("[history]", ""),
     "disk": ("[disk]", ""),
