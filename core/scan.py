@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from core.card import wipe
 from core.text import Message, message
 
 _GS = "\x1d"
@@ -128,7 +129,7 @@ def _element_strings(data: str, method: Literal["scanned", "keyed"]) -> Reading 
     return Reading(
         gtin=gtin.value,
         method=method,
-        lot=values["10"].value if "10" in values else None,
+        lot=wipe(values["10"].value) if "10" in values else None,
         use_by=str(dates["17"]) if "17" in dates else None,
         best_before=str(dates["15"]) if "15" in dates else None,
     )

@@ -7,8 +7,10 @@ the device can still be asked what became of it. A request is never sent twice.
 
 import asyncio
 import datetime
+import re
 from typing import Final
 
+from core.card import holds_card
 from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import (
     Clock,
@@ -150,9 +152,10 @@ class NexoPaymentDevice:
             raise self._refusal("the login", answer)
         system = answer.poi_system_data
         if system is not None and system.poi_terminal_data is not None:
-            self.identity = f"nexo:{system.poi_terminal_data.poi_serial_number or self._options.poi_id}"
+            self.identity = f"nexo:{_plain(system.poi_terminal_data.poi_serial_number) or self._options.poi_id}"
         if system is not None and system.poi_software is not None:
-            self._software = f"{system.poi_software.application_name} {system.poi_software.software_version}".strip()
+            names = (system.poi_software.application_name, system.poi_software.software_version)
+            self._software = " ".join(name for name in map(_plain, names) if name)
 
     async def _quiet(self, stream: Stream) -> None:
         """Returns after a heartbeat's time; raises DeviceError as soon as the connection ends."""
@@ -340,6 +343,14 @@ class NexoPaymentDevice:
     def _now(self) -> str:
         moment = datetime.datetime.fromtimestamp(self._clock.stamp().time_ms / 1000, datetime.UTC)
         return moment.isoformat(timespec="milliseconds")
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9._:/+-]{1,40}")
+
+
+def _plain(text: str) -> str:
+    """A device's name for itself or its software; empty where it says anything else."""
+    return text if _PLAIN.fullmatch(text) and not holds_card(text) else ""
 
 
 _KINDS: dict[str, type[DeviceError]] = {

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from core.card import holds_card
 from core.catalogue import COLUMNS
 from core.money import Currency
 from core.scan import check_digit
@@ -183,6 +184,8 @@ def _check_name(name: str, faults: list[str]) -> None:
         faults.append("the name is empty")
     elif len(name) > NAME_LENGTH_MAX or not name.isprintable():
         faults.append(f"the name is longer than {NAME_LENGTH_MAX} characters, or holds some that cannot be printed")
+    elif holds_card(name):
+        faults.append("the name holds what may be a card's number")
 
 
 def _refuse_filled(fields: Sequence[str], places: Sequence[int], what: str, faults: list[str]) -> None:

@@ -7,6 +7,7 @@ that the file does not have, prices that hold at the same time.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from core.card import wipe
 from store.catalogue_rows import CodeRow, ItemRow, PriceRow
 from store.errors import CatalogueRefused
 
@@ -70,7 +71,7 @@ class Faults:
         """One fault; line 0 is of the file as a whole."""
         self.count += 1
         if len(self._named) < FAULTS_MAX:
-            self._named.append((line, text))
+            self._named.append((line, wipe(text)))
 
     def refuse(self) -> None:
         """Raises CatalogueRefused where there is one."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 from urllib.parse import urlsplit
 
+from core.card import wipe
 from core.money import currency
 from core.scan import VariableMeasure
 from core.state import Shop
@@ -398,7 +399,7 @@ class _Table:
     def fault(self, key: str | None, text: str) -> None:
         path = self._path if key is None else (*self._path, key)
         where = f"[{'.'.join(part for part in self._path if not part.isdigit())}] " if self._path else ""
-        self._faults.append(Fault(line=self._lines.of(path), message=where + text))
+        self._faults.append(Fault(line=self._lines.of(path), message=wipe(where + text)))
 
     def has(self, key: str) -> bool:
         return key in self._values

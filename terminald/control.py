@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from core import text, wire
+from core.card import wipe
 from core.ports import DeviceError, JournalError, OutcomeUnknown
 from terminald.unixsocket import Access, Listener, peer_of
 
@@ -311,7 +312,8 @@ def _line(response: wire.Response) -> bytes:
 
 
 def _fault(number: int | str | None, code: int, message: str) -> bytes:
-    return _line(wire.Response(jsonrpc="2.0", id=number, error=wire.Fault(code=code, message=message)))
+    """`message` may quote what was sent, and what was sent may be a card's number in the wrong place."""
+    return _line(wire.Response(jsonrpc="2.0", id=number, error=wire.Fault(code=code, message=wipe(message))))
 
 
 def _refusal(number: int | str | None, message: text.Message) -> bytes:

@@ -1,9 +1,11 @@
 """What the control socket offers: the operator's orders as events for the engine, and what is the matter."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from core import events as v
+from core.card import holds_card, wipe
 from core.history import Transaction
 from core.ports import Journal
 from core.state import basket_of, due_minor, taxes, total_minor
@@ -15,6 +17,9 @@ from terminald.supervisor import Supervisor
 from terminald.views import Views, device_view
 
 DATA_LENGTH_MAX = 4096
+NAME_LENGTH_MAX = 80
+_KEY = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
+_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
 class Keyed(Params, frozen=True, kw_only=True):
@@ -89,7 +94,7 @@ def methods(
                     "fault": device.fault,
                     "remedy": device.remedy if device.fault else "",
                 }
-        raise Refused(message("device-not-known", device=params.name))
+        raise Refused(message("device-not-known", device=wipe(params.name[:NAME_LENGTH_MAX])))
 
     async def journal_status(_: Params) -> object:
         head = journal.head
@@ -109,6 +114,8 @@ def methods(
 
     def keyed(summary: str, params: type[Keyed], event: Callable[[Any], v.AnyEvent]) -> Method[Any]:
         async def carry_out(given: Keyed) -> object:
+            if given.key is not None and not _is_key(given.key):
+                raise Refused(message("key-not-valid"))
             return await order(event(given), given.key)
 
         return Method(summary=summary, params=params, handler=carry_out)
@@ -153,3 +160,8 @@ def methods(
         ),
         "daemon.status": Method(summary="What the daemon says of itself", params=Params, handler=daemon_status),
     }
+
+
+def _is_key(key: str) -> bool:
+    """Whether a key may be kept with a record: no card's number in it, but for what a UUID's digits may look like."""
+    return bool(_UUID.fullmatch(key)) or (_KEY.fullmatch(key) is not None and not holds_card(key))

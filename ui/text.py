@@ -28,6 +28,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "The memory card is full: no new sale can begin.",
         "Call your technician. Nothing was lost, and it goes on when there is room.",
     ),
+    "key-not-valid": ("The program that sent this gave it a key that cannot be kept.", "Use a UUID as the key."),
     "already-done": ("This was done already.", ""),
     "double-read": ("The same code came twice at once: it counts once.", ""),
     "disk-low": ("The memory card is nearly full.", "Call your technician this week."),

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import msgspec
 
+from core.card import wipe
 from core.money import currency
 from core.ports import ProtocolError
-from drivers.codecs.card import wipe
 
 PROTOCOL_VERSION: Final = "3.1"
 FRAME_BYTES_MAX: Final = 256 * 1024

@@ -1,11 +1,12 @@
 """What a payment device's answer to a payment means: approved, certainly refused, or nothing settled. No I/O."""
 
+import re
 from typing import Final
 
+from core.card import mask, wipe
 from core.events import PaymentAnswered, PaymentRefused
 from core.ports import DeviceBusy, ProtocolError
 from drivers.codecs import nexo
-from drivers.codecs.card import mask, wipe
 
 NOT_FOUND: Final = "not-found"
 LOGGED_OUT: Final = "logged-out"
@@ -28,6 +29,11 @@ REASONS: Final = {
     "WrongPIN": "wrong-pin",
 }
 """A PaymentRefused's reason for each of nexo's ErrorConditions that makes it certain that no money moved."""
+
+_BRAND = re.compile(r"[A-Za-z][A-Za-z .&+-]{0,31}")
+_APPROVAL_CODE = re.compile(r"[A-Za-z0-9]{1,8}")
+"""ISO 8583, data element 38, has six."""
+_NAME = re.compile(r"[A-Za-z0-9._:/+*-]{1,64}")
 
 
 def payment_outcome(answer: nexo.PaymentResponse | None, reference: str) -> PaymentAnswered | PaymentRefused:
@@ -58,8 +64,18 @@ def _approval(answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:
     return PaymentAnswered(
         reference=reference,
         amount_minor=nexo.to_minor(amounts.authorized_amount, amounts.currency),
-        poi_transaction=wipe(answer.poi_data.poi_transaction_id.transaction_id),
-        authorisation=(acquirer.approval_code or "" if acquirer is not None else ""),
-        brand=(card.payment_brand or "" if card is not None else ""),
+        poi_transaction=_named(wipe(answer.poi_data.poi_transaction_id.transaction_id)),
+        authorisation=_only(_APPROVAL_CODE, acquirer.approval_code if acquirer is not None else None),
+        brand=_only(_BRAND, card.payment_brand if card is not None else None),
         card=mask(card.masked_pan or card.masked_pan_too or "") if card is not None else "",
     )
+
+
+def _only(shape: re.Pattern[str], text: str | None) -> str:
+    """A text of the shape that its field has; nothing else is kept of what a device may say."""
+    return text if text is not None and shape.fullmatch(text) else ""
+
+
+def _named(transaction: str) -> str:
+    """A transaction's name as it is kept; a star, and the device is asked for it again, where it is no plain name."""
+    return transaction if _NAME.fullmatch(transaction) else "*"

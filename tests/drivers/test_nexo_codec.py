@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import card
 from core.ports import ProtocolError
-from drivers.codecs import card, nexo
+from drivers.codecs import nexo
 
 UNHURRIED = settings(deadline=None)
 """How long an example takes is no finding on a busy machine."""

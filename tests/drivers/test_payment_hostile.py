@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from core.card import wipe
 from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import DeviceBusy, DeviceError, ProtocolError
-from drivers.codecs.card import wipe
 from drivers.options import NexoOptions
 from drivers.payment import NexoPaymentDevice
 from drivers.simulated.cable import Cable, Receive, TcpCable
