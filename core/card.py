@@ -22,7 +22,7 @@ def wipe(text: str) -> str:
     """`text` with every run of digits that holds a card number starred but for the run's last four, and so every track.
 
     >>> wipe("card 4111 1111 1111 1111 ok"), wipe("till-3/000000000017"), wipe(";4111111111111111=29121010123?")
-    ('card **** **** **** 1111 ok', 'till-3/000000000017', '****1111')
+    ('card **** **** **** 1111 ok', 'till-3/000000000017', '**************************1111')
     """
     if "^" in text:
         text = _TRACK_1.sub(_last_four, text)
@@ -47,7 +47,7 @@ def mask(pan: str) -> str:
 
 
 def _last_four(track: re.Match[str]) -> str:
-    return "****" + track[1].replace(" ", "")[-4:]
+    return track[1].replace(" ", "")[-4:].rjust(len(track[0]), "*")
 
 
 def _starred(run: re.Match[str]) -> str:

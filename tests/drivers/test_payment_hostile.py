@@ -224,6 +224,21 @@ async def test_a_transaction_that_looks_like_a_card_number_can_still_be_reversed
         assert counter.far.charged_minor() == 0
 
 
+@pytest.mark.parametrize("said", ["CVV 123", ";=2912?", "x" * 100, "DOE/JANE\n", "\x1b[2J"])
+async def test_what_has_not_the_shape_of_its_field_is_not_kept(said: str) -> None:
+    """A brand, an approval code and a transaction's name are no place for anything else; the payment is settled all the same."""
+
+    def fill(body: Any) -> None:
+        response = body["PaymentResponse"]
+        response["PaymentResult"]["PaymentInstrumentData"]["CardData"] = {"PaymentBrand": said, "MaskedPan": said}
+        response["PaymentResult"]["PaymentAcquirerData"]["ApprovalCode"] = said
+        response["POIData"]["POITransactionID"]["TransactionID"] = said
+
+    async with counter_rewriting(_on_payments(fill)) as counter:
+        answer = await counter.driver.pay("r1", 1234, "EUR")
+        assert answer == PaymentAnswered(reference="r1", amount_minor=1234, poi_transaction="*")
+
+
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(8), b"\0\0\0\2{}", b"\0\0\0\5hello"])
 async def test_a_device_that_speaks_something_else(counter: Counter, garbage: bytes) -> None:
     counter.far.behaviour = Behaviour.HOLD

@@ -81,6 +81,13 @@ async def test_the_drawer_is_opened_once_for_a_key(counter: Countertop) -> None:
     assert counter.count(e.DrawerCommanded) == 1
 
 
+@pytest.mark.parametrize("key", ["4111111111111111", "till:4111-1111-1111-1111", "two words", "x" * 129])
+async def test_a_key_that_may_be_a_cards_number_is_not_kept(counter: Countertop, key: str) -> None:
+    """It would stand in the journal for good."""
+    assert await counter.refusal("sale.scan", data=NUTELLA.gtin, key=key) == "key-not-valid"
+    assert not counter.view.sale.lines
+
+
 async def test_a_refused_order_may_be_tried_again_with_its_key(counter: Countertop) -> None:
     assert await counter.refusal("sale.cash", key="early") == "no-open-sale"
     await counter.ring_up(NUTELLA_CODE)
