@@ -172,22 +172,21 @@ class Shop:
 @contextlib.asynccontextmanager
 async def shop(root: Path) -> AsyncIterator[Shop]:
     """A broker, a collector, a recovery key and a stick, while the block runs."""
+    database, recovery_key = root / "headquarters.db", root / "recovery.key"
+    recovery = make_recovery(recovery_key)
     port = free_port()
     mosquitto = find_mosquitto()
     assert mosquitto is not None, "mosquitto is not installed"
     settings = root / "mosquitto.conf"
     settings.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nlog_type none\nset_tcp_nodelay true\n")
     collect = ["-m", "fleet", "collect", "--broker", f"mqtt://127.0.0.1:{port}", "--database"]
-    recovery_key = root / "recovery.key"
     found = Shop(
         root=root,
         port=port,
         broker=Process("broker", [mosquitto, "-c", str(settings)], root / "broker.log"),
-        collector=Process(
-            "collector", [sys.executable, *collect, str(root / "headquarters.db")], root / "collector.log"
-        ),
+        collector=Process("collector", [sys.executable, *collect, str(database)], root / "collector.log"),
         recovery_key=recovery_key,
-        recovery=make_recovery(recovery_key).hex(),
+        recovery=recovery.hex(),
     )
     found.ack_key = (await output_of(["fleet", "key", "--database", str(found.database)])).strip()
     found.stick.mkdir()
