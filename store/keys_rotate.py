@@ -77,9 +77,9 @@ def begin(store: KeyStore, *, databases: bool = True) -> Ring:
         root = store.root.prepare()
         ring = store.completed(before.ring).renew().admit(before.source.tier, before.root).admit(store.root.tier, root)
         if databases:
-            for purpose in DATABASES:
-                newest = max(ring.generations(purpose), default=0)
-                ring = ring.put(purpose, newest + 1, secrets.token_bytes(KEY_BYTES))
+            # Where there is no file, somebody may be about to make one, under the key that he was given: it stays.
+            for purpose in (each for each, path in store.databases.items() if path.exists()):
+                ring = ring.put(purpose, ring.generations(purpose)[-1] + 1, secrets.token_bytes(KEY_BYTES))
         store.ring.write(ring)
     return ring
 

@@ -109,6 +109,19 @@ def test_the_migration_may_be_cut_off_anywhere(tmp_path: Path) -> None:
         assert store.load_or_make([tmp_path / "journal.db"]) == derive(ROOT)
 
 
+def test_a_folder_that_cannot_be_written_keeps_no_terminal_from_starting(tmp_path: Path) -> None:
+    """The migration waits for a start with room; what it would write comes out the same."""
+    store = first_software(tmp_path)
+    (tmp_path / "journal.keyring.new").mkdir()  # even root cannot write a file there
+    with pytest.raises(OSError, match="directory"):
+        store.ring.write(store.open())
+    assert store.load_or_make([tmp_path / "journal.db"]) == derive(ROOT)
+    assert not store.ring.exists()
+    (tmp_path / "journal.keyring.new").rmdir()
+    assert store.load_or_make([tmp_path / "journal.db"]) == derive(ROOT)
+    assert store.ring.exists()
+
+
 def test_a_purpose_that_came_up_later_gets_a_key_that_stays(tmp_path: Path) -> None:
     store = KeyFile(tmp_path / "journal.key")
     store.load_or_make([])
