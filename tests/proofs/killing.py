@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.shim.boundary import Call, read_log
 from tests.shim.boundary import run as run_over_shim
+
+T = TypeVar("T")
 
 AT_ONCE = 2
 
@@ -61,7 +64,7 @@ def all_cuts(calls: Iterable[Call]) -> list[Cut]:
     return [Cut(call.number, action) for call in calls for action in _actions(call)]
 
 
-def spread(cuts: Sequence[Cut], count_max: int) -> list[Cut]:
+def spread(cuts: Sequence[T], count_max: int) -> list[T]:
     """At most `count_max` of them, evenly."""
     if len(cuts) <= count_max:
         return list(cuts)

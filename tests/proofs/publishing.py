@@ -34,7 +34,7 @@ from tests.shim.sender import Fault, Route, Sender, price_minor, start
 
 AT_ONCE = 4
 """Headquarters at once: mostly they and their tills wait for each other."""
-ARRIVE_S = 0.1
+ARRIVE_S = 0.3
 """How long a message of a killed process may take through the broker."""
 SETTLE_S = 1.0
 """How long what is on its way may take once the till believes that all has arrived."""
@@ -116,24 +116,34 @@ def headquarters() -> Iterator[Headquarters]:
 # --- a headquarters that is killed -------------------------------------------------------------------------------------
 
 
-def list_collector_calls(sales: int, collecting: Collecting = collector) -> list[Call]:
+def list_collector_calls(sales: int) -> list[Call]:
     """All writes and messages of a headquarters that nobody disturbs. Raises RuntimeError where it does not work."""
-    bout = asyncio.run(_bout(None, sales, collecting))
+    bout = asyncio.run(_bout(None, sales, collector))
     if bout.status != 0 or bout.faults:
         raise RuntimeError(f"headquarters ended with {bout.status}: {'; '.join(bout.faults)}")
     return bout.calls
 
 
-def kill_collector_at(cuts: Sequence[Cut], sales: int, collecting: Collecting = collector) -> tuple[int, list[str]]:
+def kill_collector_at(cuts: Sequence[Cut], sales: int) -> tuple[int, list[str]]:
     """How many of the cuts were reached, and the faults: one text for each cut that was not survived."""
-    with ThreadPoolExecutor(AT_ONCE, "r3") as pool:
-        bouts = list(pool.map(lambda cut: asyncio.run(_bout(cut, sales, collecting)), cuts))
+    bouts = _bouts(cuts, sales, collector)
     faults = [
         f"headquarters killed {cut.action} {cut.at}: {bout.faults[0]}"
         for cut, bout in zip(cuts, bouts, strict=True)
         if bout.faults
     ]
     return sum(bout.status != 0 for bout in bouts), faults
+
+
+def catch_hasty_collector(writes: Sequence[int], sales: int) -> int:
+    """How many times the mutant is caught, killed before each of these writes, counted from 1 without its messages."""
+    bouts = _bouts([Cut(number, "before") for number in writes], sales, hasty_collector, net="0")
+    return sum(bool(bout.faults) for bout in bouts)
+
+
+def _bouts(cuts: Sequence[Cut], sales: int, collecting: Collecting, **shim: str) -> list["_Bout"]:
+    with ThreadPoolExecutor(AT_ONCE, "r3") as pool:
+        return list(pool.map(lambda cut: asyncio.run(_bout(cut, sales, collecting, **shim)), cuts))
 
 
 @dataclass(slots=True)
@@ -145,7 +155,7 @@ class _Bout:
     faults: list[str] = field(default_factory=list)
 
 
-async def _bout(cut: Cut | None, sales: int, collecting: Collecting) -> _Bout:
+async def _bout(cut: Cut | None, sales: int, collecting: Collecting, **shim: str) -> _Bout:
     """A till forwards to a headquarters that is killed at `cut`, and started again. It then makes one sale more."""
     with tempfile.TemporaryDirectory(prefix="terminald-r3-") as name, _broker(Path(name)) as broker:
         folder, till, log, key = (Path(name, part) for part in ("headquarters", "till", "calls", "ack.key"))
@@ -154,11 +164,12 @@ async def _bout(cut: Cut | None, sales: int, collecting: Collecting) -> _Bout:
         database = folder / "headquarters.db"
         route = Route(terminal="till-1", broker=broker.url, ack_key=load_or_make(key).public_key.hex())
         command = collecting(broker.url, database, key)
-        at: dict[str, str | int] = {"at": cut.at, "action": cut.action} if cut else {}
-        shim = environment(folder, net=1, log=str(log), **at)
+        shim = {"net": "1", "log": str(log), **shim}
+        if cut is not None:
+            shim |= {"at": str(cut.at), "action": cut.action}
         async with start(till, route) as sender, asyncio.TaskGroup() as tasks:
             finishing = tasks.create_task(_finished(sender, sales), name="till")
-            async with _process(command, shim) as process:
+            async with _process(command, environment(folder, **shim)) as process:
                 dying = tasks.create_task(process.wait(), name="headquarters")
                 await asyncio.wait((dying, finishing), return_when=asyncio.FIRST_COMPLETED)
             bout = _Bout(await dying)

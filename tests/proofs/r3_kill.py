@@ -29,7 +29,7 @@ from tests.shim.seller import Fault, plan, recorded, sell
 
 ALL = 1_000_000
 BATCH_BYTES_MIN = 200
-"""Of a till's messages only the batches are so long, and of headquarters' only what it signs."""
+"""Of a till's messages only the batches are so long."""
 
 
 def run(scale: Scale) -> Iterator[Result]:
@@ -89,16 +89,16 @@ def kill_sending(scale: Scale) -> Bout:
 def kill_headquarters(scale: Scale) -> Bout:
     """The collector, at each message that it sends and each call by which it changes its folder."""
     sales = scale.pick(smoke=1, commit=2, release=30)
-    each = scale.pick(smoke=1, commit=2, release=30)
+    each = scale.pick(smoke=1, commit=4, release=30)
     calls = publishing.list_collector_calls(sales)
     talking = [call for call in calls if call.kind == "send"]
     writing = [call for call in calls if call.kind != "send"]
     cuts = spread(all_cuts(talking), scale.pick(smoke=1, commit=ALL, release=ALL))
     cuts += spread(all_cuts(writing), scale.pick(smoke=1, commit=30, release=ALL))
     reached, faults = publishing.kill_collector_at(cuts, sales)
-    signed = [Cut(call.number, "after") for call in talking if call.bytes >= BATCH_BYTES_MIN]
-    caught = publishing.kill_collector_at(spread(signed, each), sales, publishing.hasty_collector)[1]
-    return Bout(len(calls), reached, faults, {"promises-first": len(caught)})
+    commits = [number for number, call in enumerate(writing, 1) if calls[call.number - 2] in talking]
+    caught = publishing.catch_hasty_collector(spread(commits[-2::-1], each), sales)
+    return Bout(len(calls), reached, faults, {"promises-first": caught})
 
 
 def till(sales: int, fault: Fault | None = None) -> Program:
