@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ import pytest
 
 from store.keys import KeyFile
 from store.keys_root import ROOT_TITLE, read_hex, write_hex
+from store.keys_rotate import begin
 from terminald.cli import main
 from tests.proofs.registry import CannotRun
 from tests.proofs.small_disk import inside
@@ -212,6 +215,27 @@ def test_the_next_start_finishes_a_rotation_that_was_killed(till: Till, call: in
     assert found["unfinished"] is False
     assert found["kek_generation"] == 2
     assert found["generations"] == {purpose: [generation] for purpose, generation in GENERATIONS.items()}
+
+
+def test_a_start_that_finishes_a_rotation_asks_systemd_for_time(till: Till) -> None:
+    begin(KeyFile(till.folder / "journal.key"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(till.folder / "notify"))
+        systemd.settimeout(20)
+        daemon = subprocess.Popen(
+            [*TERMINALD, "run", "--config", str(till.config)],
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "NOTIFY_SOCKET": str(till.folder / "notify")},
+        )
+        try:
+            said = [systemd.recv(4_096)]
+            while said[-1] != b"READY=1":
+                said.append(systemd.recv(4_096))
+        finally:
+            daemon.terminate()
+            daemon.wait(20)
+    assert b"EXTEND_TIMEOUT_USEC=30000000" in said
+    assert till.status()["unfinished"] is False
 
 
 def test_rotate_without_room_changes_no_file_and_the_till_still_opens(till: Till, tmp_path: Path) -> None:
