@@ -402,6 +402,7 @@ class _Table:
         self._faults.append(Fault(line=self._lines.of(path), message=wipe(where + text)))
 
     def has(self, key: str) -> bool:
+        self._asked.add(key)
         return key in self._values
 
     def names(self) -> tuple[str, ...]:

@@ -239,6 +239,7 @@ TABLES = {
     "catalogue": ("[catalogue]", ""),
     "history": ("[history]", ""),
     "disk": ("[disk]", ""),
+    "mirror": ("[mirror]", 'path = "stick"'),
     "customers": ("[customers]", ""),
     "credentials": ("[credentials]", ""),
     "control": ("[control]", ""),
