@@ -240,7 +240,7 @@ def _adopt(given: argparse.Namespace, config: Config, keys: Keys, terminal: str)
     placed = note is not None and bool(note.epoch) and epoch_of(config.journal, keys.journal) == note.epoch
     headquarters = "not-asked"
     if not placed:
-        _check_taken(given, terminal)
+        _check_taken(given, terminal, epoch_of(config.journal, keys.journal))
         refuse_unsent(config.journal, keys.journal, inheritance.epochs)
         if not given.force:
             headquarters = _check_headquarters(config, inheritance)
@@ -269,8 +269,10 @@ def _adopt(given: argparse.Namespace, config: Config, keys: Keys, terminal: str)
     return 0
 
 
-def _check_taken(given: argparse.Namespace, terminal: str) -> None:
+def _check_taken(given: argparse.Namespace, terminal: str, own_epoch: str | None) -> None:
     taken = taken_over(given.stick / FOLDER / terminal)
+    if taken is not None and taken.epoch == own_epoch:
+        raise AdoptionRefused(f"this terminal has taken over from {terminal} already: start the daemon")
     if taken is not None and not given.force:
         when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(taken.time_ms / 1000))
         raise AdoptionRefused(

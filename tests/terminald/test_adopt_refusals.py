@@ -261,7 +261,7 @@ def test_a_spare_with_sales_of_its_own_is_refused(
     tmp_path: Path, dead: Dead, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spare = Spare(tmp_path)
-    asyncio.run(_sell(spare, acknowledged=False))
+    asyncio.run(sell_one(spare, acknowledged=False))
     before = spare.journal.read_bytes()
     assert spare.adopt(dead.stick) == 1
     assert "2 records of sales of its own" in capsys.readouterr().err
@@ -273,7 +273,7 @@ def test_a_spare_whose_sales_are_delivered_keeps_its_journal_aside(
     tmp_path: Path, dead: Dead, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spare = Spare(tmp_path)
-    asyncio.run(_sell(spare, acknowledged=True))
+    asyncio.run(sell_one(spare, acknowledged=True))
     assert spare.adopt(dead.stick) == 0
     spare.verified()
     (aside,) = spare.folder.glob("journal.db.before-adoption-*")
@@ -293,7 +293,7 @@ async def journal_of(spare: Spare) -> AsyncIterator[SqlJournal]:
         yield journal
 
 
-async def _sell(spare: Spare, *, acknowledged: bool) -> None:
+async def sell_one(spare: Spare, *, acknowledged: bool) -> None:
     async with journal_of(spare) as journal:
         await journal.append([draft(entry) for entry in sale(1, 100)], SystemClock().stamp())
         if acknowledged:
@@ -359,7 +359,7 @@ def test_an_adoption_that_was_cut_off_is_finished_and_no_daemon_starts_meanwhile
     tmp_path: Path, dead: Dead, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spare = Spare(tmp_path)
-    asyncio.run(_sell(spare, acknowledged=True))
+    asyncio.run(sell_one(spare, acknowledged=True))
     begin_note(spare.journal, Note(terminal="till-3", epoch="f" * 32))
     assert main(["run", "--config", str(spare.config)]) == 2
     assert "adoption-unfinished" in capsys.readouterr().err
