@@ -124,6 +124,13 @@ def connect(
     return connection
 
 
+def prepare(connection: sqlcipher.Connection, key: bytes) -> None:
+    """Says how the file is encrypted, before anything is read of it."""
+    connection.execute("PRAGMA cipher_log_level = NONE")  # it would write to standard error, past our log
+    connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    connection.execute("PRAGMA cipher_hmac_algorithm = HMAC_SHA256")
+
+
 def migrate(connection: sqlcipher.Connection, schema: Schema) -> None:
     """Runs the scripts that this database has not seen, in order, each in a transaction with its number."""
     have: int = connection.execute("PRAGMA user_version").fetchone()[0]

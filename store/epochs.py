@@ -280,9 +280,16 @@ def lost_beyond(connection: Any, epoch: str) -> int:
     rows = connection.execute(
         "SELECT r.exact FROM epoch e JOIN record r ON r.position = (e.ordinal << ?) + 1", (SEQ_BITS,)
     )
-    entries = [decode(open_record(exact).body) for (exact,) in rows]
-    followers = [each for each in entries if isinstance(each, EpochOpened) and each.previous_epoch == epoch]
-    return max((each.lost_seq for each in followers), default=0)
+    entries = [_opening(exact) for (exact,) in rows]
+    return max((each.lost_seq for each in entries if each is not None and each.previous_epoch == epoch), default=0)
+
+
+def _opening(exact: bytes) -> EpochOpened | None:
+    try:
+        opened = decode(open_record(exact).body)
+    except ValueError:
+        return None
+    return opened if isinstance(opened, EpochOpened) else None
 
 
 def _last_number(connection: Any) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from store.chain import SEQ_BITS
-from store.database import PAGE_BYTES, connect
+from store.database import PAGE_BYTES, connect, prepare
 
 RACES_MAX = 3
 _RACE_PAUSE_S = 0.2
@@ -28,7 +28,7 @@ def bad_pages(path: Path, key: bytes) -> list[int]:
     Beside a running daemon a page may just be written: what is seen once only does not count.
     """
     bad: set[int] | None = None
-    for attempt in range(RACES_MAX):
+    for attempt in range(RACES_MAX if path.with_name(path.name + "-wal").exists() else 1):
         if attempt:
             time.sleep(_RACE_PAUSE_S)
         connection = connect(path, key, mode="ro")
@@ -48,6 +48,19 @@ def is_cut(path: Path, connection: Any) -> bool:
     """Whether the file and its log together are shorter than the database in them."""
     pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
     return path.stat().st_size < pages * PAGE_BYTES and max(logged_pages(path), default=0) < pages
+
+
+def is_cut_off(path: Path, key: bytes) -> bool:
+    """Whether a file that does not open has nothing else wrong with it than that its last pages are missing."""
+    connection = sqlcipher.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        prepare(connection, key)
+        report = connection.execute("PRAGMA cipher_integrity_check").fetchall()
+    except sqlcipher.Error:
+        return False
+    finally:
+        connection.close()
+    return all("invalid size" in line for (line,) in report)
 
 
 def unsound(connection: Any) -> str | None:

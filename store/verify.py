@@ -35,8 +35,8 @@ from store.witness import Witness, compare, look_outside
 PAGE_RECORDS = 2_000
 
 Steps = Generator[int, None, Verification]
-_Row = tuple[int, bytes, bytes, str | None]
-"""Of a record: position, exact bytes, hash, idempotency key."""
+_Row = tuple[int, Any, Any, Any]
+"""Of a record: position, exact bytes, hash, idempotency key; in a damaged file they may be of other kinds."""
 
 
 def verify_journal(
@@ -71,7 +71,7 @@ def verify_in_steps(path: Path, key: bytes, *, terminal: str | None = None, witn
         yield walk.records
         if bad:
             finding = Finding(f"{_named(bad)} of the file cannot be read; no record is there", "unreadable")
-        elif finding is None or finding.kind == "gap":
+        elif finding is None or finding.kind in ("gap", "truncation"):
             finding = _of_one_time(connection, finding)
     except (sqlcipher.Error, JournalDamaged) as error:
         finding = _unreadable(path, key, walk, error)
@@ -107,6 +107,8 @@ class _Walk:
         """Of the last record that was read."""
         self.chain: Chain | None = None
         self.finding: Finding | None = None
+        self.complete = False
+        """Whether all records were read."""
         self._connection = connection
         self._terminal = terminal
         self._epochs = _Epochs(connection)
@@ -116,14 +118,26 @@ class _Walk:
 
     def run(self) -> Iterator[int]:
         """Reads on; gives the count after each page of records."""
-        for row in _rows(self._connection):
-            self.finding = self._take(row)
-            if self.finding is not None:
+        for row in _rows(self._connection, self.position):
+            if not self._step(row):
                 return
-            self.position = row[0]
             if self.records % PAGE_RECORDS == 0:
                 yield self.records
+        self.complete = True
         self.finding = self._end()
+
+    def go_on(self, connection: Any, count: int) -> None:
+        """Reads on over another connection: one page of so many records."""
+        self._connection, self._epochs = connection, _Epochs(connection)
+        for row in _page(connection, self.position, count):
+            if not self._step(row):
+                return
+
+    def _step(self, row: _Row) -> bool:
+        self.finding = self._take(row)
+        if self.finding is None:
+            self.position = row[0]
+        return self.finding is None
 
     def _take(self, row: _Row) -> Finding | None:
         position, exact = row[:2]
@@ -152,6 +166,8 @@ class _Walk:
         assert self.chain is not None
         seq, due = position & SEQ_MASK, self.chain.head.seq + 1
         before = self.chain.head.hash
+        if not isinstance(exact, bytes) or not isinstance(hash_, bytes):
+            return Finding(f"record {seq} is none", "edit", seq, seq)  # in a page of another table
         text = self.chain.check(seq, exact, hash_, key)
         if text is None:
             return None
@@ -242,14 +258,17 @@ def _rows(connection: Any, after: int = -1) -> Iterator[_Row]:
     """The records after a position. Where the file is damaged, those before the damage come first."""
     while True:
         count = 0
-        for row in connection.execute(
-            "SELECT position, exact, hash, key FROM record WHERE position > ? ORDER BY position LIMIT ?",
-            (after, PAGE_RECORDS),
-        ):
+        for row in _page(connection, after, PAGE_RECORDS):
             yield row
             after, count = row[0], count + 1
         if count < PAGE_RECORDS:
             return
+
+
+def _page(connection: Any, after: int, count: int) -> Iterator[_Row]:
+    yield from connection.execute(
+        "SELECT position, exact, hash, key FROM record WHERE position > ? ORDER BY position LIMIT ?", (after, count)
+    )
 
 
 def _follows(opened: EpochOpened, end: Head | None) -> Finding | None:
@@ -281,37 +300,74 @@ def _has_records(connection: Any, ordinal: int) -> bool:
 
 
 def _of_one_time(connection: Any, finding: Finding | None) -> Finding | None:
-    """Pages that do not hang together, or a gap in records of which the index of keys still knows."""
-    if (state := unsound(connection)) is None:
-        return finding
+    """Pages that do not hang together, or records that are missing and of which the index of keys still knows."""
+    state = unsound(connection)
     if finding is None:
-        return Finding(f"the pages of the file are not of one time ({state})", "rollback")
-    return Finding(f"{finding.text}: an older page was put back ({state})", "rollback", finding.first, finding.last)
+        return Finding(f"the pages of the file are not of one time ({state})", "rollback") if state else None
+    if state is None and not (finding.kind == "gap" and _index_knows(connection, finding)):
+        return finding
+    return Finding(f"{finding.text}: an older page was put back", "rollback", finding.first, finding.last)
+
+
+def _index_knows(connection: Any, finding: Finding) -> bool:
+    """Whether the index of keys still has a record that is missing; it has the position, so the table is not asked."""
+    row = connection.execute(
+        "SELECT 1 FROM record INDEXED BY record_key WHERE key IS NOT NULL AND position & ?1 BETWEEN ?2 AND ?3 AND NOT EXISTS"
+        " (SELECT 1 FROM record r WHERE r.position = record.position) LIMIT 1",
+        (SEQ_MASK, finding.first, finding.last),
+    ).fetchone()
+    return row is not None
 
 
 def _unreadable(path: Path, key: bytes, walk: _Walk, error: Exception) -> Finding:
     """What a damage to the file is, and which records it takes."""
     if isinstance(error, JournalDamaged):
         return Finding(str(error), "edit")
-    connection = read_database(path, key)
-    try:
-        cut = is_cut(path, connection)
-    except sqlcipher.Error:
-        cut = False
-    finally:
-        connection.close()
+    if (finding := _salvage(path, key, walk)) is not None:
+        return finding
     bad = bad_pages(path, key)
+    cut = _is_cut(path, key)
     kind: Kind = "truncation" if cut else "unreadable" if bad else "rollback"
     why = "the file is cut off" if cut else f"{_named(bad)} cannot be read" if bad else "its pages are not of one time"
+    if walk.complete:
+        return Finding(f"{why}; no record is there", kind)
     last_read = max(walk.position, 1 << SEQ_BITS)
     first = (last_read & SEQ_MASK) + 1
     following = next_readable(path, key, last_read + 1)
     if following is None or following >> SEQ_BITS != last_read >> SEQ_BITS:
         return Finding(f"all records from {first} on cannot be read: {why} ({error})", kind, first, None)
     last = (following & SEQ_MASK) - 1
-    if last < first:
-        return Finding(f"{why}; no record is there", kind)
     return Finding(f"records {first} to {last} cannot be read: {why} ({error})", kind, first, last)
+
+
+def _salvage(path: Path, key: bytes, walk: _Walk) -> Finding | None:
+    """Goes on with a walk that met with damage, up to the last record before it; gives what is wrong before that.
+
+    A cursor reads a row ahead, so the last rows are asked for one by one. Each try has a connection of its own.
+    """
+    for count in (PAGE_RECORDS, 1):
+        going_on = True
+        while going_on and walk.finding is None:
+            connection, before = read_database(path, key), walk.position
+            try:
+                walk.go_on(connection, count)
+                going_on = walk.position > before
+                walk.complete = not going_on
+            except sqlcipher.Error:
+                going_on = False
+            finally:
+                connection.close()
+    return walk.finding
+
+
+def _is_cut(path: Path, key: bytes) -> bool:
+    connection = read_database(path, key)
+    try:
+        return is_cut(path, connection)
+    except sqlcipher.Error:
+        return False
+    finally:
+        connection.close()
 
 
 def _named(pages: Sequence[int]) -> str:

@@ -95,7 +95,7 @@ def _contradiction(connection: Any, witness: Witness) -> Finding | None:
     if ordinal is None:
         return None
     hash_ = hash_at(connection, ordinal, head.seq)
-    if hash_ in (None, PRUNED, head.hash):
+    if hash_ in (None, PRUNED, head.hash) or head.hash == PRUNED:
         return None
     return Finding(
         f"record {head.seq} is not the one that {witness.source} knows: the chain is another one from there or before",
@@ -135,7 +135,7 @@ def _inside(connection: Any) -> tuple[list[Witness], Finding | None]:
         try:
             tail = msgspec.json.decode(content, type=Tail)
             head = Head(epoch=epoch, seq=tail.seq, hash=bytes.fromhex(tail.hash))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             return witnesses, Finding(f"a checkpoint cannot be read: {error}", "edit")
         witnesses.append(Witness(source="a checkpoint", head=head, inside=True))
         if digest is not None and digest != hashlib.sha256(state).digest():
@@ -144,24 +144,13 @@ def _inside(connection: Any) -> tuple[list[Witness], Finding | None]:
         try:
             ack = msgspec.json.decode(content, type=_Signed).ack
             hash_ = bytes.fromhex(ack.hash_at_hwm)
-        except ValueError:
+        except (ValueError, TypeError):
             ack, hash_ = None, PRUNED
-        if ack is not None and (ack.epoch, ack.hwm) == (epoch, seq) and seq:
+        if ack is None or (ack.epoch, ack.hwm) != (epoch, seq):
+            hash_ = PRUNED  # it names no hash; it still says how far the epoch went
+        if seq:
             witnesses.append(Witness(source="headquarters", head=Head(epoch=epoch, seq=seq, hash=hash_), inside=True))
-        elif seq:
-            finding = finding or _reaches(connection, epoch, seq)
     return witnesses, finding
-
-
-def _reaches(connection: Any, epoch: str, seq: int) -> Finding | None:
-    """An answer that names no hash still says how far the epoch went."""
-    ordinal = _ordinal(connection, epoch)
-    if ordinal is None:
-        return None
-    reached, lost = _reach(connection, ordinal)
-    if seq <= max(reached, lost):
-        return None
-    return Finding(missing(reached + 1, seq, " at the end"), "truncation", reached + 1, seq)
 
 
 def _beside(connection: Any, anchor: Anchor, bound: bytes) -> Finding | None:

@@ -5,10 +5,12 @@ With ``--json`` one object: {"whole", "records", "finding", "kind", "first", "la
 """
 
 import argparse
+from pathlib import Path
 
 from core.ports import JournalError
 from store.errors import JournalDamaged, NotAJournal, WrongKey
 from store.findings import Kind, Verification
+from store.pages import is_cut_off
 from store.verify import verify_journal
 from terminald import paths
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
@@ -19,11 +21,14 @@ def verify(given: argparse.Namespace) -> int:
     config = load_config(given.config)
     if config is None:
         return CANNOT
+    key = None
     try:
-        found = verify_journal(config.journal, paths.load_keys(config).journal, terminal=config.terminal)
+        key = paths.load_keys(config).journal
+        found = verify_journal(config.journal, key, terminal=config.terminal)
     except JournalError as error:
         if given.json:
-            said = Verification(whole=False, records=0, finding=f"{error.code}: {error}", kind=_kind(error))
+            kind = _kind(error, config.journal, key)
+            said = Verification(whole=False, records=0, finding=f"{error.code}: {error}", kind=kind)
             _emit(said, first=1 if isinstance(error, JournalDamaged) else None)
         return fail(f"{error} ({error.code}). {error.remedy}")
     if given.json:
@@ -49,8 +54,10 @@ def _emit(found: Verification, *, first: int | None) -> None:
     )
 
 
-def _kind(error: JournalError) -> Kind | None:
+def _kind(error: JournalError, journal: Path, key: bytes | None) -> Kind | None:
     """What happened to a file that does not even open."""
     if isinstance(error, WrongKey | NotAJournal):
         return "foreign"
-    return "unreadable" if isinstance(error, JournalDamaged) else None
+    if not isinstance(error, JournalDamaged) or key is None:
+        return None
+    return "truncation" if is_cut_off(journal, key) else "unreadable"

@@ -8,11 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from core.ledger import GENESIS, Stream, link, open_record
+from core.ledger import GENESIS, Head, Stream, link, open_record
+from store.anchor import anchor_path
 from store.database import connect
 from store.errors import JournalDamaged
 from store.findings import Verification
+from store.pages import is_cut_off
 from store.verify import iter_records, record_line, verify_journal
+from store.witness import Witness
 from tests.store.journals import KEY, STAMP, basket, money, open_journal
 
 FIRST = 1 << 40
@@ -47,18 +50,43 @@ def test_whole(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statements", "finding"),
+    ("statements", "finding", "told"),
     [
         (
             [f"UPDATE record SET exact = CAST(exact || ' ' AS BLOB) WHERE position = {FIRST + 7}"],
             "record 7 does not fit its hash",
+            ("edit", 7, 7),
         ),
-        ([f"UPDATE record SET hash = zeroblob(32) WHERE position = {FIRST + 9}"], "record 9 does not fit its hash"),
-        ([f"DELETE FROM record WHERE position = {FIRST + 5}"], "record 5 is missing"),
-        ([f"DELETE FROM record WHERE position = {FIRST + 1}"], "record 1 is missing"),
-        ([f"DELETE FROM record WHERE position > {FIRST + 18}"], "records 19 to 21 are missing at the end"),
-        (["DELETE FROM record"], "the journal has no records"),
-        ([f"UPDATE record SET key = 'new' WHERE position = {FIRST + 4}"], "record 4 does not follow: its key"),
+        (
+            [
+                f"UPDATE record SET exact = CAST(exact || ' ' AS BLOB) WHERE position BETWEEN {FIRST + 7} AND {FIRST + 9}"
+            ],
+            "record 7 does not fit its hash",
+            ("edit", 7, 9),
+        ),
+        (
+            [f"UPDATE record SET hash = zeroblob(32) WHERE position = {FIRST + 9}"],
+            "record 9 does not fit its hash",
+            ("edit", 9, 9),
+        ),
+        ([f"DELETE FROM record WHERE position = {FIRST + 5}"], "record 5 is missing", ("gap", 5, 5)),
+        (
+            [f"DELETE FROM record WHERE position BETWEEN {FIRST + 5} AND {FIRST + 8}"],
+            "records 5 to 8 are missing",
+            ("gap", 5, 8),
+        ),
+        ([f"DELETE FROM record WHERE position = {FIRST + 1}"], "record 1 is missing", ("gap", 1, 1)),
+        (
+            [f"DELETE FROM record WHERE position > {FIRST + 18}"],
+            "records 19 to 21 are missing at the end",
+            ("truncation", 19, 21),
+        ),
+        (["DELETE FROM record"], "the journal has no records", ("truncation", 1, None)),
+        (
+            [f"UPDATE record SET key = 'new' WHERE position = {FIRST + 4}"],
+            "record 4 does not follow: its key",
+            ("edit", 4, 4),
+        ),
         (
             [
                 f"UPDATE record SET position = 0 WHERE position = {FIRST + 3}",
@@ -66,17 +94,117 @@ def test_whole(path: Path) -> None:
                 f"UPDATE record SET position = {FIRST + 4} WHERE position = 0",
             ],
             "record 3 does not fit its hash",
+            ("reorder", 3, 4),
         ),
-        (["UPDATE epoch SET id = hex(randomblob(16))"], "record 1 does not follow: its epoch"),
-        (["DELETE FROM epoch"], "record 1 does not follow: its epoch"),
+        (["UPDATE epoch SET id = hex(randomblob(16))"], "record 1 does not follow: its epoch", ("edit", 1, 1)),
+        (["DELETE FROM epoch"], "record 1 does not follow: its epoch", ("edit", 1, 1)),
     ],
 )
-def test_tampering_is_found(path: Path, statements: list[str], finding: str) -> None:
+def test_tampering_is_found(path: Path, statements: list[str], finding: str, told: tuple[str, int, int | None]) -> None:
     tamper(path, *statements)
     found = verify_journal(path, KEY)
     assert not found.whole
     assert found.finding is not None
     assert found.finding.startswith(finding)
+    assert (found.kind, found.first, found.last) == told
+
+
+def test_a_chain_made_anew_from_one_record_on_is_a_fork(path: Path) -> None:
+    """Every hash and every stream fits; the anchor alone knows that it was another one."""
+
+    def change(number: int, fields: dict[str, Any]) -> None:
+        if number >= 20:
+            fields["time_ms"] += 1
+
+    streams: dict[str, bytes] = dict.fromkeys(Stream, GENESIS)
+    connection = connect(path, KEY)
+    connection.execute("DROP TRIGGER record_stays")
+    prev = GENESIS
+    for position, exact in connection.execute("SELECT position, exact FROM record ORDER BY position").fetchall():
+        fields = msgspec.json.decode(exact)
+        change(fields["seq"], fields)
+        fields["stream_prev"] = streams[fields["stream"]].hex()
+        exact = msgspec.json.encode(fields)
+        prev = link(prev, exact)
+        streams[fields["stream"]] = link(streams[fields["stream"]], exact)
+        connection.execute("UPDATE record SET exact = ?, hash = ? WHERE position = ?", (exact, prev, position))
+    connection.close()
+    found = verify_journal(path, KEY)
+    assert (found.kind, found.first, found.last) == ("fork", 21, None)
+    assert found.finding is not None
+    assert "the anchor knows" in found.finding
+    anchor_path(path).unlink()
+    assert verify_journal(path, KEY).whole
+
+
+@pytest.mark.parametrize(
+    ("seq", "hash_", "told"),
+    [(18, bytes(32), ("fork", 18, None)), (25, bytes(32), ("rollback", 22, 25)), (18, None, (None, None, None))],
+)
+def test_what_another_medium_knows_counts(
+    path: Path, seq: int, hash_: bytes | None, told: tuple[str | None, int | None, int | None]
+) -> None:
+    records = list(iter_records(path, KEY))
+    head = Head(epoch=records[0].epoch, seq=seq, hash=hash_ or records[seq - 1].hash)
+    found = verify_journal(path, KEY, witnesses=[Witness(source="the second medium", head=head)])
+    assert (found.kind, found.first, found.last) == told
+
+
+async def test_headquarters_answer_counts(path: Path) -> None:
+    async with await open_journal(path) as journal:
+        epoch, seq = journal.head.epoch, journal.head.seq
+        ack = {"ack": {"epoch": epoch, "hwm": seq, "hash_at_hwm": "0" * 64}, "signature": ""}
+        await journal.acknowledge(epoch, seq, msgspec.json.encode(ack))
+    found = verify_journal(path, KEY)
+    assert (found.kind, found.first) == ("fork", seq)
+    assert found.finding is not None
+    assert "headquarters" in found.finding
+
+
+def test_another_terminals_journal(path: Path) -> None:
+    found = verify_journal(path, KEY, terminal="till-2")
+    assert (found.kind, found.finding) == ("foreign", "it is the journal of till-1, not of till-2")
+    assert verify_journal(path, KEY, terminal="till-1").whole
+
+
+async def test_another_journals_anchor(path: Path, tmp_path: Path) -> None:
+    async with await open_journal(tmp_path / "other.db"):
+        pass
+    anchor_path(tmp_path / "other.db").rename(anchor_path(path))
+    assert verify_journal(path, KEY).kind == "foreign"
+
+
+def test_without_an_anchor_it_says_so(path: Path) -> None:
+    assert verify_journal(path, KEY).anchored
+    anchor_path(path).unlink()
+    found = verify_journal(path, KEY)
+    assert (found.whole, found.anchored) == (True, False)
+
+
+@pytest.mark.parametrize("cut", [100, 4096, 4 * 4096])
+def test_a_file_that_is_cut_off(path: Path, cut: int) -> None:
+    assert is_cut_off(path, KEY)
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    if cut < 4096:
+        assert verify_journal(path, KEY).kind == "truncation"
+    else:
+        with pytest.raises(JournalDamaged):
+            verify_journal(path, KEY)
+    assert is_cut_off(path, KEY)
+    path.write_bytes(content[:500] + b"\0\0" + content[502:])
+    assert not is_cut_off(path, KEY)
+
+
+def test_a_checkpoint_whose_state_was_altered(path: Path) -> None:
+    async def save() -> None:
+        async with await open_journal(path) as journal:
+            await journal.save_checkpoint(journal.head.seq, b"state")
+
+    asyncio.run(save())
+    tamper(path, "UPDATE checkpoint SET state = x'00'")
+    found = verify_journal(path, KEY)
+    assert (found.kind, found.first) == ("edit", 21)
 
 
 def rewrite(path: Path, change: Callable[[int, dict[str, Any]], None]) -> None:
