@@ -99,6 +99,8 @@ def restore(given: argparse.Namespace) -> int:
 
 def _restore(config: Config, given: argparse.Namespace) -> Outcome:
     candidates = list_backups(given.source, config.terminal)
+    if (fault := candidates[0].fault) is not None and all(each.manifest is None for each in candidates):
+        raise fault
     store = paths.key_store(config)
     if store.ring.exists() or config.journal_key.exists():
         _refuse_journal(config, store)
