@@ -1,4 +1,4 @@
-"""Two terminals under one name are noticed at headquarters, and what they sold is kept."""
+"""One terminal after another under one name: two at once are noticed, and what was sold is kept, with its lines."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from core.delivery import compose, encode
-from core.entries import EpochOpened
+from core.entries import EpochOpened, ItemAdded, LineVoided, QuantityChanged, TransactionOpened
 from core.entries import encode as encode_entry
 from core.ledger import GENESIS, Head, Record
-from fleet.database import Database
+from fleet.database import Database, reading
 from fleet.intake import Arrival, Intake, commit
 from fleet.report import as_text, summarize
 from tests.records import KEY, TERMINAL, chain, completed, follow, head_of, sales, start_of
@@ -74,3 +74,35 @@ def test_what_a_successor_knows_to_be_lost_is_no_twin(database: Database) -> Non
     take(database, OLDER)
     take(database, successor("a", after=8, lost_seq=len(OLDER)))
     assert summarize(database.path).terminals[0].twins == ()
+
+
+def test_a_sale_that_was_open_when_its_terminal_died_has_all_its_lines(database: Database) -> None:
+    older = chain([*sales(2), TransactionOpened(number=3, business_day="2026-11-22", currency="EUR"),
+                   item(1, 100), item(2, 200), QuantityChanged(line=1, quantity_milli=2000, amount_minor=200),
+                   LineVoided(line=2)])  # fmt: skip
+    last = older[-1]
+    opened = EpochOpened(
+        terminal=TERMINAL, reason="adopted", signing_key=KEY.public_key.hex(), previous_epoch=last.epoch,
+        previous_seq=last.seq, previous_head=last.hash.hex(), number=1003,
+    )  # fmt: skip
+    newer = follow(
+        Head(epoch="a" * 32, seq=0, hash=GENESIS),
+        [encode_entry(each) for each in (
+            opened, item(3, 50), QuantityChanged(line=1, quantity_milli=3000, amount_minor=300), completed(3, 350),
+            TransactionOpened(number=1004, business_day="2026-11-22", currency="EUR"), item(1, 7), completed(1004, 7),
+        )],
+    )  # fmt: skip
+    take(database, older)
+    take(database, newer)
+    with reading(database.path) as connection:
+        lines = connection.execute(
+            "SELECT number, line, quantity_milli, amount_minor, voided FROM transaction_line ORDER BY 1, 2"
+        ).fetchall()
+    assert lines == [(3, 1, 3000, 300, 0), (3, 2, 1000, 200, 1), (3, 3, 1000, 50, 0), (1004, 1, 1000, 7, 0)]
+
+
+def item(line: int, amount_minor: int) -> ItemAdded:
+    return ItemAdded(
+        line=line, gtin="4006381333931", name="Pen", unit="each", quantity_milli=1000, unit_price_minor=amount_minor,
+        amount_minor=amount_minor, tax="A", entry_method="scanned",
+    )  # fmt: skip
