@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Digits
 
 from core import text
-from core.view import LinkView, TenderView, View
+from core.view import LinkView, MirrorView, TenderView, View
 from tests.ui.fake_till import FakeTill
 from tests.ui.views import basket, last, notice, sale, view
 from ui.merchant.app import CounterApp
@@ -278,6 +278,30 @@ async def test_how_far_headquarters_is_behind_stands_in_the_header(till: FakeTil
         assert "headquarters 48 behind" in screen.text()
         await screen.show(view(journal=journal, link=LinkView(connected=False)))
         assert "48 records kept for headquarters" in screen.text()
+
+
+async def test_sales_that_are_on_one_medium_only_stand_in_the_header(till: FakeTill) -> None:
+    async with watched(till) as screen:
+        offline = LinkView(connected=False)
+        await screen.show(view(link=offline, mirror=MirrorView(sales_at_risk=3)))
+        assert "3 sales on this terminal only" in screen.text()
+        await screen.show(view(link=offline, mirror=MirrorView(state="absent", sales_at_risk=1)))
+        assert "1 sale on this terminal only" in screen.text()
+        # A sale on its way to headquarters is no news, unless headquarters does not answer.
+        await screen.show(view(mirror=MirrorView(sales_at_risk=1)))
+        assert "on this terminal only" not in screen.text()
+        await screen.show(
+            view(link=LinkView(connected=True, fault="headquarters-silent"), mirror=MirrorView(sales_at_risk=1))
+        )
+        assert "1 sale on this terminal only" in screen.text()
+        await screen.show(view(link=offline, mirror=MirrorView(state="ready")))
+        assert "on this terminal only" not in screen.text()
+
+
+async def test_what_is_wrong_with_the_stick_is_said(till: FakeTill) -> None:
+    async with watched(till) as screen:
+        await screen.show(view(conditions=(text.message("mirror-full"),)))
+        assert "The stick is full" in screen.text()
 
 
 async def test_a_card_payment_can_be_stopped_without_a_question(till: FakeTill) -> None:
