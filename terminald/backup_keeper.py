@@ -105,16 +105,6 @@ class BackupKeeper:
             return (message("backup-overdue", hours=(age_s or 0) // 3600),)
         return ()
 
-    def facts(self) -> dict[str, str | int | float | bool | None]:
-        """For telemetry."""
-        newest = self.newest
-        return {
-            "backup_age_s": self.age_s(),
-            "backup_seq": newest.seq if newest else 0,
-            "backup_fault": self.fault,
-            "backup_same_medium": self.same_medium,
-        }
-
     async def run(self, plugged: Callable[[], Awaitable[None]]) -> None:
         """Runs until cancelled. `plugged` waits until something was plugged in or taken out."""
         await self._clock.sleep(self._first_after_s)
@@ -164,6 +154,17 @@ class BackupKeeper:
             return Answer(made=False, fault="backup-failed", message=f"the backup process ended with {status}")
         finally:
             await _end(process)
+
+
+def backup_facts(keeper: BackupKeeper | None) -> dict[str, str | int | float | bool | None]:
+    """For telemetry."""
+    newest = keeper.newest if keeper is not None else None
+    return {
+        "backup_age_s": keeper.age_s() if keeper is not None else None,
+        "backup_seq": newest.seq if newest is not None else 0,
+        "backup_fault": keeper.fault if keeper is not None else None,
+        "backup_same_medium": keeper is not None and keeper.same_medium,
+    }
 
 
 def command_of(config: Config) -> tuple[str, ...]:

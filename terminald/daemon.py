@@ -25,7 +25,7 @@ from store.keys import TerminalSigner
 from store.mirror import Owner
 from store.space import Room, Space
 from terminald import paths, unixsocket
-from terminald.backup_keeper import BackupKeeper, command_of
+from terminald.backup_keeper import BackupKeeper, backup_facts, command_of
 from terminald.binding import binding_of
 from terminald.broker import parse_url
 from terminald.clock import SystemClock, local_time
@@ -38,7 +38,7 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
-from terminald.recall import Recaller
+from terminald.recall import Recaller, recall_facts
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
@@ -440,10 +440,8 @@ class Terminal:
             "double_reads": self._engine.doubles.count,
         }
         facts |= self._custody.facts()
-        if self._backups is not None:
-            facts |= self._backups.facts()
-        if self._recaller is not None and (self._recaller.pending or self._recaller.returned):
-            facts |= self._recaller.facts()
+        facts |= backup_facts(self._backups)
+        facts |= recall_facts(self._recaller)
         for device in self._devices:
             facts[f"device_{device.name}"] = device.phase.value
             facts[f"device_{device.name}_faults"] = device.faults

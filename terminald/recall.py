@@ -119,10 +119,6 @@ class Recaller:
         """Whether nothing more of an epoch is to come back."""
         return epoch not in self.pending
 
-    def facts(self) -> dict[str, str | int | float | bool | None]:
-        """For telemetry."""
-        return {"recall_pending": bool(self.pending), "recall_records": self.returned, "recall_fault": self.fault}
-
     async def load(self) -> None:
         """Looks whether something is to come back."""
         pending = {}
@@ -325,6 +321,15 @@ class _Total:
                 self.unsettled.discard(entry.reference)
             case _:
                 pass
+
+
+def recall_facts(recaller: Recaller | None) -> dict[str, str | int | float | bool | None]:
+    """For telemetry."""
+    return {
+        "recall_pending": recaller is not None and bool(recaller.pending),
+        "recall_records": recaller.returned if recaller is not None else 0,
+        "recall_fault": recaller.fault if recaller is not None else None,
+    }
 
 
 async def ask_holdings(
