@@ -28,6 +28,8 @@ ACKS_WAITING_MAX = 16
 EPOCHS_MAX = 64
 """How far back the epochs before this one are followed for records not yet delivered."""
 HELD_LOOK_AGAIN_S = 60.0
+PARTING_MAX = 4
+"""Batches of an epoch that is left behind, sent once although they cannot be acknowledged: 2,000 records."""
 SENT_IN_VAIN = 3
 """So often a batch is sent whose acknowledgement cannot come, because headquarters lost what came before it."""
 NOBODY_LISTENS = 16
@@ -91,6 +93,7 @@ class Forwarder:
         self._window: Window | None = None
         self._acks: deque[bytes] = deque(maxlen=ACKS_WAITING_MAX)
         self._left_behind: set[str] = set()
+        self._parting: list[bytes] = []
         self._lacking: str | None = None
         self._look_again = False
         self._moved = False
@@ -242,6 +245,8 @@ class Forwarder:
         window, now_s = self._window, self._clock.monotonic_s()
         if window is None or self.ahead is not None:
             return
+        while self._parting:
+            connection.publish(topics.batch(self._terminal), self._parting.pop(0)).add_done_callback(self._answered)
         for flight in window.due(now_s):
             if flight.attempts and self.fault is None:
                 self._say(f"headquarters-silent: records {flight.first} to {flight.head.seq} are not acknowledged")
@@ -292,12 +297,25 @@ class Forwarder:
         """Where headquarters proved that an epoch of ours is not the true one, a newer epoch takes its place."""
         if self.ahead is not None and self.ahead.epoch != self._journal.synced.epoch:
             self._left_behind.add(self.ahead.epoch)
+            if self._window is not None and self._window.sent.epoch == self.ahead.epoch:
+                self._parting = await self._cut_rest(self._window.sent)
             self.ahead = None
             self._window = await self._open_window(await self._oldest_undelivered())
         if self._look_again:
             self._look_again = False
             self._left_behind.clear()
             self._window = await self._open_window(await self._oldest_undelivered())
+
+    async def _cut_rest(self, sent: Head) -> list[bytes]:
+        """What an epoch that is left behind still had to say: headquarters puts it aside for people, as a fork."""
+        payloads: list[bytes] = []
+        while len(payloads) < PARTING_MAX and (
+            records := cut(await self._journal.read(sent.epoch, sent.seq, BATCH_RECORDS_MAX))
+        ):
+            batch = compose(self._terminal, sent, records, self._signer.sign)
+            payloads.append(encode(batch))
+            sent = batch.header.head
+        return payloads
 
     async def _is_delivered(self, epoch: str) -> bool:
         mark = (await self._mark(epoch)).seq
