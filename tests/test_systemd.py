@@ -146,6 +146,7 @@ def test_the_first_configuration_writes_where_the_service_may() -> None:
     kept = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     paths = {name: path for name, path in kept.items() if isinstance(path, Path)}
     assert paths.pop("base") == SYSTEMD
+    assert paths.pop("file").parent == SYSTEMD
     assert paths.pop("socket").parent == Path("/run/terminald")
     assert {name: path.parent for name, path in paths.items()} == dict.fromkeys(paths, Path("/var/lib/terminald"))
     unit = (SYSTEMD / "terminald.service").read_text()
