@@ -448,7 +448,7 @@ class Terminal:
         return facts
 
     def _status(self) -> dict[str, object]:
-        stamp = self._clock.stamp()
+        stamp, medium = self._clock.stamp(), self._second_medium.view()
         return {
             "terminal": self._config.terminal,
             "software": importlib.metadata.version("terminald"),
@@ -462,7 +462,9 @@ class Terminal:
             "acknowledged_seq": self._acknowledged_seq(),
             "connected": self._uplink.connected if self._uplink is not None else False,
             "link_fault": self._link().fault,
-            "second_medium": self._second_medium.view(),
+            "second_medium": medium.state,
+            "second_medium_fault": medium.fault,
+            "sales_at_risk": medium.sales_at_risk,
             "receipts_waiting": self._peripherals.receipts_waiting,
         }
 

@@ -39,8 +39,10 @@ FAILURES_MAX = 3
 STUCK_MAX = 4
 """Threads that a medium may have swallowed; with so many, another one is not tried."""
 PAGE_RECORDS = 500
-COUNTED_BACK_MAX = 200_000
+COUNTED_BACK_MAX = 50_000
 """Records that are looked through for sales at the start; the older ones are not counted."""
+COUNT_PAUSE_S = 0.01
+"""Between two pages of them: a start has more urgent things to do."""
 SALES_COUNTED_MAX = 100_000
 OLDER_EPOCHS_MAX = 8
 SNAPSHOT_TRIES = 8
@@ -513,6 +515,7 @@ class SecondMedium:
             while after < last and (records := await self._journal.read(epoch, after, PAGE_RECORDS)):
                 seqs += [each.seq for each in records if _COMPLETED in each.exact and each.seq <= last]
                 after = records[-1].seq
+                await self._clock.sleep(COUNT_PAUSE_S)
             known = self._sales.get(epoch, [])
             self._sales[epoch] = seqs + [seq for seq in known if seq > last]
             self._changed()
