@@ -1,8 +1,8 @@
 """P3 and P4: group commit and an awaited sale, against bare writes on the same disk, in one interleaved run each.
 
 The floor is a preallocated file: `pwrite` of as many bytes and `fdatasync`, one after the other; its rate is the single-flush
-rate. A sale is what the engine keeps when a customer pays cash (tender and completion in one commit), made, encoded and
-awaited on the event loop through `SqlJournal.append`, with the journal's writer on its own thread. Part b is the same with
+rate. A sale is the record that completes it, some 600 B, made, encoded and awaited on the event loop through
+`SqlJournal.append`, with the journal's writer on its own thread. Part b is the same with
 flushes that take 5 ms longer, as on an SD card.
 """
 
