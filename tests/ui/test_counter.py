@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Digits
 
 from core import text
-from core.view import LinkView, MirrorView, TenderView, View
+from core.view import LinkView, MirrorView, NoticeView, TenderView, View
 from tests.ui.fake_till import FakeTill
 from tests.ui.views import basket, last, notice, sale, view
 from ui.merchant.app import CounterApp
@@ -215,13 +215,38 @@ async def test_a_refusal_is_put_in_words_and_rings_once(till: FakeTill) -> None:
 
 
 async def test_an_old_error_does_not_ring_when_the_screen_starts(till: FakeTill) -> None:
-    till.view = view(notice=notice(7, "error", "printer-paper-out"))
+    till.view = view(notice=notice(7, "error", "printer-offline"))
     async with watched(till) as screen:
-        assert "out of paper" in screen.told()
+        assert "offline" in screen.told()
         assert screen.app.bells == 0
         await screen.show(view(notice=notice(8, "error", "printer-cover-open")))
         assert "cover is open" in screen.told()
         assert screen.app.bells == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "broken"),
+    [
+        (notice(1, "error", "device-lost", device="printer", fault="device-gone"), {"phase": "absent"}),
+        (notice(1, "error", "printer-paper-out"), {"detail": {"paper": "out"}}),
+    ],
+)
+async def test_a_device_that_is_well_again_is_no_longer_complained_of(
+    till: FakeTill, told: NoticeView, broken: dict[str, object]
+) -> None:
+    whole = view()
+    ill = tuple(
+        msgspec.structs.replace(device, **broken) if device.name == "printer" else device for device in whole.devices
+    )
+    till.view = whole
+    async with watched(till) as screen:
+        await screen.show(view(devices=ill, notice=told))
+        assert "printer" in screen.told()
+        await screen.show(view(notice=told))
+        assert screen.told() == ""
+        screen.app.query_one(NoticeBand).tell("error", "Something else is wrong.", "")
+        await screen.show(view(revision=9, notice=told))
+        assert screen.told() == "Something else is wrong."
 
 
 async def test_the_next_item_answers_what_was_told(till: FakeTill) -> None:

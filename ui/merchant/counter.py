@@ -22,7 +22,7 @@ from ui.merchant.actions import ACTIONS, CANCEL_LABELS, WHY_OFF, Action, Panel, 
 from ui.merchant.confirm import Confirm
 from ui.merchant.curtain import Away, Help
 from ui.merchant.lines import Lines
-from ui.merchant.notice import Level, NoticeBand
+from ui.merchant.notice import Level, NoticeBand, is_over
 from ui.merchant.pad import Pad, Purpose
 from ui.merchant.panels import Bar, Details, Idle, Summary, footer, header
 from ui.merchant.touchkey import TouchKey
@@ -383,9 +383,11 @@ class Counter(Widget):
         if notice is None:
             return
         new = known is None or known.notice is None or (known.boot, known.notice.serial) != (view.boot, notice.serial)
-        # What was told before this screen came up is no news; it is shown, and does not ring.
-        if new:
-            self._notice.tell(notice.level, *parts(notice.message, self._currency), silent=known is None)
+        words = parts(notice.message, self._currency)
+        if is_over(notice.message, view):
+            self._notice.take_back(notice.level, *words)
+        elif new:  # What was told before this screen came up is no news; it is shown, and does not ring.
+            self._notice.tell(notice.level, *words, silent=known is None)
 
     def _told(self, told: bool) -> None:
         self.set_class(told, "-told")

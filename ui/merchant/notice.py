@@ -8,6 +8,8 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 
+from core.text import Message
+from core.view import View
 from ui.merchant import palette
 
 Level = Literal["info", "warning", "error"]
@@ -15,6 +17,17 @@ Level = Literal["info", "warning", "error"]
 STAY_S: dict[Level, float] = {"info": 5.0, "warning": 12.0, "error": 20.0}
 _SAME_S = 1.0
 """The same message again within this time is the same event, told by the answer and by the view."""
+
+
+def is_over(message: Message, view: View) -> bool:
+    """Whether what was told of a device is no longer so."""
+    match message.id:
+        case "device-lost":
+            return any(device.name == message.params["device"] and device.phase == "ready" for device in view.devices)
+        case "printer-paper-out":
+            papers = [device.detail.get("paper") for device in view.devices if device.kind == "printer"]
+            return bool(papers) and all(paper in ("ok", "near_end") for paper in papers)
+    return False
 
 
 class NoticeBand(Widget):
@@ -62,6 +75,11 @@ class NoticeBand(Widget):
         self._paint()
         if level == "error" and not silent:
             self.app.bell()
+
+    def take_back(self, level: Level, condition: str, remedy: str) -> None:
+        """Ends a message before its time, if it is this one."""
+        if self._notice == (level, condition, remedy):
+            self.clear()
 
     def stand(self, message: tuple[Level, str, str] | None) -> None:
         """What is shown while there is nothing newer to tell."""
