@@ -113,10 +113,14 @@ class SegmentPruned(Entry, tag="segment_pruned", frozen=True, kw_only=True):
 
 
 class ClockStepped(Entry, tag="clock_stepped", frozen=True, kw_only=True):
-    """The wall clock went another way than the boot's own: by `offset_ms` since the record before, or since the last run."""
+    """The wall clock went another way than the boot's own, or is believed again: a step of `offset_ms` since the record before.
+
+    `doubted` is the last day (ISO 8601) that was believed, None where the clock is believed now.
+    """
 
     STREAM = Stream.TECHNICAL
     offset_ms: int
+    doubted: str | None = None
 
 
 class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=True):

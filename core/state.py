@@ -128,7 +128,8 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Till(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet."""
+    """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet;
+    `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted."""
 
     sale: Sale = Idle()
     next_number: int = 1
@@ -137,6 +138,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     unprinted: tuple[Completed, ...] = ()
     aside: tuple[Tender, ...] = ()
     started: bool = False
+    clock_doubted: str | None = None
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -178,9 +180,11 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return _returned(till, entry)
         case (
             e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
-            | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned() | e.ClockStepped()
+            | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
         ):  # fmt: skip
             return till
+        case e.ClockStepped():
+            return msgspec.structs.replace(till, clock_doubted=entry.doubted)
         case e.DaemonStarted():
             return msgspec.structs.replace(till, started=True)
         case e.DaemonStopped():

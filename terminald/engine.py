@@ -129,6 +129,7 @@ class Engine:
         double_read_ms: int = 0,
         blocked: Callable[[], str | None] = lambda: None,
         secure: Secure | None = None,
+        timekeeper: Timekeeper | None = None,
     ) -> None:
         self.shop = shop
         self.till = Till()
@@ -143,7 +144,7 @@ class Engine:
         self._software = software
         self._blocked = blocked
         self._secure = secure
-        self._time = Timekeeper(clock, local_time)
+        self._time = timekeeper or Timekeeper(clock, local_time)
         self._folded: tuple[str, int] | None = None
         self._queue: asyncio.Queue[tuple[v.AnyEvent, str | None, asyncio.Future[Step] | None]] = asyncio.Queue(
             EVENTS_MAX
@@ -155,7 +156,7 @@ class Engine:
     async def boot(self) -> int:
         """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
         count = await self._fold()
-        self._time.begin(await self._last_stamp())
+        self._time.begin(await self._last_stamp(), self.till.clock_doubted)
         clean = not self.till.started
         await self._keep((e.DaemonStarted(software=self._software, clean=clean),), None)
         await self._take(v.Booted(), None)
@@ -278,8 +279,8 @@ class Engine:
     async def _keep(self, entries: tuple[e.AnyEntry, ...], key: str | None) -> None:
         """Folds first, so that an entry that cannot follow is a fault of ours before it is in the journal for ever."""
         till, stamp = self.till, self._time.stamp()
-        if stepped_ms := self._time.take_step():
-            entries = (*entries, e.ClockStepped(offset_ms=stepped_ms))
+        if (stepped := self._time.take_step()) is not None:
+            entries = (*entries, stepped)
         for entry in entries:
             till = apply(till, entry)
         drafts = [e.draft(entry) for entry in entries]

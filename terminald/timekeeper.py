@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 import msgspec
 
+from core.entries import ClockStepped
 from core.ledger import ClockQuality, Stamp
 from core.ports import Clock
 
@@ -17,8 +18,9 @@ STEP_MS = 2_000
 """A smaller difference between wall clock and the boot's own clock is drift, not a step."""
 BELIEVED_MS = 5 * 60_000
 """So far a clock may step, or be behind the journal, and still be believed without a time server."""
-ABSENCE_MS = 366 * 86_400_000
+ABSENCE_DAYS = 366
 """A terminal that was off for longer than this has more probably a wrong clock."""
+_MS_A_DAY = 86_400_000
 
 
 class Timekeeper:
@@ -33,21 +35,27 @@ class Timekeeper:
         self._believed_ms: int | None = None
         self._believed_day: date | None = None
         self._stepped_ms = 0
+        self._told = False
 
-    def begin(self, last: Stamp | None) -> None:
-        """Compares the clock with the journal's last record, at a start."""
+    def begin(self, last: Stamp | None, doubted: str | None) -> None:
+        """Compares the clock, at a start, with the journal's last record; or with the last day that was believed, where
+        the clock was `doubted` when that record was made."""
         now = self._clock.stamp()
         self._offset_ms = now.time_ms - now.mono_ms
-        if last is None or now.clock is ClockQuality.NTP:
+        if now.clock is ClockQuality.NTP or (last is None and doubted is None):
             self._believe(now)
-            return
-        away_ms = now.time_ms - last.time_ms
-        if -BELIEVED_MS <= away_ms <= ABSENCE_MS:
+        elif doubted is not None:
+            days = (self._day(now) - date.fromisoformat(doubted)).days
+            if 0 <= days <= ABSENCE_DAYS:
+                self._believe(now)
+            else:
+                self._doubt(date.fromisoformat(doubted))
+        elif last is not None and not -BELIEVED_MS <= now.time_ms - last.time_ms <= ABSENCE_DAYS * _MS_A_DAY:
+            self._doubt(self._day(last))
+            self._stepped_ms = now.time_ms - last.time_ms
+        else:
             self._believe(now)
-            return
-        self.doubtful = True
-        self._stepped_ms = away_ms
-        self._believed_day = self._day(last)
+        self._told = doubted is not None
 
     def stamp(self) -> Stamp:
         """Now. A doubtful clock is an unsynchronised one."""
@@ -63,10 +71,14 @@ class Timekeeper:
             return self._believed_day.isoformat()
         return self._day(stamp).isoformat()
 
-    def take_step(self) -> int:
-        """By how many milliseconds the clock has stepped since this was asked last."""
-        stepped_ms, self._stepped_ms = self._stepped_ms, 0
-        return stepped_ms
+    def take_step(self) -> ClockStepped | None:
+        """What is to be kept of how the clock has gone since this was asked last."""
+        if not self._stepped_ms and self.doubtful == self._told:
+            return None
+        doubted = self._believed_day.isoformat() if self.doubtful and self._believed_day else None
+        stepped = ClockStepped(offset_ms=self._stepped_ms, doubted=doubted)
+        self._stepped_ms, self._told = 0, self.doubtful
+        return stepped
 
     def _look(self, stamp: Stamp) -> None:
         offset_ms = stamp.time_ms - stamp.mono_ms
@@ -82,6 +94,10 @@ class Timekeeper:
             self.doubtful = abs(offset_ms - self._believed_ms) > BELIEVED_MS
             if not self.doubtful:
                 self._believed_day = self._day(stamp)
+
+    def _doubt(self, believed: date) -> None:
+        self.doubtful = True
+        self._believed_day = believed
 
     def _believe(self, stamp: Stamp) -> None:
         self.doubtful = False
