@@ -99,6 +99,26 @@ def test_a_broken_module_fails_for_its_half_too(project: Path) -> None:
     assert (status, [line["id"] for line in found]) == (1, ["P10a"])
 
 
+LATE = """
+from pathlib import Path
+def run(scale):
+    first = not Path("ran").exists()
+    Path("ran").touch()
+    yield at_most(2 if first else 1, 1)
+BENCHES = [Proof(id="P4", title="late once", run=run)]
+"""
+
+
+def test_what_was_late_once_may_be_run_again_and_what_is_wrong_is_wrong_twice(project: Path) -> None:
+    (project / "sums" / "p4_late.py").write_text(HEAD + LATE)
+    status, said = lines(project, "--only", "P4", "--again")
+    assert (status, said[0]["holds"]) == (0, True)
+    (project / "ran").unlink()
+    assert lines(project, "--only", "P4")[0] == 1
+    status, said = lines(project, "--only", "P3", "--again")
+    assert (status, said[0]["holds"]) == (1, False)
+
+
 def test_an_unknown_id_is_an_error(project: Path) -> None:
     assert lines(project, "--only", "P4") == (2, [])
 
