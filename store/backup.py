@@ -186,19 +186,17 @@ def verify_backup(path: Path, manifest: Manifest, backup_key: bytes) -> None:
 def check_copy(path: Path, key: bytes, purpose: str, end: Head) -> None:
     """Every page is what was encrypted, the database hangs together, and a journal goes to `end` without a break."""
     try:
-        with closing(read_database(path, key)) as connection:
-            faults = connection.execute("PRAGMA cipher_integrity_check").fetchall()
-            state = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if not faults else faults[0][0]
+        if purpose == "journal":
+            found = verify_journal(path, key)
+            fault = found.finding
+            if fault is None and found.head != end:
+                fault = f"it ends at record {found.head.seq if found.head else 0}, not at {end.seq}"
+        else:
+            fault = _unsound(path, key)
     except (sqlcipher.Error, JournalError) as error:
         raise BackupUnfit(f"{path.name} cannot be read: {error}") from error
-    if state != "ok":
-        raise BackupUnfit(f"{path.name} is damaged: {state}")
-    if purpose == "journal":
-        found = verify_journal(path, key)
-        if not found.whole:
-            raise BackupUnfit(f"{path.name} is not whole: {found.finding}")
-        if found.head != end:
-            raise BackupUnfit(f"{path.name} ends at record {found.head.seq if found.head else 0}, not at {end.seq}")
+    if fault is not None:
+        raise BackupUnfit(f"{path.name} is not whole: {fault}")
 
 
 def copy_pages(source: Any, path: Path, key: bytes, beat: Callable[[], None], step_pages: int = 1_024) -> None:
@@ -368,6 +366,13 @@ class _Making:
         content = read_private(file, FILE_BYTES_MAX)
         _write(path / file.name, content)
         return _described(path / file.name, "")
+
+
+def _unsound(path: Path, key: bytes) -> str | None:
+    with closing(read_database(path, key)) as connection:
+        faults = connection.execute("PRAGMA cipher_integrity_check").fetchall()
+        (state,) = faults[0] if faults else connection.execute("PRAGMA quick_check(1)").fetchone()
+    return None if state == "ok" else str(state)
 
 
 def _described(path: Path, purpose: str) -> Copied:

@@ -153,8 +153,6 @@ class Recaller:
                 attempt = 0
             except TimeoutError:
                 self._say("headquarters-silent: it does not answer what it has of this terminal")
-            except (RecallError, BatchError) as error:
-                self._say(f"{error.code}: {error}")
             if self.pending:
                 attempt += 1
                 await self._clock.sleep(
@@ -194,19 +192,24 @@ class Recaller:
             self._faults[holding.epoch] = f"records-missing: headquarters lacks record {reached + 1}"
 
     async def _ask(self, connection: Connection, epoch: str, after_seq: int) -> Holdings:
-        """One request; takes back what comes, until the answer that ends it. Raises TimeoutError, RecallError."""
+        """One request; takes back what comes, until the answer that ends it. Raises TimeoutError, RecordsRefused, MqttError."""
         self._nonce = secrets.token_hex(8)
         recall = Recall(terminal=self._terminal, nonce=self._nonce, epoch=epoch, after_seq=after_seq)
         await connection.publish(topics.recall(self._terminal), encode_recall(recall, self._signer.sign))
         async with asyncio.timeout(ANSWER_TIMEOUT_S) as patience:
             while True:
                 payload = await self._next()
-                if is_holdings(payload):
-                    holdings = open_holdings(self._terminal, payload, self._ack_key)
-                    if holdings.nonce == self._nonce:
-                        return holdings
+                try:
+                    if is_holdings(payload):
+                        holdings = open_holdings(self._terminal, payload, self._ack_key)
+                        if holdings.nonce == self._nonce:
+                            return holdings
+                        continue
+                    batch = check(decode(payload), self._terminal, self._ack_key)
+                except (RecallError, BatchError) as error:
+                    _log.warning("not from headquarters: %s: %s", error.code, error)
                     continue
-                await self._take(check(decode(payload), self._terminal, self._ack_key))
+                await self._take(batch)
                 patience.reschedule(asyncio.get_running_loop().time() + ANSWER_TIMEOUT_S)
 
     async def _next(self) -> bytes:

@@ -10,13 +10,15 @@ import msgspec
 from core.entries import draft
 from core.ledger import ClockQuality, Head, Stamp
 from core.recovery import public_of
+from core.state import Till
 from store.backup import Listed, Pace, Source, Subject, make_backup
 from store.catalogue import Catalogue
 from store.credentials import Credentials, Role
 from store.customers import Customers
 from store.keys import KeyFile, Keys, TerminalSigner
-from store.records import Append, Founding, RecordStore, Sync
+from store.records import Append, Founding, RecordStore, SaveCheckpoint, Sync
 from store.verify import iter_records
+from terminald.engine import CHECKPOINT_RECORDS, state_of
 from tests.tills import sale
 
 NAME = "till-3"
@@ -37,6 +39,7 @@ class Terminal:
     signer: TerminalSigner
     journal: RecordStore
     sold: int = 0
+    _kept: int = 0
 
     def sell(self, count: int) -> None:
         """Sales, on the medium when this returns."""
@@ -48,6 +51,9 @@ class Terminal:
             self.journal.rest()
             self.sold += some
             done += some
+            if self.head.seq - self._kept >= CHECKPOINT_RECORDS:
+                self._kept = self.head.seq
+                self.journal.commit([SaveCheckpoint(self._kept, state_of(Till(next_number=self.sold + 1)))])
         self.journal.commit([Sync()])
 
     @property

@@ -178,7 +178,7 @@ def test_old_ones_stay_when_the_new_one_is_not_whole(tmp_path: Path, target: Pat
             flip(path, 4096 + 100)
 
         till.sell(1)
-        with pytest.raises(BackupUnfit, match=r"damaged|read"):
+        with pytest.raises(BackupUnfit, match=r"not whole|read"):
             make_backup(target, till.subject(), STAMP, keep=1, pace=FAST, copy=spoilt)
         found = list_backups(target, NAME, till.keys.backup)
         assert [each.path for each in found] == [good.path]
