@@ -62,11 +62,15 @@ class Found:
     generation: int = 0
 
 
+class AnchorUnsynced(OSError):
+    """A flush of the anchor has failed: the medium cannot be trusted, and the run ends as after any failed flush."""
+
+
 class AnchorFile:
     """The file, open to be written by the journal's one writer."""
 
     def __init__(self, path: Path, key: bytes) -> None:
-        """Opens it, or makes it. Raises OSError."""
+        """Opens it, or makes it. Raises OSError, AnchorUnsynced where it was a flush that failed."""
         self._key = key
         self.found = read_anchor(path, key)
         self._generation = self.found.generation
@@ -75,7 +79,7 @@ class AnchorFile:
             short = SLOT_STRIDE + SLOT_BYTES - os.fstat(self._descriptor).st_size
             if short > 0:
                 os.pwrite(self._descriptor, bytes(short), os.fstat(self._descriptor).st_size)
-                os.fsync(self._descriptor)
+                self.sync()
                 sync_folder(path.parent)
         except BaseException:
             self.close()
@@ -90,8 +94,11 @@ class AnchorFile:
             raise OSError(f"only {done} bytes of an anchor could be written")
 
     def sync(self) -> None:
-        """What was written is on the medium when this returns. Raises OSError."""
-        os.fsync(self._descriptor)
+        """What was written is on the medium when this returns. Raises AnchorUnsynced."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise AnchorUnsynced(error.errno, error.strerror) from error
 
     def close(self) -> None:
         """May be called twice."""

@@ -11,7 +11,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 
 from core.entries import EpochOpened, SegmentPruned
 from core.ledger import Draft, Head, Record, Stamp
-from store.anchor import Anchor, AnchorFile, anchor_path, merged
+from store.anchor import Anchor, AnchorFile, AnchorUnsynced, anchor_path, merged
 from store.chain import SEQ_BITS as SEQ_BITS
 from store.chain import Chain
 from store.database import FULL, PAGE_BYTES, claim, explain, open_database
@@ -332,6 +332,8 @@ class RecordStore:
         try:
             self._anchor = AnchorFile(anchor_path(self._path), key)
             cause = judge(connection, place, self._anchor.found, founding.binding)
+        except AnchorUnsynced:
+            raise
         except OSError as error:
             self.anchor_fault = f"{type(error).__name__}: {error.strerror}"
         self._binding = founding.binding if cause else merged(bound, founding.binding)
@@ -352,6 +354,8 @@ class RecordStore:
             return
         try:
             self._sync_anchor()
+        except AnchorUnsynced:
+            raise
         except OSError as error:
             self.anchor_fault = f"{type(error).__name__}: {error.strerror}"
             self._anchor.close()

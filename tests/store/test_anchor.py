@@ -191,9 +191,14 @@ from store.journal import SqlJournal
 from tests.store.journals import KEY, SIGNING_KEY, STAMP, money
 
 async def main():
-    journal = await SqlJournal.open(
-        Path(sys.argv[1], "journal.db"), KEY, terminal="till-1", signing_key=SIGNING_KEY, stamp=STAMP, anchor_delay_s=0.1
-    )
+    try:
+        journal = await SqlJournal.open(
+            Path(sys.argv[1], "journal.db"), KEY, terminal="till-1", signing_key=SIGNING_KEY, stamp=STAMP,
+            anchor_delay_s=0.1,
+        )
+    except JournalError as error:
+        print(error.code, flush=True)
+        os._exit(0)
     print(journal.anchor_fault, flush=True)
     try:
         for _ in range(10):
@@ -234,14 +239,20 @@ def test_an_anchor_that_fails_later_ends_the_run(tmp_path: Path) -> None:
         assert sell(tmp_path / str(place), at=call.number, action=errno.EIO) == ["None", "journal-outcome-unknown"]
 
 
-def test_an_anchor_that_fails_at_the_start_is_said_and_done_without(tmp_path: Path) -> None:
+def test_an_anchor_that_cannot_be_written_at_the_start_is_said_and_done_without(tmp_path: Path) -> None:
     log = tmp_path / "calls"
     sell(tmp_path / "terminal", log=str(log))
-    calls = [call for call in read_log(log) if call.name == "journal.anchor"]
-    first_sync = [call for call in calls if call.flushes][1]
-    for place, call in enumerate((calls[0], first_sync)):
-        said = sell(tmp_path / str(place), at=call.number, action=errno.EIO)
-        assert (said[0], said[-1]) == ("OSError:", "well")
+    made = next(call for call in read_log(log) if call.name == "journal.anchor")
+    said = sell(tmp_path / "again", at=made.number, action=errno.EIO)
+    assert (said[0], said[-1]) == ("OSError:", "well")
+
+
+def test_an_anchor_whose_flush_fails_ends_the_start(tmp_path: Path) -> None:
+    log = tmp_path / "calls"
+    sell(tmp_path / "terminal", log=str(log))
+    flushes = [call for call in read_log(log) if call.name == "journal.anchor" and call.flushes]
+    for place, call in enumerate(flushes[:2]):
+        assert sell(tmp_path / str(place), at=call.number, action=errno.EIO) == ["journal"]
 
 
 def test_a_medium_that_takes_no_anchor_stops_no_sale(tmp_path: Path) -> None:
