@@ -146,7 +146,9 @@ async def _life(root: Path, url: str, sales: int, drill: _Drill) -> dict[tuple[s
     async with await _open(folder, keys.journal, signer, clock.stamp()) as journal:
         forwarder = _forwarder(journal, signer, clock)
         async with _connected(url, clock, forwarder):
-            await _sell_while(journal, clock, drill.idle_ms, lambda: len(drill.idle_ms) < 50, number=sold)
+            await _sell_while(
+                journal, clock, drill.idle_ms, lambda: len(drill.idle_ms) < min(200, sales // 20), number=sold
+            )
             sold += len(drill.idle_ms)
             backup = await asyncio.create_subprocess_exec(
                 *_COMMAND, "backup", "now", "--target", str(target), "--config", str(folder / "terminal.toml"),
