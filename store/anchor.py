@@ -113,7 +113,10 @@ def anchor_path(journal: Path) -> Path:
 
 
 def read_anchor(path: Path, key: bytes) -> Found:
-    """What the file holds. A file that was made and not yet written to counts as absent. Raises OSError."""
+    """What the file holds. One that was made, and whose first anchor is not whole yet, counts as absent.
+
+    Raises OSError.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -124,7 +127,8 @@ def read_anchor(path: Path, key: bytes) -> Found:
     if whole:
         return max(whole, key=lambda each: each.generation)
     states = {each.state for each in found}
-    state: State = "foreign" if "foreign" in states else "unreadable" if "unreadable" in states else "absent"
+    # Slots are written in turn: where one was never written to, what is torn is the first anchor of all.
+    state: State = "foreign" if "foreign" in states else "absent" if "absent" in states else "unreadable"
     return Found(state=state, generation=max(each.generation for each in found))
 
 

@@ -105,6 +105,17 @@ def test_a_file_that_was_not_written_to_is_none(tmp_path: Path, content: bytes) 
     assert read_anchor(place, SLOT_KEY).anchor == anchor(1)
 
 
+@pytest.mark.parametrize("torn", range(64, SLOT_BYTES, 64))
+def test_a_first_anchor_that_stops_anywhere_is_none(tmp_path: Path, torn: int) -> None:
+    place = tmp_path / "journal.anchor"
+    file = AnchorFile(place, SLOT_KEY)
+    file.write(anchor(1))
+    file.close()
+    content = place.read_bytes()
+    place.write_bytes(content[: SLOT_STRIDE + torn] + bytes(SLOT_BYTES - torn))
+    assert read_anchor(place, SLOT_KEY).state == "absent"
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     assert read_anchor(tmp_path / "journal.anchor", SLOT_KEY).state == "absent"
 
