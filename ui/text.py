@@ -82,7 +82,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),
     "device-back": ("The {device} is back.", ""),
     # the second medium
-    "sales-at-risk": ("{sales} on this terminal only", ""),
+    "sales-at-risk": ("{sales} on this terminal only.", "Plug in the stick, or see to the network."),
     "mirror-absent": ("The stick is not plugged in.", "Plug it in: sales are on this terminal only until then."),
     "mirror-slow": ("The stick is slow.", "Sales go on and reach it later. Replace it when this comes often."),
     "mirror-stuck": ("The stick does not answer any more.", "Pull it out, wait five seconds, plug it in again."),

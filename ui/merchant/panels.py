@@ -183,7 +183,7 @@ def header(view: View, clock: str) -> tuple[Content, Content, Content]:
     at_risk = view.mirror.sales_at_risk
     if at_risk and (not view.link.connected or view.link.fault is not None):
         alone = message("sales-at-risk", sales=_plural(at_risk, "sale"))
-        followed = parts(alone, Currency(code="", exponent=2))[0]
+        followed = parts(alone, Currency(code="", exponent=2))[0].removesuffix(".")
     right = Content.assemble((f"{dot} {state}", f"bold {colour}"), "  ", followed)
     return left, Content(clock), right
 
