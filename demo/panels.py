@@ -3,6 +3,7 @@
 import textwrap
 import time
 from collections import deque
+from collections.abc import Mapping
 
 from textual import events
 from textual.content import Content
@@ -231,12 +232,16 @@ def _device(device: DeviceView, *, alive: bool, wide: bool) -> Content:
 _PHASES = {"device-absent": "unplugged", "device-gone": "gone", "device-stalled": "stalled"}
 
 
+def _count(facts: Mapping[str, str | int], name: str) -> int:
+    return int(facts.get(name, 0))
+
+
 def _said(device: DeviceView) -> tuple[str, ...]:
     """The facts worth a row, in words, the first ones first."""
     facts = device.detail
     match device.kind:
         case "Scanner":
-            return f"{facts.get('reads', 0)} read", f"{facts.get('bad_reads', 0)} bad"
+            return f"{facts.get('reads', 0)} read", f"{_count(facts, 'bad_reads') + _count(facts, 'misreads')} bad"
         case "RFIDScanner":
             return f"{facts.get('reads', 0)} read", f"{facts.get('torn', 0)} torn"
         case "CAT":

@@ -6,7 +6,7 @@ the journal and is never written by anything else, so that a start after a power
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
@@ -135,6 +135,8 @@ class Engine:
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
+        self.misreads: Counter[str] = Counter()
+        """Whole codes whose check digit was wrong, by the scanner that gave them."""
         self._journal = journal
         self._local_time = local_time
         self._lookup = lookup
@@ -238,6 +240,8 @@ class Engine:
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))
         taken = step(self.shop, self.till, event, await self._facts(event, stamp))
+        if isinstance(event, v.Scanned) and taken.notice is not None and taken.notice.id == "check-digit-wrong":
+            self.misreads[event.device] += 1
         if taken.refused:
             key = None  # Nothing was done: the same order may be tried again.
         if taken.entries:

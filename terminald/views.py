@@ -1,7 +1,7 @@
 """Builds the whole view from engine, devices, journal and link, and pushes it when something changed."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -90,7 +90,7 @@ class Views:
             last=last_view(engine.till),
             notice=engine.notice,
             receipts_waiting=self._receipts_waiting(),
-            devices=tuple(device_view(device) for device in self._devices),
+            devices=tuple(device_view(device, engine.misreads) for device in self._devices),
             day=DayView(business_day=day.business_day, transactions=day.transactions, amount_minor=day.amount_minor),
             journal=JournalView(
                 epoch=head.epoch,
@@ -104,13 +104,14 @@ class Views:
         )
 
 
-def device_view(device: Supervisor) -> DeviceView:
-    """One device as its supervisor sees it."""
+def device_view(device: Supervisor, misreads: Mapping[str, int]) -> DeviceView:
+    """One device as its supervisor sees it; what a scanner misread is known to the engine alone."""
+    seen = {"misreads": misreads.get(device.name, 0)} if device.kind == "Scanner" else {}
     return DeviceView(
         name=device.name,
         kind=device.kind,
         phase=device.phase.value,
         fault=device.fault,
         identity=device.device.identity,
-        detail=device.device.facts() | {"faults": device.faults},
+        detail=device.device.facts() | seen | {"faults": device.faults},
     )

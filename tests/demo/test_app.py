@@ -65,6 +65,7 @@ async def test_a_day_at_the_counter(world: World) -> None:
             await pilot.press(key)
             await until(pilot, partial(_told, app, words))
         assert lines(app) == 0
+        await until(pilot, lambda: "1 bad" in app.devices.plain())
 
         # A card is charged once, although the answer is lost.
         await pilot.press("3", "t")

@@ -29,6 +29,10 @@ async def module_counter(tmp_path_factory: pytest.TempPathFactory) -> AsyncItera
         yield counter
 
 
+def _scanner(counter: Countertop) -> dict[str, str | int]:
+    return next(device.detail for device in counter.view.devices if device.name == "scanner")
+
+
 def _basket(counter: Countertop) -> list[tuple[str, int]]:
     return [(line.name, line.quantity_milli // 1000) for line in counter.view.sale.lines]
 
@@ -51,11 +55,13 @@ async def test_unknown_code(counter: Countertop) -> None:
 
 
 async def test_wrong_check_digit(counter: Countertop) -> None:
+    before = int(_scanner(counter)["misreads"])
     await counter.ring_up(NUTELLA_CODE)
     counter.bench.scanner.scan(goods.MISREAD)
     assert await counter.notice("check-digit-wrong") == {"code": "3017620422008"}
     await _sells_on(counter)
     assert [entry.reason for entry in counter.records() if isinstance(entry, e.ItemRefused)] == ["check-digit-wrong"]
+    assert (_scanner(counter)["misreads"], _scanner(counter)["bad_reads"]) == (before + 1, 0)
 
 
 async def test_expired_goods_are_not_sold(counter: Countertop) -> None:
