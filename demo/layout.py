@@ -55,6 +55,8 @@ poi_id = "POI-1"
 [device.printer]
 driver = "printer-escpos"
 path = "../bench/printer"
+# The program that plays the printer also draws the screen: on a busy machine its answer takes longer than a printer's.
+status_timeout_s = 2.0
 
 [device.drawer]
 driver = "drawer-gpio"
