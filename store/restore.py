@@ -20,8 +20,9 @@ from core.entries import RESTORED
 from core.ledger import Head
 from core.recall import Holdings
 from store.anchor import UNBOUND, anchor_path
-from store.backup import Listed, check_copy, copy_pages
+from store.backup import check_copy, copy_pages
 from store.backup_format import Manifest, check_files, key_of, read_manifest
+from store.backup_medium import Listed
 from store.database import Schema, connect, explain, migrate, open_database, read_database, sync_folder
 from store.epochs import Cause, Founding, Place, open_next, resume
 from store.errors import BackupDamaged, BackupForeign, JournalError, JournalNoSpace

@@ -16,7 +16,8 @@ import msgspec
 
 from core.ports import JournalError
 from store import backup as kept
-from store.backup import Listed, Source, Subject, list_backups, make_backup
+from store.backup import Source, Subject, make_backup
+from store.backup_medium import Listed, list_backups
 from store.errors import BackupMissing, BackupTargetMissing, JournalMissing
 from terminald import paths
 from terminald.backup_keeper import Answer, Shown

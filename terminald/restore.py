@@ -18,8 +18,8 @@ import msgspec
 from core.entries import RESTORED
 from core.ports import JournalError
 from core.recall import Holdings
-from store.backup import Listed, list_backups
 from store.backup_format import FILE_BYTES_MAX, Manifest
+from store.backup_medium import Listed, list_backups
 from store.database import claim
 from store.epochs import Founding
 from store.errors import (

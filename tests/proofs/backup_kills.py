@@ -9,8 +9,9 @@ from pathlib import Path
 from core.entries import RESTORED, EpochOpened, decode
 from core.ledger import open_record
 from core.ports import JournalError
-from store.backup import list_backups, verify_backup
+from store.backup import verify_backup
 from store.backup_format import FOLDER, MANIFEST
+from store.backup_medium import list_backups
 from store.credentials import Credentials, Granted, Role
 from store.customers import Customers
 from store.keys import KeyFile

@@ -30,7 +30,8 @@ from fleet.collector import Collector
 from fleet.database import Database, reading
 from fleet.keys import AckKey
 from fleet.replay import Replayer
-from store.backup import Copy, Verify, copy_pages, list_backups, make_backup
+from store.backup import Copy, Verify, copy_pages, make_backup
+from store.backup_medium import list_backups
 from store.database import connect
 from store.errors import JournalError
 from store.journal import SqlJournal

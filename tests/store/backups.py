@@ -11,7 +11,8 @@ from core.entries import draft
 from core.ledger import ClockQuality, Head, Stamp
 from core.recovery import public_of
 from core.state import Till
-from store.backup import Listed, Pace, Source, Subject, make_backup
+from store.backup import Pace, Source, Subject, make_backup
+from store.backup_medium import Listed
 from store.catalogue import Catalogue
 from store.credentials import Credentials, Role
 from store.customers import Customers

@@ -15,11 +15,11 @@ from store.backup import (
     Pace,
     check_copy,
     copy_pages,
-    list_backups,
     make_backup,
     needed_bytes,
     verify_backup,
 )
+from store.backup_medium import list_backups
 from store.errors import (
     BackupDamaged,
     BackupForeign,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from drivers.hotplug import Watcher
-from store.backup import list_backups
+from store.backup_medium import list_backups
 from terminald.backup_keeper import Answer, BackupKeeper, Shown, backup_facts, command_of
 from terminald.clock import SystemClock
 from terminald.config import load
