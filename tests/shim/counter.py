@@ -41,6 +41,7 @@ class Spell:
 class Sale:
     """A sale: ringing up, and from the order to pay to its receipt."""
 
+    card: bool
     ringing: Spell
     paying: Spell
 
@@ -84,7 +85,7 @@ class Counting:
         assert await until(lambda: len(self.world.bench.papers) > papers, PATIENCE_S), "no receipt came"
         self.world.bench.drawer.shut()
         await asyncio.sleep(RECEIPT_S)
-        return Sale(ringing=ringing, paying=self.spell())
+        return Sale(card=card, ringing=ringing, paying=self.spell())
 
     async def ready(self) -> None:
         """Returns when all devices are."""
