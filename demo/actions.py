@@ -12,6 +12,7 @@ from core.view import View
 from demo import goods
 from demo.crowd import Crowd, WentWrong
 from demo.goods import BANANAS, CURRENCY, GOODS, YOGHURT, Good
+from demo.panels import BROKEN
 from demo.panels_keys import TILES, BenchKey, Choice
 from demo.processes import DidNotStart
 from drivers.simulated.payment import Behaviour
@@ -52,7 +53,7 @@ class Actions:
         self._do: dict[str, Callable[[], None]] = {
             "t": self._tap, "c": self._card_pays, "d": self._card_declined, "x": self._card_answer_lost,
             "o": self._shut_drawer, "u": self._choose_device, "p": self._paper, "n": self._network, "k": self._plug,
-            "a": self._crowd, "v": self._verify, "left": lambda: self._turn(-1), "right": lambda: self._turn(1),
+            "a": self._crowd, "v": self._verify_aloud, "left": lambda: self._turn(-1), "right": lambda: self._turn(1),
             "<": lambda: self._turn(-1), ">": lambda: self._turn(1),
         }  # fmt: skip
         labels = {
@@ -261,10 +262,17 @@ class Actions:
     def _verify(self) -> None:
         self._run(self._check(), "verify the journal", group="verify")
 
-    async def _check(self) -> None:
+    def _verify_aloud(self) -> None:
+        self._run(self._check(aloud=True), "verify the journal", group="verify")
+
+    async def _check(self, *, aloud: bool = False) -> None:
         self.chain = "checking\N{HORIZONTAL ELLIPSIS}"
-        whole = await self._app.world.journal_is_whole()
-        self.chain = "whole" if whole else "BROKEN"
+        records = await self._app.world.verified_records()
+        self.chain = BROKEN if records is None else "whole"
+        if records is None:
+            self._tell("The journal is damaged: terminald journal verify tells where", palette.RED)
+        elif aloud:
+            self._tell(f"The journal is whole: {records:,} records were read, and each follows the one before")
 
     # --- helpers -----------------------------------------------------------------------------------------------------
 

@@ -151,7 +151,7 @@ async def _outcome(world: World, tally: list[Sold], wall_s: float, finding: str 
         journal=JournalOutcome(
             transactions=journal.transactions,
             amount_minor=journal.amount_minor,
-            verified=await world.journal_is_whole(),
+            verified=await world.verified_records() is not None,
         ),
         headquarters=headquarters,
         lost=max(0, len(tally) - at_least) + len(sold - _on_paper(world)),

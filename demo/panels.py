@@ -16,6 +16,8 @@ from demo.world import Totals
 from ui.merchant import palette
 
 STORY_MAX = 60
+BROKEN = "BROKEN"
+"""What is said of a chain that a check found a fault in."""
 _CLOCK_WIDTH = 9
 _DRAWER_WIDTH = 24
 _WIDE = 28
@@ -161,7 +163,12 @@ class ProofPanel(Panel):
         wide = self.content_size.width >= _WIDE + 8
         gap = 15 if wide else 8
         rows = [
-            ("journal", f"{seq:,} records, chain " if wide else f"{seq:,} ", chain, palette.GREEN),
+            (
+                "journal",
+                f"{seq:,} records, chain " if wide else f"{seq:,} ",
+                chain,
+                palette.RED if chain == BROKEN else palette.GREEN,
+            ),
             (
                 "acknowledged" if wide else "acked",
                 f"{acknowledged:,} ",

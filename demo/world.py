@@ -112,15 +112,16 @@ class World:
         ]
         return Totals(transactions=len(totals), amount_minor=sum(totals))
 
-    async def journal_is_whole(self) -> bool:
-        """What ``terminald journal verify`` says."""
+    async def verified_records(self) -> int | None:
+        """How many records ``terminald journal verify`` finds whole; None where it finds a fault."""
         try:
             said = await processes.output_of(
                 ["terminald", "journal", "verify", "--json", "--config", str(self.layout.config)]
             )
         except processes.DidNotStart:
-            return False
-        return bool(msgspec.json.decode(said)["whole"])
+            return None
+        found = msgspec.json.decode(said)
+        return int(found["records"]) if found["whole"] else None
 
 
 async def until(condition: Callable[[], bool], timeout_s: float, every_s: float = 0.02) -> bool:

@@ -95,6 +95,20 @@ async def test_a_day_at_the_counter(world: World) -> None:
         assert "agree to the cent" in app.day.plain()
         assert "lost 0, counted twice 0" in app.proof.plain()
 
+        # The journal is verified when asked for, and a damaged one is not called whole.
+        await pilot.press("v")
+        await until(pilot, lambda: any("The journal is whole" in said for said in app.story.told()))
+        await world.daemon.kill()
+        for part in ("journal.db", "journal.db-wal"):
+            with (world.layout.terminal / part).open("r+b") as file:
+                content = file.read()
+                file.seek(len(content) // 2)
+                file.write(bytes(len(content) - file.tell()))
+        await pilot.press("v")
+        await until(pilot, lambda: any("The journal is damaged" in said for said in app.story.told()))
+        app.show_all()
+        assert "chain BROKEN" in app.proof.plain()
+
 
 @pytest.mark.timeout(LONG_S)
 async def test_mishaps_at_the_bench(world: World) -> None:
