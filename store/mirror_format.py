@@ -252,11 +252,12 @@ class Reader:
             end = Head(epoch=head.epoch, seq=head.seq + len(records), hash=chained)
             message = head_message(self.header.terminal, end)
             fits = fits and verify(signing_key, message, bytes.fromhex(signature.decode("ascii")))
+            news = ack.decode()
         except ValueError:
-            fits = False
+            fits, news = False, ""
         if not fits:
             raise MirrorAltered(f"the records after {head.seq} do not follow it, or are not signed by their terminal")
-        return records, ack.decode()
+        return records, news
 
     def _head(self, at: int) -> tuple[int, int, int, int] | None:
         """(length, number, first, last) of the frame at a place; None where there is none, or not all of it."""

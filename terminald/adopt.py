@@ -9,12 +9,8 @@ prints what to read to headquarters, and ``terminald keys recovery-code`` there 
 
 import argparse
 import asyncio
-import contextlib
 import getpass
-import json
 import os
-import re
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -38,7 +34,7 @@ from store.adoption import (
     read_note,
     refuse_unsent,
 )
-from store.database import claim, sync_folder
+from store.database import claim
 from store.epochs import NUMBERS_SKIPPED, Founding
 from store.errors import AdoptionRefused, MirrorMissing, MirrorWrongKey
 from store.keys import Keys, TerminalSigner
@@ -46,10 +42,11 @@ from store.keys_recovery import load_recovery
 from store.mirror import FOLDER, Left, Taken, left_by, mark_taken, taken_over, terminals_on
 from store.mirror_format import recovered, unwrap
 from terminald import paths
+from terminald.adopt_config import configured, replace
 from terminald.broker import Broker, Message, MqttError, parse_url
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
 from terminald.clock import SystemClock
-from terminald.config import Config, ConfigError, load
+from terminald.config import Config
 from terminald.engine import till_of
 from terminald.mqtt import connect
 
@@ -244,7 +241,7 @@ def _adopt(given: argparse.Namespace, config: Config, keys: Keys, terminal: str)
         refuse_unsent(config.journal, keys.journal, inheritance.epochs)
         if not given.force:
             headquarters = _check_headquarters(config, inheritance)
-    text = _configured(given.config, config, inheritance)
+    text = configured(given.config, config, terminal, inheritance.base.broker)
     if placed:
         assert note is not None
         epoch = note.epoch
@@ -259,7 +256,7 @@ def _adopt(given: argparse.Namespace, config: Config, keys: Keys, terminal: str)
         clock_ms,
         {
             "signing key": lambda: TerminalSigner.install(paths.signing_key(config), keys, seed),
-            "configuration": lambda: _replace(given.config, text),
+            "configuration": lambda: replace(given.config, text),
         },
     )
     marked = _mark(given.stick, inheritance, epoch, clock_ms)
@@ -315,75 +312,6 @@ def _mark(stick: Path, inheritance: Inheritance, epoch: str, time_ms: int) -> bo
     except OSError:
         return False
     return True
-
-
-# --- the configuration -------------------------------------------------------------------------------------------
-
-
-def _configured(path: Path, config: Config, inheritance: Inheritance) -> str:
-    """The configuration's text with the dead terminal's name, and its account at the broker. Raises AdoptionRefused."""
-    text = path.read_text()
-    wanted = text
-    if config.terminal != inheritance.terminal:
-        wanted = _with_value(wanted, "terminal", "id", inheritance.terminal)
-    headquarters, broker = config.headquarters, inheritance.base.broker
-    if headquarters is not None and broker and headquarters.broker != broker and "@" in broker:
-        wanted = _with_value(wanted, "headquarters", "broker", broker)
-    if wanted != text:
-        _try(path, wanted, inheritance.terminal)
-    return wanted
-
-
-def _with_value(text: str, table: str, key: str, value: str) -> str:
-    """The text with another value of a key; what else stands on its line stays."""
-    lines = text.splitlines(keepends=True)
-    here = ""
-    for number, line in enumerate(lines):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            here = header[1].strip()
-        elif here == table and re.match(rf"\s*{key}\s*=", line):
-            changed, count = re.subn(
-                r"""(=\s*)("(?:[^"\\]|\\.)*"|'[^']*')""", lambda found: found[1] + json.dumps(value), line, count=1
-            )
-            if count:
-                return "".join((*lines[:number], changed, *lines[number + 1 :]))
-    raise AdoptionRefused(f'the configuration has no line for {key} under [{table}]: set it to "{value}" there')
-
-
-def _try(path: Path, text: str, terminal: str) -> None:
-    """Whether the configuration can be written, and reads as it should. Raises AdoptionRefused."""
-    trial = path.with_name(path.name + ".trial")
-    try:
-        trial.write_text(text)
-        config = load(trial)
-    except ConfigError as error:
-        raise AdoptionRefused(f"the configuration cannot be changed by this command: set id to {terminal}") from error
-    except OSError as error:
-        raise AdoptionRefused(
-            f'{path} cannot be written ({error.strerror}): set [terminal] id = "{terminal}" there, and run this again'
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            trial.unlink(missing_ok=True)
-    if config.terminal != terminal:
-        raise AdoptionRefused(f'set [terminal] id = "{terminal}" in {path}, and run this again')
-
-
-def _replace(path: Path, text: str) -> None:
-    """Puts the text in place of the file's, whole or not at all, with the file's owner and mode; keeps the old one."""
-    if path.read_text() == text:
-        return
-    shutil.copy2(path, path.with_name(path.name + ".before-adoption"))
-    new = path.with_name(path.name + ".new")
-    shutil.copy2(path, new)
-    found = path.stat()
-    os.chown(new, found.st_uid, found.st_gid)
-    with new.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    sync_folder(path.parent)
 
 
 # --- what is said ------------------------------------------------------------------------------------------------

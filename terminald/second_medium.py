@@ -12,18 +12,17 @@ never had.
 import asyncio
 import errno
 import logging
-from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import msgspec
 
 from core.delivery import cut
-from core.ledger import GENESIS, Head, Record
-from core.ports import Clock, Journal, JournalError, Signer
+from core.ledger import Head, Record
+from core.ports import Clock, JournalError, Signer
 from core.text import Message, message
 from core.view import MirrorState, MirrorView
 from store.errors import MirrorAhead, MirrorForeign, MirrorGone, MirrorLied, MirrorSealless
@@ -32,18 +31,13 @@ from store.mirror import TRIM_BYTES, Found, MirrorMedium, Owner, Taken
 from store.mirror_files import Files, RealFiles
 from store.mirror_format import Base
 from store.mirror_worker import Worker
+from terminald.at_risk import PAGE_RECORDS, AtRisk, Kept, Span, delivered_of
 
 LATES_MAX = 5
 """So many times in a row late, and no sale waits for it any more."""
 FAILURES_MAX = 3
 STUCK_MAX = 4
 """Threads that a medium may have swallowed; with so many, another one is not tried."""
-PAGE_RECORDS = 500
-COUNTED_BACK_MAX = 50_000
-"""Records that are looked through for sales at the start; the older ones are not counted."""
-COUNT_PAUSE_S = 0.01
-"""Between two pages of them: a start has more urgent things to do."""
-SALES_COUNTED_MAX = 100_000
 OLDER_EPOCHS_MAX = 8
 SNAPSHOT_TRIES = 8
 FAULTS = (
@@ -51,47 +45,8 @@ FAULTS = (
     "mirror-foreign", "mirror-ahead", "mirror-lied", "mirror-sealless",
 )  # fmt: skip
 """What may be wrong with a second medium, by the ids of what the screen says."""
-_COMPLETED = b'"body":{"type":"transaction_completed"'
 
 _log = logging.getLogger(__name__)
-
-
-class Span(Protocol):
-    """An epoch of a journal: its place, its name, where its records begin after and end."""
-
-    @property
-    def ordinal(self) -> int:
-        """From 1, without gaps."""
-
-    @property
-    def prev(self) -> Head:
-        """The head before the first record that the journal has; seq 0 where that is the epoch's first."""
-
-    @property
-    def last(self) -> int:
-        """The last seq; 0 where there is none."""
-
-
-class Acknowledged(Protocol):
-    """Headquarters' newest answer for an epoch."""
-
-    @property
-    def seq(self) -> int:
-        """The mark."""
-
-    @property
-    def ack(self) -> bytes:
-        """The answer as it came."""
-
-
-class Kept(Journal, Protocol):
-    """The journal as a mirror needs it."""
-
-    async def acknowledged(self, epoch: str) -> Acknowledged | None:
-        """The newest answer kept for an epoch."""
-
-    async def spans(self) -> Sequence[Span]:
-        """All epochs in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +128,8 @@ class SecondMedium:
         self._idle = False
         self._plug_moved = False
         self._wake = asyncio.Event()
-        self._news = asyncio.Event()
         self._lost: list[Worker] = []
-        self._sales: dict[str, list[int]] = {}
-        self._acked: dict[str, int] = {}
+        self._at_risk = AtRisk(journal, acknowledged_seq, clock, changed)
 
     # --- what the daemon asks ------------------------------------------------------------------------------------
 
@@ -190,16 +143,8 @@ class SecondMedium:
 
     def sales_at_risk(self) -> int:
         """Completed sales that exist on the terminal's own medium alone."""
-        current, covered = self._journal.head.epoch, self._covered
-        count = 0
-        for epoch, seqs in self._sales.items():
-            safe = max(
-                self._acknowledged_seq() if epoch == current else self._acked.get(epoch, 0), self._older.get(epoch, 0)
-            )
-            if covered is not None and covered.epoch == epoch:
-                safe = max(safe, covered.seq)
-            count += len(seqs) - bisect_right(seqs, safe)
-        return count
+        covered = {self._covered.epoch: self._covered.seq} if self._covered is not None else {}
+        return self._at_risk.count(self._older | covered)
 
     def conditions(self) -> tuple[Message, ...]:
         """What is wrong with it, for the screen."""
@@ -211,11 +156,7 @@ class SecondMedium:
 
     async def secure(self, records: Sequence[Record], moves_money: bool) -> None:
         """Called with what was committed, in order, before anything is done because of it. Never raises."""
-        for record in records:
-            if _COMPLETED in record.exact:
-                seqs = self._sales.setdefault(record.epoch, [])
-                seqs.append(record.seq)
-                del seqs[: bisect_right(seqs, self._acknowledged_seq()) or len(seqs) - SALES_COUNTED_MAX]
+        self._at_risk.sold(records)
         if not moves_money:
             return
         may_wait = self._following and self._lates < LATES_MAX and (self._lates == 0 or self._idle)
@@ -227,12 +168,12 @@ class SecondMedium:
     def notify(self) -> None:
         """The journal's synced head moved, or headquarters acknowledged something."""
         self._wake.set()
-        self._news.set()
+        self._at_risk.notify()
 
     async def run(self, plugged: Callable[[], Awaitable[None]]) -> None:
         """Runs until cancelled. `plugged` waits until something was plugged in or taken out."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._count(), name="mirror-count")
+            tasks.create_task(self._at_risk.run(), name="sales-at-risk")
             if self._path is not None:
                 tasks.create_task(self._follow_plug(plugged), name="mirror-plug")
                 tasks.create_task(self._keep(), name="mirror-keep")
@@ -396,7 +337,7 @@ class SecondMedium:
         secrets: dict[str, str] = {}
         written: list[Path] = []
         for span in spans[:-1][-OLDER_EPOCHS_MAX:]:
-            if (await self._start(span)).seq < span.last:
+            if (await delivered_of(self._journal, span)).seq < span.last:
                 path = await self._write(worker, medium, span, found, {})
                 secrets[span.prev.epoch] = medium.secret.hex()
                 self._older[span.prev.epoch] = span.last
@@ -410,7 +351,7 @@ class SecondMedium:
     ) -> Path:
         """A file of an epoch, all that is synced of it at the beginning, read back."""
         epoch = span.prev.epoch
-        start = await self._start(span)
+        start = await delivered_of(self._journal, span)
         snapshot = await self._consistent() if epoch == self._journal.synced.epoch else None
         kept = await self._journal.acknowledged(epoch)
         base = Base(
@@ -483,15 +424,6 @@ class SecondMedium:
         acknowledged = medium.acknowledged_bytes(self._acknowledged_seq())
         return acknowledged >= self._trim_bytes and 2 * acknowledged >= medium.size
 
-    async def _start(self, span: Span) -> Head:
-        """Where an epoch's records are not acknowledged any more."""
-        epoch, kept = span.prev.epoch, await self._journal.acknowledged(span.prev.epoch)
-        seq = max(kept.seq if kept is not None else 0, span.prev.seq)
-        if seq == span.prev.seq:
-            return span.prev if seq else Head(epoch=epoch, seq=0, hash=GENESIS)
-        records = await self._journal.read(epoch, seq - 1, 1)
-        return Head(epoch=epoch, seq=seq, hash=records[0].hash)
-
     async def _consistent(self) -> Snapshot:
         """The till's state as it follows from records that are all on the medium."""
         for _ in range(SNAPSHOT_TRIES):
@@ -500,35 +432,6 @@ class SecondMedium:
             if snapshot is not None and snapshot[0] == synced.epoch and snapshot[1] <= synced.seq:
                 return snapshot
         raise _NotAtRest
-
-    # --- what is at risk -----------------------------------------------------------------------------------------
-
-    async def _count(self) -> None:
-        """Counts the sales that headquarters lacked at the start, the newest epochs first; then follows older epochs."""
-        left = COUNTED_BACK_MAX
-        upto = self._journal.synced
-        for span in reversed(await self._journal.spans()):
-            epoch, start = span.prev.epoch, await self._start(span)
-            last = upto.seq if epoch == upto.epoch else span.last
-            after, seqs = max(start.seq, last - left), []
-            left -= max(last - after, 0)
-            while after < last and (records := await self._journal.read(epoch, after, PAGE_RECORDS)):
-                seqs += [each.seq for each in records if _COMPLETED in each.exact and each.seq <= last]
-                after = records[-1].seq
-                await self._clock.sleep(COUNT_PAUSE_S)
-            known = self._sales.get(epoch, [])
-            self._sales[epoch] = seqs + [seq for seq in known if seq > last]
-            self._changed()
-            if left <= 0:
-                break
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            for epoch in [epoch for epoch, seqs in self._sales.items() if epoch != self._journal.head.epoch and seqs]:
-                kept = await self._journal.acknowledged(epoch)
-                if kept is not None and kept.seq > self._acked.get(epoch, 0):
-                    self._acked[epoch] = kept.seq
-                    self._changed()
 
     def _say(self, state: MirrorState, fault: str | None) -> None:
         if (state, fault) != (self._state, self._fault):
