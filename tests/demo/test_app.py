@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from demo.app import VirtualCounter
 from demo.world import World
 from ui.merchant.actions import ACTIONS
+from ui.merchant.curtain import Help
 
 WAIT_S = 40.0
 LONG_S = 180
@@ -115,6 +117,10 @@ async def test_mishaps_at_the_bench(world: World) -> None:
     app = VirtualCounter(world)
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: app.ready)
+
+        # Digits scan goods here: nowhere is it said that they type a code.
+        assert "F3" in str(app.counter.query_one(".hint", Static).render())
+        assert "0-9" not in str(app.counter.query_one(Help).query_one(".list", Static).render())
 
         # Without paper the sale completes, and the receipt comes out with the new roll.
         await pilot.press("p", "1")

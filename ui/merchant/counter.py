@@ -116,9 +116,9 @@ class Counter(Widget):
             action.name: TouchKey(action.name, action.label, action.cap, pay=action.pay) for action in ACTIONS
         }
         self._header, self._footer = Bar(), Bar(classes="foot")
-        self._lines, self._idle, self._details, self._summary = Lines(), Idle(), Details(), Summary()
+        self._lines, self._idle, self._details, self._summary = Lines(), Idle(typing=typing), Details(), Summary()
         self._notice, self._pad, self._confirm = NoticeBand(self._told), Pad(), Confirm()
-        self._away, self._help = Away(), Help()
+        self._away, self._help = Away(), Help(typing=typing)
 
     def compose(self) -> ComposeResult:
         yield self._header

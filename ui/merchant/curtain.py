@@ -64,9 +64,10 @@ class Away(Curtain):
         self.add_class("-shown")
 
 
+_TYPED = ("0-9 Enter", "Types the number under a barcode")
 _HELP = (
     ("scan", "Rings up an item; the same one again counts it up"),
-    ("0-9 Enter", "Types the number under a barcode"),
+    _TYPED,
     ("Up Down", "Choose the line for Void and Quantity, else the newest"),
     ("F1", "Cash: Enter takes what is due, or type what was given"),
     ("F2", "Card: all that is due"),
@@ -80,17 +81,22 @@ _HELP = (
 
 
 class Help(Curtain):
-    """All keys in one place."""
+    """All keys in one place. With `typing` a digit begins a code."""
 
     DEFAULT_CSS = """
     Help .list { width: auto; height: auto; margin-top: 1; }
     Help .middle { height: auto; }
     """
 
+    def __init__(self, *, typing: bool) -> None:
+        super().__init__()
+        self._keys = [row for row in _HELP if typing or row != _TYPED]
+
     def compose(self) -> ComposeResult:
         yield Static("Keys", classes="title")
         rows = [
-            Content.assemble((f"{key:>10}  ", f"bold {palette.AMBER}"), (words, palette.TEXT)) for key, words in _HELP
+            Content.assemble((f"{key:>10}  ", f"bold {palette.AMBER}"), (words, palette.TEXT))
+            for key, words in self._keys
         ]
         with Center(classes="middle"):
             yield Static(Content("\n").join(rows), classes="list")

@@ -131,7 +131,10 @@ class Summary(Widget):
 
 
 class Idle(Vertical):
-    """Between two sales: the change of the last one, in digits to be read across the counter."""
+    """Between two sales: the change of the last one, in digits to be read across the counter.
+
+    With `typing` a digit begins a code.
+    """
 
     DEFAULT_CSS = f"""
     Idle {{
@@ -146,12 +149,18 @@ class Idle(Vertical):
     }}
     """
 
+    def __init__(self, *, typing: bool) -> None:
+        super().__init__()
+        self._hint = (
+            "or type the number under its barcode" if typing else "or press F3 and type the number under its barcode"
+        )
+
     def compose(self) -> ComposeResult:
         yield Static(classes="caption above")
         yield Digits()
         yield Static(classes="caption below")
         yield Static("Scan the first item", classes="prompt")
-        yield Static("or type the number under its barcode", classes="hint")
+        yield Static(self._hint, classes="hint")
         yield Static(classes="waiting")
 
     def show(self, view: View, currency: Currency) -> None:
