@@ -147,8 +147,9 @@ def load(path: Path) -> Config:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+)", str(error))
-        raise ConfigError(path, (Fault(line=int(found[1]) if found else 0, message=f"not TOML: {error}"),)) from error
+        found = re.search(r"\(at line (\d+)", str(error))  # else it is at the end
+        line = int(found[1]) if found else max(len(text.splitlines()), 1)
+        raise ConfigError(path, (Fault(line=line, message=f"not TOML: {error}"),)) from error
     faults: list[Fault] = []
     config = _config(_Table(document, (), _Lines(text), faults), path.resolve())
     if faults:
@@ -174,20 +175,21 @@ def _config(root: "_Table", file: Path) -> Config:
     credentials = root.table("credentials", optional=True)
     history = root.table("history", optional=True)
     control = root.table("control", optional=True)
+    journal_path = journal.file("path", "journal.db")
     config = Config(
         base=base,
         terminal=identity,
         shop=shop,
-        journal=base / journal.text("path", "journal.db"),
-        journal_key=base / journal.text("key", "journal.key"),
+        journal=base / journal_path,
+        journal_key=base / journal.file("key", "journal.key"),
         journal_keep_days=journal.whole("keep_days", 90, 1, 3_650),
         journal_segment_records=journal.whole("segment_records", 10_000, 10, 1_000_000),
         keys=_keys(root.table("keys", optional=True)),
-        catalogue=base / catalogue.text("path", "catalogue.db"),
-        customers=base / customers.text("path", "customers.db"),
-        credentials=base / credentials.text("path", "credentials.db"),
-        history=base / history.text("path", str(Path(journal.text("path", "journal.db")).with_name("history.db"))),
-        socket=base / control.text("socket", "control.sock"),
+        catalogue=base / catalogue.file("path", "catalogue.db"),
+        customers=base / customers.file("path", "customers.db"),
+        credentials=base / credentials.file("path", "credentials.db"),
+        history=base / history.file("path", str(Path(journal_path).with_name("history.db"))),
+        socket=base / control.file("socket", "control.sock"),
         socket_group=control.text("group", "") or None,
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
@@ -413,6 +415,14 @@ class _Table:
 
     def text(self, key: str, default: str | None = None) -> str:
         return self._typed(key, str, "a text in quotes", default, "")
+
+    def file(self, key: str, default: str) -> str:
+        value = self.text(key, default)
+        if Path(value).name not in ("", "..") and "\0" not in value:
+            return value
+        if isinstance(self._values.get(key), str):
+            self.fault(key, f"{key} {value!r} must name a file")
+        return default
 
     def truth(self, key: str, default: bool) -> bool:
         return self._typed(key, bool, "true or false", default, False)

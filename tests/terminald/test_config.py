@@ -87,6 +87,12 @@ def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
     ("text", "line", "part"),
     [
         ("[terminal\n", 1, "not TOML"),
+        (SHOP + "address = [\n\n", 6, "not TOML"),
+        (SHOP + "[journal]\npath = 5\n", 6, "path must be a text in quotes"),
+        (SHOP + '[journal]\npath = ""\n', 6, "path '' must name a file"),
+        (SHOP + '[journal]\nkey = ".."\n', 6, "key '..' must name a file"),
+        (SHOP + '[history]\npath = "/"\n', 6, "path '/' must name a file"),
+        (SHOP + '[control]\nsocket = "a\\u0000"\n', 6, "must name a file"),
         (SHOP.encode() + b'address = ["Caf\xe9"]\n', 5, "UTF-8"),
         (SHOP + '[scan]\ndouble_read_ms = "150"\n', 6, "whole number"),
         (SHOP + "[scan]\ndouble_read_ms = true\n", 6, "whole number"),
