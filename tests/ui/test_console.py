@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from store.credentials import PIN_DIGITS_MAX, PIN_DIGITS_MIN
 from tests.brokers import Mosquitto, find_mosquitto
 
 WAIT_S = 20.0
@@ -149,6 +150,7 @@ def test_the_first_start_sets_both_pins_and_echoes_none(tmp_path: Path) -> None:
     with console(config) as line:
         shown = line.until("New PIN of the owner: ")
         assert "There is no default one" in shown
+        assert f"{PIN_DIGITS_MIN} to {PIN_DIGITS_MAX} digits" in " ".join(shown.split())
         for first, second, answer in (
             (OWNER, "739202", "not the same"),
             ("123456", "123456", "Refused: a PIN of one digit"),

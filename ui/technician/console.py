@@ -70,7 +70,9 @@ class Console:
                 trouble = False
                 owner_known = owner_known or self._has_pin("owner")
                 if not owner_known:
-                    self._line.say("This terminal has no PIN yet. There is no default one: set both now.")
+                    self._line.say(
+                        "This terminal has no PIN yet. There is no default one: set both now, 6 to 12 digits each."
+                    )
                     self._set_first_pins("owner", "technician")
                 if self._check_pin():
                     if self._role == "owner":

@@ -8,6 +8,7 @@ from ui.technician.child import Answer
 from ui.technician.line import WIDTH
 
 _NAME_WIDTH = 20
+_FACTS_INDENT = " " * 30
 _HIDDEN = {"running"}
 _NAMES = {
     "up_s": "up",
@@ -77,7 +78,7 @@ def _record(record: Mapping[str, object]) -> str:
     facts = " ".join(f"{key}={value}" for key, value in record.items() if key not in known)
     mark = " " if record.get("clock") in ("ntp", "rtc") else "?"
     row = f"{record.get('seq'):>8} {moment}{mark} {record.get('type')} {facts}".rstrip()
-    return row if len(row) <= WIDTH else row[: WIDTH - 3] + "..."
+    return "\n".join(textwrap.wrap(row, WIDTH, subsequent_indent=_FACTS_INDENT, break_on_hyphens=False))
 
 
 def clock_time(time_ms: int) -> str:
