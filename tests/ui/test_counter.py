@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Digits
 
 from core import text
-from core.view import LinkView, MirrorView, NoticeView, TenderView, View
+from core.view import DeviceView, LinkView, MirrorView, NoticeView, TenderView, View
 from tests.ui.fake_till import FakeTill
 from tests.ui.views import basket, last, notice, sale, view
 from ui.merchant.app import CounterApp
@@ -257,6 +257,18 @@ async def test_the_next_item_answers_what_was_told(till: FakeTill) -> None:
         assert "check digit" in screen.told()
         await screen.show(view(sale=sale(basket(3)), notice=wrong))
         assert screen.told() == ""
+
+
+@pytest.mark.parametrize(("width", "help_shown"), [(49, False), (79, True)])
+async def test_every_device_is_named_on_a_narrow_screen(till: FakeTill, width: int, help_shown: bool) -> None:
+    five = view()
+    till.view = msgspec.structs.replace(
+        five, devices=(*five.devices, DeviceView(name="nfc", kind="nfc", phase="ready"))
+    )
+    async with watched(till, (width, 40)) as screen:
+        foot = screen.text().splitlines()[-1]
+        assert all(name in foot for name in ("scanner", "card", "printer", "drawer", "nfc"))
+        assert ("Up Down line" in foot) is help_shown
 
 
 async def test_the_basket_and_its_sums_are_shown(till: FakeTill) -> None:

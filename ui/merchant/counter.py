@@ -57,7 +57,7 @@ class Counter(Widget):
         Pad, Confirm {{ display: none; margin: 1 1 0 1; }}
         Idle {{ display: none; height: 100%; }}
         Lines {{ height: 100%; margin: 0 1; }}
-        .foot {{ margin-top: 1; background: {palette.PANEL}; }}
+        .foot {{ margin-top: 1; padding: 0 1; background: {palette.PANEL}; }}
         &.-idle Idle {{ display: block; }}
         &.-idle Lines, &.-idle Details, &.-idle Summary {{ display: none; }}
         &.-pad Pad, &.-confirm Confirm {{ display: block; }}

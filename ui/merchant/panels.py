@@ -199,8 +199,8 @@ def header(view: View, clock: str) -> tuple[Content, Content, Content]:
 
 def footer(view: View) -> tuple[Content, Content, Content]:
     """What the keyboard does beyond the labelled keys, and how the devices are."""
-    left = Content.assemble(("?", palette.AMBER), " help   ", ("Up Down", palette.AMBER), " choose a line")
-    right = Content("   ").join(_device(device) for device in view.devices)
+    left = Content.assemble(("?", palette.AMBER), " help   ", ("Up Down", palette.AMBER), " line")
+    right = Content("  ").join(_device(device) for device in view.devices)
     return left, Content(""), right
 
 
