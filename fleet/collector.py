@@ -86,6 +86,15 @@ class Collector:
             self._wake.clear()
             await self._work(connection)
 
+    async def finish(self) -> None:
+        """Writes down what was heard of the terminals since the last commit. Raises DatabaseError."""
+        marks, presences = self._take_heard()
+        if marks or presences:
+            now_ms = self._clock.stamp().time_ms
+            await asyncio.get_running_loop().run_in_executor(
+                self._thread, commit, self._database, [], marks, presences, now_ms
+            )
+
     def close(self) -> None:
         """Lets go of thread and database. May be called twice."""
         self._thread.shutdown()
@@ -97,9 +106,7 @@ class Collector:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        marks, presences = tuple(self._marks.values()), tuple(self._presences.values())
-        self._marks.clear()
-        self._presences.clear()
+        marks, presences = self._take_heard()
         arrivals = [waiting.arrival for waiting in group]
         work = asyncio.get_running_loop().run_in_executor(
             self._thread, commit, self._database, arrivals, marks, presences, self._clock.stamp().time_ms
@@ -128,6 +135,12 @@ class Collector:
             answer.add_done_callback(_complain)
         for waiting in group:
             connection.acknowledge(waiting.message)
+
+    def _take_heard(self) -> tuple[tuple[Mark, ...], tuple[Presence, ...]]:
+        heard = tuple(self._marks.values()), tuple(self._presences.values())
+        self._marks.clear()
+        self._presences.clear()
+        return heard
 
     # --- what comes in ---
 

@@ -72,6 +72,7 @@ async def _run(broker: str, collector: Collector, replayer: Replayer, signer: Ac
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
         running.cancel()
         waiting.cancel()
+    await collector.finish()
     _log.info("stopped")
 
 

@@ -16,7 +16,10 @@ from random import Random
 
 import pytest
 
+from core import topics
+from terminald.broker import parse_url
 from terminald.forwarder import Forwarder
+from terminald.mqtt import connect
 from tests.brokers import Mosquitto, free_port
 from tests.hostile import PASS, PUBLISH, Fate, Packet, Way, malice, meddling
 from tests.tills import Till, eventually, open_till
@@ -123,6 +126,30 @@ async def test_from_the_first_start_to_a_clean_stop(tmp_path: Path, mosquitto: M
     assert "first-use" in report.stdout
     for line in collect.log.read_text().splitlines():
         assert {"ts", "level", "message"} <= json.loads(line).keys()
+
+
+async def test_what_a_terminal_last_said_is_written_down_before_the_end(
+    tmp_path: Path, mosquitto: Mosquitto, collect: Collect
+) -> None:
+    def state() -> object:
+        (terminal,) = json.loads(json.dumps(collect.report()["terminals"]))
+        return terminal["state"]
+
+    def status(state: str) -> bytes:
+        return json.dumps({"state": state, "boot_id": "b1", "connection": 1}).encode()
+
+    ack_key = collect.ack_key
+    collect.start(mosquitto.url)
+    async with open_till(tmp_path) as till, forwarding(till, mosquitto.url, ack_key) as forwarder:
+        await till.sell(199)
+        await drained(till, forwarder)
+    async with connect(parse_url(mosquitto.url), "till-3") as connection:
+        await connection.publish(topics.status("till-3"), status("online"))
+        await eventually(lambda: state() == "online")
+        await connection.publish(topics.status("till-3"), status("offline"))
+        await asyncio.sleep(0.3)  # less than what the collector waits for more to write
+        assert collect.stop() == 0
+    assert state() == "offline"
 
 
 async def test_a_collector_killed_between_commit_and_acknowledgement(
