@@ -20,13 +20,17 @@ from store.database import explain, open_database
 
 FOUND_MAX = 10_000
 _CACHE_KIB = 8_192
+_LAST_DAY = "9999-12-31"
 
 
 Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is looked for: all that is given must hold. Days are ISO 8601 and inclusive; the newest come first."""
+    """What is looked for: all that is given must hold. Days are ISO 8601 and inclusive.
+
+    The newest come first: by business day, and within one in the order of the journal.
+    """
 
     number: int | None = None
     from_day: Day | None = None
@@ -93,6 +97,8 @@ class History:
 
     def find(self, query: Query) -> list[Transaction]:
         """The transactions that fit, the newest first; `query.limit` and FOUND_MAX bound their number."""
+        if query.status == "cancelled" and query.tender is not None:
+            return []  # what was cancelled has no tenders, and they need not be looked through
         sql, values = _select(query)
         return [_decoder.decode(row[0]) for row in self._run(sql, *values)]
 
@@ -100,7 +106,10 @@ class History:
         """All that fit, the oldest first, without a bound: for an export."""
         where, values = _where(query)
         if query.gtin is not None:
-            where += " AND EXISTS (SELECT 1 FROM sale_item WHERE gtin = ? AND sale_item.sale = id)"
+            where += (
+                " AND EXISTS (SELECT 1 FROM sale_item i WHERE i.gtin = ? AND i.sale = id"
+                " AND i.day = CAST(replace(business_day, '-', '') AS INTEGER))"
+            )
             values.append(query.gtin.zfill(14))
         last = 0
         while True:
@@ -159,12 +168,14 @@ class History:
                 msgspec.json.encode(sold),
             ),
         ).lastrowid
-        gtins = {line.gtin for line in sold.lines}
+        day = _day(sold.business_day)
         self._connection.executemany(
-            "INSERT INTO sale_item (gtin, sale) VALUES (?, ?)", [(gtin, added) for gtin in gtins]
+            "INSERT INTO sale_item (gtin, day, sale, cancelled) VALUES (?, ?, ?, ?)",
+            [(gtin, day, added, sold.status == "cancelled") for gtin in {line.gtin for line in sold.lines}],
         )
         self._connection.executemany(
-            "INSERT INTO sale_tender (kind, sale) VALUES (?, ?)", [(tender.kind, added) for tender in sold.tenders]
+            "INSERT INTO sale_tender (kind, day, sale) VALUES (?, ?, ?)",
+            [(tender.kind, day, added) for tender in sold.tenders],
         )
 
     def _run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -180,23 +191,40 @@ _decoder = msgspec.json.Decoder(Transaction)
 
 
 def _select(query: Query) -> tuple[str, list[object]]:
-    """Driven by the rarest thing asked for, whose rows come with the newest first and end at the limit."""
+    """One walk along the index of the rarest thing asked for: the newest business day first, and its newest sale."""
     where, values = _where(query)
-    limit = max(1, min(query.limit, FOUND_MAX))
-    if query.gtin is not None:
-        source, order, driven = (
-            "sale_item CROSS JOIN sale ON id = sale_item.sale",
-            "sale_item.sale",
-            query.gtin.zfill(14),
-        )
-        where = f"sale_item.gtin = ? AND {where}"
-    elif query.tender is not None and query.from_day is None and query.to_day is None:
-        source, order, driven = "sale_tender t CROSS JOIN sale ON id = t.sale", "t.sale", query.tender
-        where = f"t.kind = ? AND {where}"
+    order = "business_day DESC, id DESC"
+    if query.number is not None:
+        source = "sale INDEXED BY sale_number"
+    elif query.gtin is not None:
+        source, where, values = _by_day(query, "sale_item", "gtin", query.gtin.zfill(14), where, values)
+        order = "found.day DESC, found.sale DESC"
+        if query.status is not None:
+            where += f" AND found.cancelled = {query.status == 'cancelled':d}"
+    elif query.status == "cancelled":
+        source, where = "sale INDEXED BY sale_cancelled", f"{where} AND status = 'cancelled'"
+    elif query.operator is not None:
+        source = "sale INDEXED BY sale_operator"
+    elif query.tender is not None:
+        source, where, values = _by_day(query, "sale_tender", "kind", query.tender, where, values)
+        order = "found.day DESC, found.sale DESC"
     else:
-        source, order, driven = "sale", "id", None
-    sql = f"SELECT whole FROM {source} WHERE {where} ORDER BY {order} DESC LIMIT ?"  # noqa: S608 (our own words)
-    return sql, [*([] if driven is None else [driven]), *values, limit]
+        source = "sale INDEXED BY sale_day"
+    limit = max(1, min(query.limit, FOUND_MAX))
+    return f"SELECT whole FROM {source} WHERE {where} ORDER BY {order} LIMIT ?", [*values, limit]  # noqa: S608 (our own words)
+
+
+def _by_day(
+    query: Query, table: str, column: str, value: str, where: str, values: list[object]
+) -> tuple[str, str, list[object]]:
+    """Source, conditions and values of a walk along a table that has the business day beside what is looked for."""
+    source = f"{table} AS found CROSS JOIN sale ON id = found.sale"
+    days = f"found.{column} = ? AND found.day BETWEEN ? AND ?"
+    return source, f"{days} AND {where}", [value, _day(query.from_day or ""), _day(query.to_day or _LAST_DAY), *values]
+
+
+def _day(business_day: str) -> int:
+    return int(business_day.replace("-", "") or 0)
 
 
 def _where(query: Query) -> tuple[str, list[object]]:
@@ -207,7 +235,11 @@ def _where(query: Query) -> tuple[str, list[object]]:
         ("business_day <= ?", query.to_day),
         ("operator = ?", query.operator),
         ("status = ?", query.status),
-        ("EXISTS (SELECT 1 FROM sale_tender WHERE kind = ? AND sale_tender.sale = id)", query.tender),
+        (
+            "EXISTS (SELECT 1 FROM sale_tender t WHERE t.kind = ? AND t.sale = id"
+            " AND t.day = CAST(replace(business_day, '-', '') AS INTEGER))",
+            query.tender,
+        ),
     ]
     given = [(sql, value) for sql, value in conditions if value is not None]
     return " AND ".join(sql for sql, _ in given) or "1", [value for _, value in given]

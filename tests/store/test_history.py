@@ -14,7 +14,7 @@ import pytest
 from core import entries as e
 from core import events as v
 from core.ledger import ClockQuality, Stamp
-from store.history import History, Query
+from store.history import History, Query, _select
 from store.history_source import catch_up
 from store.journal import SqlJournal
 from tests.core.transcript import Player
@@ -152,6 +152,28 @@ async def test_beside_a_running_writer(tmp_path: Path) -> None:
                 await journal.append([e.draft(entry)], STAMP)
                 await asyncio.to_thread(catch_up, history, tmp_path / "journal.db", KEY)
             assert history.count() == 4
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query(),
+        Query(from_day="2026-11-01", to_day="2026-11-30"),
+        Query(gtin=MILK),
+        Query(gtin=MILK, from_day="2026-11-01", status="cancelled"),
+        Query(operator="ann", from_day="2026-11-01"),
+        Query(operator="ann", status="cancelled"),
+        Query(tender="CASH", to_day="2026-11-30"),
+        Query(status="cancelled"),
+    ],
+)
+def test_a_question_walks_along_one_index_and_sorts_nothing(tmp_path: Path, query: Query) -> None:
+    """So it ends at its limit, however many sales there are."""
+    sql, values = _select(query)
+    with History(tmp_path / "history.db", KEY) as history:
+        plan = [row[3] for row in history._run(f"EXPLAIN QUERY PLAN {sql}", *values)]
+    assert not [step for step in plan if "TEMP B-TREE" in step or "AUTOMATIC" in step], plan
+    assert all("INDEX" in step or "PRIMARY KEY" in step or "SUBQUERY" in step for step in plan), plan
 
 
 @pytest.mark.parametrize("asked", [{"from_day": "24.11.2026"}, {"gtin": "milk"}, {"lmit": 3}])
