@@ -355,6 +355,8 @@ class RecordStore:
         try:
             self._sync_anchor()
         except AnchorUnsynced:
+            self._anchor.close()
+            self._anchor = None  # closing the journal is not to try again
             raise
         except OSError as error:
             self.anchor_fault = f"{type(error).__name__}: {error.strerror}"
