@@ -25,10 +25,11 @@ _PAGE_IN_REPORT = re.compile(r"\bpage (\d+)")
 def bad_pages(path: Path, key: bytes) -> list[int]:
     """The pages of the file that fail their authentication, but for those that the log has a newer version of.
 
-    Beside a running daemon a page may just be written: what is seen once only does not count.
+    Beside a running daemon, which has a log, a page may just be written: what is seen once only does not count.
     """
     bad: set[int] | None = None
-    for attempt in range(RACES_MAX if path.with_name(path.name + "-wal").exists() else 1):
+    log = path.with_name(path.name + "-wal")
+    for attempt in range(RACES_MAX if log.exists() and log.stat().st_size else 1):
         if attempt:
             time.sleep(_RACE_PAUSE_S)
         connection = connect(path, key, mode="ro")
