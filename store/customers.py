@@ -47,8 +47,9 @@ class Customers:
         return reference
 
     def close(self) -> None:
-        """May be called twice."""
-        self._connection.close()
+        """May be called twice; waits for what another thread does: to close a connection in use ends the process."""
+        with self._one:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self

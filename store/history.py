@@ -126,8 +126,9 @@ class History:
         return int(self._run("SELECT count(*) FROM sale")[0][0])
 
     def close(self) -> None:
-        """May be called twice."""
-        self._connection.close()
+        """May be called twice; waits for what another thread does: to close a connection in use ends the process."""
+        with self._one:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,8 @@ def main() -> None:
     given = parser.parse_args()
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, _end)
+    # Whoever starts it in the background may have told it to ignore Ctrl-C, which here stops what runs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     line = Line()
     # The same interpreter and the same installation, found without PATH.
     terminald = Terminald(
