@@ -1,5 +1,7 @@
 """What is asked of the world, after the records that call for it are durable. Each is keyed and may run again."""
 
+from typing import Literal
+
 import msgspec
 
 from core.document import Document
@@ -53,4 +55,38 @@ class ReversePayment(Effect, frozen=True, kw_only=True, tag="reverse_payment"):
     after_s: float = 0.0
 
 
-AnyEffect = PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment
+class ShowOnDisplay(Effect, frozen=True, kw_only=True, tag="show_on_display"):
+    """What the customer sees now, in place of what was there: two rows, each a text at the left and one at the right.
+
+    The right one is an amount or empty, and is never cut; the left one gives way on a narrow display.
+    """
+
+    upper: tuple[str, str]
+    lower: tuple[str, str] = ("", "")
+
+
+LightState = Literal["ready", "busy", "attention"]
+"""The till takes goods, waits for a payment, or has something to tell the operator."""
+
+
+class SetLights(Effect, frozen=True, kw_only=True, tag="set_lights"):
+    """How the till's lights stand now, in place of how they stood."""
+
+    state: LightState
+
+
+ToneName = Literal["refused", "drawer-left-open"]
+
+
+class SoundTone(Effect, frozen=True, kw_only=True, tag="sound_tone"):
+    """Sound a tone once, now or not at all."""
+
+    tone: ToneName
+
+
+SignEffect = ShowOnDisplay | SetLights | SoundTone
+"""What is shown and sounded at the counter: of several, only the newest counts, and no sale waits for any."""
+
+AnyEffect = (
+    PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment | SignEffect
+)  # fmt: skip

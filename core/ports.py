@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 from core.document import Document
+from core.effects import LightState, ShowOnDisplay, ToneName
 from core.events import DeviceEvent, PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ledger import Draft, Head, Record, Stamp
 
@@ -151,6 +152,27 @@ class CashDrawer(Device, Protocol):
 
     async def kick(self) -> None:
         """Opens it with one pulse whose length is bounded outside this process. Raises DeviceError."""
+
+
+class LineDisplay(Device, Protocol):
+    """What the customer reads (UnifiedPOS LineDisplay)."""
+
+    async def show(self, shown: ShowOnDisplay) -> None:
+        """Replaces all that it shows; returns when the display has taken it. Raises DeviceError."""
+
+
+class Lights(Device, Protocol):
+    """Lamps that are seen from afar (UnifiedPOS Lights)."""
+
+    async def set(self, state: LightState) -> None:
+        """Switches them. Raises DeviceError."""
+
+
+class ToneIndicator(Device, Protocol):
+    """A buzzer (UnifiedPOS ToneIndicator)."""
+
+    async def sound(self, tone: ToneName) -> None:
+        """Returns when the tone has ended; cancelled, it ends at once. Raises DeviceError."""
 
 
 class PaymentDevice(Device, Protocol):

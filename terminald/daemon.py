@@ -243,7 +243,7 @@ class Terminal:
     def _post(self, event: v.DeviceEvent | v.AnyEvent) -> None:
         self._engine.post(event)
         if isinstance(event, v.PrinterSensed | v.DeviceChanged):
-            self._peripherals.printer_changed()
+            self._peripherals.device_changed()
             if self._telemetry is not None:
                 self._telemetry.notify()
 

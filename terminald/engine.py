@@ -20,6 +20,7 @@ from core.effects import AnyEffect
 from core.ledger import Record, Stamp, open_record
 from core.ports import Clock, Journal, JournalError
 from core.sale import read, step
+from core.signs import signs
 from core.state import Idle, Shop, Till, apply
 from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.text import Message
@@ -248,7 +249,7 @@ class Engine:
             await self._keep(taken.entries, key)
         if key is not None:
             self._remember(key)
-        for effect in taken.effects:
+        for effect in (*taken.effects, *signs(self.shop, self.till, event, taken)):
             self._perform(effect)
         if taken.notice is not None:
             serial = self.notice.serial + 1 if self.notice else 1

@@ -1,4 +1,4 @@
-"""Has effects done by the devices: receipts one after the other, payments each in a task of its own, the drawer at once.
+"""Has effects done by the devices: receipts one after the other, payments each in a task of its own, the rest at once.
 
 What comes of an effect goes back to the engine as an event. Whether anything is retried is decided in the core; here
 only a receipt waits, for as long as its printer cannot print.
@@ -13,6 +13,7 @@ from typing import assert_never, cast
 from core import effects as x
 from core import events as v
 from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault
+from terminald.signs import Signs
 from terminald.supervisor import Supervisor
 
 RECEIPTS_MAX = 64
@@ -36,6 +37,7 @@ class Peripherals:
         self._printer = _first(devices, "POSPrinter")
         self._drawer = _first(devices, "CashDrawer")
         self._payment = _first(devices, "CAT")
+        self._signs = Signs(devices, clock)
         self._post = post
         self._clock = clock
         self._receipts: deque[x.PrintReceipt] = deque()
@@ -64,17 +66,21 @@ class Peripherals:
                     self._requests.put_nowait(effect)
                 except asyncio.QueueFull:
                     self._give_back(effect)
+            case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
+                self._signs.perform(effect)
             case _:
                 assert_never(effect)
 
-    def printer_changed(self) -> None:
-        """The printer said something, or was plugged in: a waiting receipt is tried now."""
+    def device_changed(self) -> None:
+        """A device came or went, or the printer said something: a waiting receipt is tried now, a display shown anew."""
         self._printer_changed.set()
+        self._signs.device_changed()
 
     async def run(self) -> None:
         """Runs effects until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._print_receipts(), name="receipts")
+            tasks.create_task(self._signs.run(), name="signs")
             slots = asyncio.Semaphore(PAYMENT_TASKS_MAX)
             while True:
                 request = await self._requests.get()

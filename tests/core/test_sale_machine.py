@@ -161,6 +161,8 @@ class SaleMachine(RuleBasedStateMachine):
                 self.asked.append(effect)
             case x.AbortPayment():
                 assert effect.reference in self.requested
+            case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
+                raise AssertionError("signs follow from a step, and are no part of it")
 
     def total_minor(self) -> int:
         return sum(GOODS[line.code] * line.quantity for line in self.basket if not line.voided)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 from core.document import Document
+from core.effects import LightState, ShowOnDisplay, ToneName
 from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import DeviceAbsent, DeviceError
 
@@ -99,3 +100,29 @@ class FakePaymentDevice(FakeDevice):
         if isinstance(answer, DeviceError):
             raise answer
         return answer
+
+
+class FakeSign(FakeDevice):
+    """A display, a set of lights or a buzzer; what it is told it takes when `free` is set, and writes it down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[object] = []
+        self.jam: DeviceError | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def show(self, shown: ShowOnDisplay) -> None:
+        await self._take(shown.upper[0])
+
+    async def set(self, state: LightState) -> None:
+        await self._take(state)
+
+    async def sound(self, tone: ToneName) -> None:
+        await self._take(tone)
+
+    async def _take(self, told: object) -> None:
+        await self.free.wait()
+        if self.jam is not None:
+            raise self.jam
+        self.told.append(told)

@@ -37,7 +37,7 @@ class BreakableJournal(SqlJournal):
 
 
 class Terminal:
-    """An engine and its journal; `done` holds each effect with the heads (committed, synced) at its moment."""
+    """An engine and its journal; `done` holds each effect but signs, with the heads (committed, synced) at its moment."""
 
     def __init__(self, journal: BreakableJournal, double_read_ms: int = 0) -> None:
         self.journal = journal
@@ -49,7 +49,7 @@ class Terminal:
             local_time=local_time,
             lookup=lambda gtin, _: CATALOGUE.get(gtin),
             identify=self._identify,
-            perform=lambda effect: self.done.append((effect, journal.head.seq, journal.synced.seq)),
+            perform=self._perform,
             changed=lambda: None,
             software="0",
             double_read_ms=double_read_ms,
@@ -68,6 +68,10 @@ class Terminal:
         await self.journal.sync()
         bodies = [e.decode(open_record(record.exact).body) async for record in self.journal.replay(0)]
         return [str(entry.__struct_config__.tag) for entry in bodies]
+
+    def _perform(self, effect: AnyEffect) -> None:
+        if not isinstance(effect, x.SignEffect):
+            self.done.append((effect, self.journal.head.seq, self.journal.synced.seq))
 
     async def _identify(self, uid: str) -> str:
         return "c0ffee"

@@ -85,7 +85,7 @@ async def test_a_receipt_waits_for_paper() -> None:
         await until(lambda: at.peripherals.receipts_waiting == 1, "the receipt")
         for _ in range(3):
             await asyncio.sleep(0.02)
-            at.peripherals.printer_changed()
+            at.peripherals.device_changed()
         assert await at.outcomes() == [v.ReceiptTaken(number=1, copy=0)]
         assert len(printer.papers) == 1
 
@@ -95,7 +95,7 @@ async def test_a_paper_cut_short_is_uncertain(fault: DeviceError) -> None:
     async with bench(POSPrinter=FakePrinter(fault)) as at:
         at.peripherals.perform(_receipt(1))
         await until(lambda: at.peripherals.receipts_waiting == 0, "its end")
-        at.peripherals.printer_changed()
+        at.peripherals.device_changed()
         assert await at.outcomes() == [v.ReceiptUncertain(number=1, copy=0)]
 
 
