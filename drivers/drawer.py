@@ -6,22 +6,18 @@ that the drawer was seen to open are two facts, and an opening without a kick is
 
 import asyncio
 import contextlib
-import os
-import tempfile
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from core.events import DrawerSensed
 from core.ports import Clock, DeviceAbsent, DeviceBusy, DeviceError, DeviceGone, Emit, ProtocolError
 from drivers.child import Child
+from drivers.gpio import Pins, place_fifo
 from drivers.options import GpioDrawerOptions
 
 READY_TIMEOUT_S: Final = 10.0
 """A Raspberry Pi that is just starting takes its time to start one more process."""
 KICK_TIMEOUT_S: Final = 1.0
-
-_watched_pins: set[int] = set()
-"""The pins of this process; with the last one the chip itself is let go of."""
 
 
 class GpioDrawer:
@@ -38,7 +34,8 @@ class GpioDrawer:
         self._is_ready = False
         self._kicking = asyncio.Lock()
         self._fault: DeviceError | None = None
-        self._gpio: Any = None  # the module RPi.GPIO while the sensor is watched
+        self._pins = Pins(name)
+        self._is_watched = False
         self._settling: asyncio.TimerHandle | None = None
         self._is_open: bool | None = None
         self._opened_s = 0.0
@@ -46,8 +43,7 @@ class GpioDrawer:
         self._counts = {"kicks": 0, "openings": 0, "openings_uncommanded": 0}
 
     async def open(self) -> None:
-        # lgpio makes a FIFO in its working directory; it is told where before anything imports it.
-        os.environ.setdefault("LG_WD", os.environ.get("RUNTIME_DIRECTORY", tempfile.gettempdir()))
+        place_fifo()  # the kicker inherits our environment
         self._fault = None
         self._is_ready = False
         options = self._options
@@ -75,7 +71,8 @@ class GpioDrawer:
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
-        self._unwatch()
+        self._is_watched = False
+        self._pins.close()
 
     def facts(self) -> dict[str, str | int]:
         return {"state": _STATES[self._is_open], **self._counts}
@@ -122,49 +119,25 @@ class GpioDrawer:
     # --- the sensor ---
 
     async def _watch(self, pin: int) -> None:
-        # Loading the library and opening the chip takes tens of milliseconds that a scan should not wait for.
-        self._gpio = await asyncio.to_thread(self._claim, pin, asyncio.get_running_loop())
-        _watched_pins.add(pin)
+        loop = asyncio.get_running_loop()
+        await self._pins.open(
+            inputs={pin: self._options.sensor_pull}, on_edge=lambda _: _hand_over(loop, self._on_edge)
+        )
+        self._is_watched = True
         if self._is_open is None:
             self._is_open = self._sense()  # how we find it is no change that we saw
             self._opened_s = self._clock.monotonic_s()
         else:
             self._on_settled()
 
-    def _claim(self, pin: int, loop: asyncio.AbstractEventLoop) -> Any:
-        """Runs on another thread. Gives the module RPi.GPIO. Raises DeviceError."""
-        try:
-            import RPi.GPIO as GPIO  # late: it exists, and works, on a Raspberry Pi alone
-
-            GPIO.setwarnings(False)
-            GPIO.setmode(GPIO.BCM)
-            pulls = {"up": GPIO.PUD_UP, "down": GPIO.PUD_DOWN, "off": GPIO.PUD_OFF}
-            GPIO.setup(pin, GPIO.IN, pull_up_down=pulls[self._options.sensor_pull])
-            GPIO.add_event_detect(pin, GPIO.BOTH, callback=lambda _: _hand_over(loop, self._on_edge))
-        except (ImportError, RuntimeError, OSError) as error:
-            raise self._named(str(error), DeviceAbsent) from error
-        return GPIO
-
-    def _unwatch(self) -> None:
-        gpio, self._gpio = self._gpio, None
-        pin = self._options.sensor_pin
-        if gpio is None or pin is None:
-            return
-        with contextlib.suppress(RuntimeError, OSError):
-            gpio.remove_event_detect(pin)
-            gpio.cleanup(pin)
-        _watched_pins.discard(pin)
-        if not _watched_pins:
-            with contextlib.suppress(RuntimeError, OSError):
-                gpio.cleanup()
-
     def _sense(self) -> bool:
         level = 1 if self._options.sensor_open_level == "high" else 0
-        return bool(self._gpio.input(self._options.sensor_pin) == level)
+        assert self._options.sensor_pin is not None, "only a sensor senses"
+        return self._pins.read(self._options.sensor_pin) == level
 
     def _on_edge(self) -> None:
         """A contact bounces: its level counts once it has been left alone for a while."""
-        if self._gpio is None:
+        if not self._is_watched:
             return
         if self._settling is not None:
             self._settling.cancel()
@@ -175,8 +148,8 @@ class GpioDrawer:
         self._settling = None
         try:
             is_open = self._sense()
-        except RuntimeError as error:
-            self._fault = DeviceGone(f"{self._name}: {error}")
+        except DeviceGone as error:
+            self._fault = error
             if self._kicker is not None:
                 self._kicker.close()  # which ends serve()
             return

@@ -1,8 +1,10 @@
-"""A stand-in for the C library lgpio: its pins end at a simulated drawer, over the Unix socket TERMINALD_BENCH_GPIO.
+"""A stand-in for the C library lgpio: its pins end at a simulated board, over the Unix socket TERMINALD_BENCH_GPIO.
 
-RPi.GPIO (rpi-lgpio 0.6) runs on it unchanged. It has what RPi.GPIO calls for inputs, outputs and edges, and no more.
+RPi.GPIO (rpi-lgpio 0.6) runs on it unchanged. It has what RPi.GPIO calls for inputs, outputs, edges and
+waves, and no more.
 Return codes are lgpio's own: negative on error [lgpio.h]. Lines to the bench, one a change: ``out GPIO LEVEL NS`` (NS is
-CLOCK_MONOTONIC, the same in all processes) and ``in GPIO``, which lets go of an output; from the bench: ``level GPIO LEVEL``.
+CLOCK_MONOTONIC, the same in all processes), ``in GPIO``, which lets go of an output, and ``pwm GPIO HZ NS`` (0 Hz: its
+end); from the bench: ``level GPIO LEVEL``.
 """
 
 import os
@@ -184,6 +186,14 @@ def gpio_write(handle: int, gpio: int, level: int) -> int:
         return _NOT_CLAIMED
     chip.levels[gpio] = int(level)
     return chip.tell(f"out {gpio} {int(level)} {time.monotonic_ns()}")
+
+
+def tx_pwm(handle: int, gpio: int, pwm_frequency: float, pwm_duty_cycle: float) -> int:
+    """Begins or ends a wave on an output."""
+    chip = _chips[handle]
+    if not chip.modes.get(gpio, 0) & _MODE_OUTPUT:
+        return _NOT_CLAIMED
+    return chip.tell(f"pwm {gpio} {pwm_frequency:g} {time.monotonic_ns()}")
 
 
 def gpio_get_mode(handle: int, gpio: int) -> int:
