@@ -8,6 +8,8 @@ import enum
 
 import msgspec
 
+from core.stripe import CardKind, Opaque
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """What all events share."""
@@ -57,6 +59,59 @@ class TagTorn(Event, frozen=True, kw_only=True, tag="tag_torn"):
     """A tag left the field before it could be read whole."""
 
     device: str
+
+
+class CardSwiped(Event, frozen=True, kw_only=True, tag="card_swiped"):
+    """A card of the shop's own was swiped. `number` is never journaled."""
+
+    device: str
+    kind: CardKind
+    number: str
+
+    def __repr__(self) -> str:
+        """Without the number."""
+        return f"CardSwiped(device={self.device!r}, kind={self.kind!r})"
+
+
+class CardEncrypted(Event, frozen=True, kw_only=True, tag="card_encrypted"):
+    """An encrypting reader delivered what it read: `data` as it came, with the key serial number that belongs to it.
+
+    Both are carried to whoever can take a payment with them, and shown and kept nowhere.
+    """
+
+    device: str
+    ksn: Opaque
+    data: Opaque
+
+
+class CardRefused(Event, frozen=True, kw_only=True, tag="card_refused"):
+    """A card was swiped that the shop does not take in clear; what was read is wiped.
+
+    `last` are the last digits of a number of no known range; of a payment card nothing is told.
+    """
+
+    device: str
+    is_payment: bool
+    last: str = ""
+
+
+class CardFault(enum.StrEnum):
+    """Why a stripe could not be read: UnifiedPOS MSR's START, END, PARITY and LRC, and what the reader itself says."""
+
+    START = "start"
+    END = "end"
+    PARITY = "parity"
+    LRC = "lrc"
+    UNREADABLE = "unreadable"
+    TORN = "torn"
+
+
+class CardGarbled(Event, frozen=True, kw_only=True, tag="card_garbled"):
+    """A swipe gave no number; `track` 0 is none in particular."""
+
+    device: str
+    fault: CardFault
+    track: int = 0
 
 
 class DrawerSensed(Event, frozen=True, kw_only=True, tag="drawer_sensed"):
@@ -217,7 +272,19 @@ class Booted(Event, frozen=True, kw_only=True, tag="booted"):
     """The journal was replayed; what was pending is resolved now."""
 
 
-DeviceEvent = Scanned | ScanGarbled | TagPresented | TagTorn | DrawerSensed | PrinterSensed | DeviceChanged
+DeviceEvent = (
+    Scanned
+    | ScanGarbled
+    | TagPresented
+    | TagTorn
+    | CardSwiped
+    | CardEncrypted
+    | CardRefused
+    | CardGarbled
+    | DrawerSensed
+    | PrinterSensed
+    | DeviceChanged
+)
 
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered

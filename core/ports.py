@@ -10,6 +10,7 @@ from core.document import Document
 from core.effects import LightState, ShowOnDisplay, ToneName
 from core.events import DeviceEvent, PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ledger import Draft, Head, Record, Stamp
+from core.stripe import CardRange
 
 Emit = Callable[[DeviceEvent], None]
 """How a driver hands an event on; called on the event loop's thread, never blocks."""
@@ -138,6 +139,13 @@ class Device(Protocol):
 
     def facts(self) -> dict[str, str | int]:
         """Flat facts for status and telemetry: counts of reads and faults, paper, firmware."""
+
+
+class CardReader(Device, Protocol):
+    """A reader of cards (UnifiedPOS MSR). Until it is told which to admit, it refuses every card in clear."""
+
+    def admit(self, ranges: Sequence[CardRange]) -> None:
+        """Which cards in clear the shop takes."""
 
 
 class Printer(Device, Protocol):

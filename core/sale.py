@@ -36,7 +36,15 @@ from core.step import NOTHING, CustomerWanted, Facts, ItemWanted, Question, Step
 from core.text import message
 
 _OperatorEvent = (
-    v.Scanned | v.CodeKeyed | v.TagPresented | v.QuantityKeyed | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed
+    v.Scanned
+    | v.CodeKeyed
+    | v.TagPresented
+    | v.CardSwiped
+    | v.QuantityKeyed
+    | v.VoidKeyed
+    | v.CashKeyed
+    | v.CardKeyed
+    | v.CancelKeyed
 )
 _SaleEvent = _OperatorEvent | PaymentEvent
 
@@ -50,6 +58,8 @@ def read(shop: Shop, event: v.AnyEvent) -> Question | None:
             reading = classify(event.data, None, "keyed", shop.layouts)
         case v.TagPresented():
             return CustomerWanted(uid=event.uid)
+        case v.CardSwiped(kind="loyalty"):
+            return CustomerWanted(uid=f"card:{event.number}".encode().hex())
         case _:
             return None
     return ItemWanted(reading=reading) if isinstance(reading, Reading) else reading
@@ -76,6 +86,12 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return refuse("scan-garbled", device=event.device, fault=event.fault.value)
         case v.TagTorn():
             return refuse("tag-torn")
+        case v.CardEncrypted() | v.CardRefused() | v.CardGarbled():
+            return _card(event)
+        case v.CardSwiped(kind="gift"):
+            return refuse("gift-card-not-taken")
+        case v.CardSwiped(kind="staff"):
+            return refuse("staff-card-not-taken")
         case v.PrinterSensed() | v.DeviceChanged():
             return _device(event)
         case (
@@ -120,14 +136,16 @@ def allowed(till: Till) -> tuple[str, ...]:
 
 def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
     match event:
-        case v.Scanned() | v.CodeKeyed() | v.TagPresented():
+        case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped():
             if facts.blocked is not None:
                 return refuse(facts.blocked)
             opened = e.TransactionOpened(
                 number=till.next_number, business_day=facts.business_day, currency=shop.currency.code
             )
             basket = Basket(number=opened.number, business_day=opened.business_day)
-            added = identify_customer(facts) if isinstance(event, v.TagPresented) else ring_up(basket, facts)
+            added = (
+                identify_customer(facts) if isinstance(event, v.TagPresented | v.CardSwiped) else ring_up(basket, facts)
+            )
             if added.refused:
                 return added
             return msgspec.structs.replace(added, entries=(opened, *added.entries))
@@ -146,7 +164,7 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
     match event:
         case v.Scanned() | v.CodeKeyed():
             return ring_up(basket, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
-        case v.TagPresented():
+        case v.TagPresented() | v.CardSwiped():
             return identify_customer(facts)
         case v.QuantityKeyed():
             return change_quantity(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
@@ -169,7 +187,7 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
 def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.QuantityKeyed() | v.VoidKeyed()
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
             | v.CashKeyed() | v.CardKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
@@ -185,7 +203,7 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
 def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.QuantityKeyed() | v.VoidKeyed()
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
             | v.CashKeyed() | v.CardKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
@@ -206,7 +224,7 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
     basket = sale.basket
     match event:
         case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.QuantityKeyed() | v.VoidKeyed()
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
             | v.CashKeyed() | v.CardKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
@@ -231,6 +249,19 @@ def _drawer(event: v.DrawerSensed) -> Step:
             return Step(entries=(opened,))
         return Step(entries=(opened,), notice=message("drawer-opened-by-hand"), level="warning")
     return Step(entries=(e.DrawerClosed(open_ms=event.open_ms),))
+
+
+def _card(event: v.CardEncrypted | v.CardRefused | v.CardGarbled) -> Step:
+    match event:
+        case v.CardEncrypted():
+            return refuse("card-encrypted")
+        case v.CardRefused(is_payment=True):
+            return refuse("card-is-payment")
+        case v.CardRefused():
+            return refuse("card-unknown", last=event.last)
+        case v.CardGarbled():
+            return refuse("card-garbled", fault=event.fault.value, track=event.track)
+    assert_never(event)
 
 
 def _device(event: v.PrinterSensed | v.DeviceChanged) -> Step:

@@ -17,6 +17,7 @@ from core.card import wipe
 from core.money import currency
 from core.scan import VariableMeasure
 from core.state import Shop
+from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRange, is_payment
 from core.tax import TaxRate
 from core.topics import check_terminal
 from drivers import registry
@@ -129,6 +130,7 @@ class Config:
     double_read_ms: int
     disk: DiskConfig
     devices: tuple[DeviceConfig, ...]
+    cards: tuple[CardRange, ...] = ()
     mirror: MirrorConfig | None = None
     backup: BackupConfig | None = None
     file: Path | None = None
@@ -174,6 +176,7 @@ def _config(root: "_Table", file: Path) -> Config:
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
     history = root.table("history", optional=True)
+    cards = root.table("cards", optional=True)
     control = root.table("control", optional=True)
     journal_path = journal.file("path", "journal.db")
     config = Config(
@@ -198,10 +201,11 @@ def _config(root: "_Table", file: Path) -> Config:
         backup=_backup(root.table("backup"), base) if root.has("backup") else None,
         file=file,
         devices=_devices(root.table("device", optional=True)),
+        cards=tuple(_card_range(one) for one in cards.tables("range")),
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
     )
-    for table in (journal, catalogue, customers, credentials, history, control, scan, root):
+    for table in (journal, catalogue, customers, credentials, history, cards, control, scan, root):
         table.end()
     return config
 
@@ -255,6 +259,22 @@ def _layout(table: "_Table") -> VariableMeasure:
         value_digits=value_digits,
         value="weight" if value == "weight" else "price",
     )
+
+
+def _card_range(table: "_Table") -> CardRange:
+    kind = table.text("kind")
+    if kind not in ("", *get_args(CardKind)):
+        table.fault("kind", f"kind {kind!r} must be one of {', '.join(get_args(CardKind))}")
+    prefix = table.text("prefix")
+    if prefix and not (prefix.isascii() and prefix.isdigit() and len(prefix) <= NUMBER_DIGITS_MAX):
+        table.fault("prefix", f"prefix {prefix!r} must be the first digits of a card's number, in quotes")
+    elif prefix and is_payment(prefix):
+        table.fault("prefix", f"prefix {prefix!r} is a payment card's too, and such are never read: give more digits")
+    digits = table.whole("digits", 0, 0, NUMBER_DIGITS_MAX)
+    if 0 < digits < max(NUMBER_DIGITS_MIN, len(prefix)):
+        table.fault("digits", f"digits {digits} is less than the prefix has, or than a card's number must have")
+    table.end()
+    return CardRange(kind=cast(CardKind, kind), prefix=prefix, digits=digits)
 
 
 def _keys(table: "_Table") -> KeysConfig:

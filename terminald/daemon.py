@@ -8,10 +8,12 @@ import random
 import shutil
 import signal
 from collections.abc import Sequence
+from typing import cast
 
 from core import events as v
 from core import scan
 from core.ledger import Record
+from core.ports import CardReader
 from core.text import Message, message
 from core.view import LinkView
 from drivers import registry
@@ -226,9 +228,12 @@ class Terminal:
 
     def _supervisor(self, device: DeviceConfig) -> Supervisor:
         built = registry.build(device.name, device.options, self._post, self._config.base, self._clock)
+        kind = registry.kind_of(device.options)
+        if kind == "MSR":
+            cast(CardReader, built).admit(self._config.cards)
         return Supervisor(
             name=device.name,
-            kind=registry.kind_of(device.options),
+            kind=kind,
             device=built,
             emit=self._post,
             clock=self._clock,

@@ -246,6 +246,7 @@ TABLES = {
     "control": ("[control]", ""),
     "scan": ("[scan]", ""),
     "scan.variable": ("[[scan.variable]]", 'prefix = "21"'),
+    "cards.range": ("[[cards.range]]", 'kind = "loyalty"\nprefix = "600649"'),
     "headquarters": ("[headquarters]", f'broker = "mqtt://localhost"\nack_key = "{"00" * 32}"'),
 }
 """Each table with what it requires."""

@@ -44,6 +44,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "customer-identified": ("The customer's card was recognised.", ""),
     "customer-not-known": ("This tag belongs to no customer.", "Go on without it."),
     "tag-torn": ("The tag was taken away too early.", "Hold it to the reader until it beeps."),
+    "card-is-payment": ("This is a payment card: its number was not kept.", "Use the payment device."),
+    "card-encrypted": ("The reader encrypts this card: it cannot be taken here.", "Use the payment device."),
+    "card-unknown": (
+        "The shop takes no card of this kind (its last digits: {last}).",
+        "Look at the card; go on without it.",
+    ),
+    "card-garbled": ("The card could not be read ({fault}, track {track}).", "Swipe it again, evenly."),
+    "gift-card-not-taken": ("This is a gift card: it cannot be taken here yet.", "Take cash or a card."),
+    "staff-card-not-taken": ("This is a staff card: it opens nothing here yet.", "Go on without it."),
     # cards
     "payment-pending": ("A card is being paid.", "Wait for the payment device, or stop it with Esc."),
     "payment-stopping": ("The card payment is being stopped.", "Wait for the payment device's answer."),

@@ -7,6 +7,7 @@ from core import events as v
 from core.sale import allowed, read, step
 from core.state import Till, apply
 from core.step import Facts
+from core.stripe import Opaque
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player
 
 _APPROVED = v.PaymentAnswered(reference="1.1", amount_minor=1290, poi_transaction="P1")
@@ -53,6 +54,13 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.ScanGarbled(device="scanner", fault=v.ScanFault.TORN, length=3),
     v.TagPresented(device="nfc", uid="04", technology="type2"),
     v.TagTorn(device="nfc"),
+    v.CardSwiped(device="msr", kind="loyalty", number="6006490000000004"),
+    v.CardSwiped(device="msr", kind="gift", number="6006490000000004"),
+    v.CardSwiped(device="msr", kind="staff", number="6006490000000004"),
+    v.CardEncrypted(device="msr", ksn=Opaque(bytearray(10)), data=Opaque(bytearray(40))),
+    v.CardRefused(device="msr", is_payment=True),
+    v.CardRefused(device="msr", is_payment=False, last="0004"),
+    v.CardGarbled(device="msr", fault=v.CardFault.PARITY, track=2),
     v.DrawerSensed(device="drawer", is_open=True),
     v.DrawerSensed(device="drawer", is_open=False, open_ms=5),
     v.PrinterSensed(device="printer", online=True, cover_open=False, paper=v.PaperStatus.OUT),

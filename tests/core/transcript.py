@@ -11,6 +11,7 @@ Before each line the state is folded anew from the entries, so that a replay is 
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 
@@ -24,6 +25,7 @@ from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, apply
 from core.step import CustomerWanted, Facts, ItemWanted, Step
+from core.stripe import CardKind, Opaque
 from core.tax import TaxRate
 from core.view import sale_view
 
@@ -124,6 +126,12 @@ def _event(line: str) -> v.AnyEvent:
             )
         case "tag":
             return v.TagPresented(device="nfc", uid=number, technology="type2")
+        case "swipe":
+            return v.CardSwiped(device="msr", kind=cast(CardKind, number), number=arguments[1])
+        case "swipe-refused":
+            return v.CardRefused(device="msr", is_payment=number == "payment", last="".join(arguments[1:]))
+        case "swipe-encrypted":
+            return v.CardEncrypted(device="msr", ksn=Opaque(bytearray(10)), data=Opaque(bytearray(40)))
         case "paper":
             return v.PrinterSensed(device="printer", online=True, cover_open=False, paper=v.PaperStatus(number))
         case _:
