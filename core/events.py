@@ -5,6 +5,7 @@ others. Time is not in an event: it comes with the facts of a step.
 """
 
 import enum
+from typing import Literal
 
 import msgspec
 
@@ -139,6 +140,41 @@ class PrinterSensed(Event, frozen=True, kw_only=True, tag="printer_sensed"):
     online: bool
     cover_open: bool
     paper: PaperStatus
+
+
+KeyPosition = Literal["lock", "normal", "supervisor"]
+"""UnifiedPOS LOCK_KP_LOCK, LOCK_KP_NORM and LOCK_KP_SUPR."""
+
+
+class KeyLockTurned(Event, frozen=True, kw_only=True, tag="key_lock_turned"):
+    """The key lock stands at another position, or was looked at for the first time."""
+
+    device: str
+    position: KeyPosition
+
+
+ButtonOrder = Literal["no-sale", "cancel", "reprint", "cash", "card"]
+
+
+class ButtonPressed(Event, frozen=True, kw_only=True, tag="button_pressed"):
+    """A button of the counter was pressed; the configuration says which order it gives."""
+
+    device: str
+    order: ButtonOrder
+
+
+class CaseOpened(Event, frozen=True, kw_only=True, tag="case_opened"):
+    """The terminal's case was opened. The only event that may come on another thread than the event loop's."""
+
+    device: str
+
+
+class PowerSensed(Event, frozen=True, kw_only=True, tag="power_sensed"):
+    """The board's power became too weak, or strong enough again; `flags` are the firmware's (``under-voltage``)."""
+
+    device: str
+    weak: bool
+    flags: tuple[str, ...] = ()
 
 
 class DevicePhase(enum.StrEnum):
@@ -283,6 +319,10 @@ DeviceEvent = (
     | CardGarbled
     | DrawerSensed
     | PrinterSensed
+    | KeyLockTurned
+    | ButtonPressed
+    | CaseOpened
+    | PowerSensed
     | DeviceChanged
 )
 

@@ -14,6 +14,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.counter import ORDERS, sense
 from core.goods import change_quantity, identify_customer, ring_up, void
 from core.papers import print_again, print_receipt, reprint
 from core.payment import (
@@ -94,6 +95,10 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return refuse("staff-card-not-taken")
         case v.PrinterSensed() | v.DeviceChanged():
             return _device(event)
+        case v.ButtonPressed():
+            return step(shop, till, ORDERS[event.order], facts)
+        case v.KeyLockTurned() | v.CaseOpened() | v.PowerSensed():
+            return sense(event)
         case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
@@ -170,6 +175,8 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return change_quantity(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.VoidKeyed():
             return void(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.CashKeyed() | v.CardKeyed() if till.power_weak:
+            return refuse("power-weak")
         case v.CashKeyed():
             return take_cash(shop, till, basket, event, facts)
         case v.CardKeyed():

@@ -129,7 +129,7 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 class Till(msgspec.Struct, frozen=True, kw_only=True):
     """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet;
-    `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted."""
+    `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted. `power_weak`: since this start."""
 
     sale: Sale = Idle()
     next_number: int = 1
@@ -139,6 +139,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     aside: tuple[Tender, ...] = ()
     started: bool = False
     clock_doubted: str | None = None
+    power_weak: bool = False
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -179,14 +180,16 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
         case e.RecordsReturned():
             return _returned(till, entry)
         case (
-            e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
+            e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
         ):  # fmt: skip
             return till
         case e.ClockStepped():
             return msgspec.structs.replace(till, clock_doubted=entry.doubted)
         case e.DaemonStarted():
-            return msgspec.structs.replace(till, started=True)
+            return msgspec.structs.replace(till, started=True, power_weak=False)
+        case e.PowerChanged():
+            return msgspec.structs.replace(till, power_weak=entry.weak)
         case e.DaemonStopped():
             return msgspec.structs.replace(till, started=False)
         case e.TransactionOpened():

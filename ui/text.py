@@ -90,6 +90,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "device-not-known": ("There is no device named {device}.", "See the list of devices for its name."),
     "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),
     "device-back": ("The {device} is back.", ""),
+    "power-weak": (
+        "The terminal's power is too weak: no payment can begin.",
+        "Use the terminal's own power supply. The basket stays.",
+    ),
+    "power-back": ("The power is strong enough again.", "Go on with the payment."),
+    "case-opened": (
+        "The terminal's case was opened: it does not sell.",
+        "Call headquarters: their signed order releases it. No sale was lost.",
+    ),
     # the second medium
     "sales-at-risk": ("{sales} on this terminal only.", "Plug in the stick, or see to the network."),
     "mirror-absent": ("The stick is not plugged in.", "Plug it in: sales are on this terminal only until then."),

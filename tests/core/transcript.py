@@ -132,6 +132,9 @@ def _event(line: str) -> v.AnyEvent:
             return v.CardRefused(device="msr", is_payment=number == "payment", last="".join(arguments[1:]))
         case "swipe-encrypted":
             return v.CardEncrypted(device="msr", ksn=Opaque(bytearray(10)), data=Opaque(bytearray(40)))
+        case "power":
+            weak = number == "weak"
+            return v.PowerSensed(device="power", weak=weak, flags=("under-voltage",) if weak else ())
         case "paper":
             return v.PrinterSensed(device="printer", online=True, cover_open=False, paper=v.PaperStatus(number))
         case _:
