@@ -106,6 +106,44 @@ class NfcOptions:
         _within("stall_timeout_s", self.stall_timeout_s, 1.0, 300.0)
 
 
+MsrReport = Literal["magtek", "idtech"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialMsrOptions:
+    """msr-serial: a reader of magnetic stripes on a serial port."""
+
+    path: Path
+    baud: int = 9600
+    data_bits: int = 8
+    parity: Parity = "none"
+    stop_bits: int = 1
+    format: Literal["text", "idtech"] = "text"
+    """`text`: tracks between their sentinels; `idtech`: ID TECH's messages from STX to ETX."""
+    gap_s: float = 0.15
+    """The longest pause between two bytes of one swipe."""
+
+    def __post_init__(self) -> None:
+        _within("baud", self.baud, 50, 4_000_000)
+        _within("data_bits", self.data_bits, 7, 8)
+        _within("stop_bits", self.stop_bits, 1, 2)
+        _within("gap_s", self.gap_s, 0.005, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HidrawMsrOptions:
+    """msr-hidraw: a reader of magnetic stripes as a raw HID device."""
+
+    path: Path
+    format: Literal["auto", "magtek", "idtech"] = "auto"
+    """`auto` goes by the maker."""
+    gap_s: float = 0.15
+    """The longest pause between two parts of one report."""
+
+    def __post_init__(self) -> None:
+        _within("gap_s", self.gap_s, 0.005, 10.0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NexoOptions:
     """payment-nexo: a payment device that speaks nexo's Sale to POI protocol in JSON over TCP."""

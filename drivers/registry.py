@@ -38,6 +38,8 @@ DRIVERS: Mapping[str, Driver] = {
     "printer-escpos": Driver(
         kind="POSPrinter", options=o.EscposPrinterOptions, implementation="drivers.printer:EscposPrinter"
     ),
+    "msr-serial": Driver(kind="MSR", options=o.SerialMsrOptions, implementation="drivers.msr:SerialCardReader"),
+    "msr-hidraw": Driver(kind="MSR", options=o.HidrawMsrOptions, implementation="drivers.msr:HidrawCardReader"),
     "nfc-pn532": Driver(kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:Pn532Reader"),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
     "drawer-gpio": Driver(kind="CashDrawer", options=o.GpioDrawerOptions, implementation="drivers.drawer:GpioDrawer"),

@@ -38,6 +38,7 @@ USB_MAJOR = 180
 """The kernel's major number of usblp [Documentation/admin-guide/devices.txt]."""
 
 Receive = Callable[[bytes], None]
+ReceiveView = Callable[[memoryview], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,8 @@ class Stream:
         self._release = release
         self._receive = receive
         self._on_end = _nothing
+        self._receive_view: ReceiveView | None = None
+        self._scratch = bytearray()
         self._loop = asyncio.get_running_loop()
         self._fault: DeviceError | None = None
         self._lost = asyncio.Event()
@@ -103,6 +106,11 @@ class Stream:
         """Has `callback` called when the stream ends; `check` then raises why."""
         self._on_end = callback
 
+    def wipe_after(self, receive: ReceiveView) -> None:
+        """From now on what arrives is shown to `receive` alone, in a buffer that is overwritten when it returns."""
+        self._receive_view = receive
+        self._scratch = bytearray(READ_BYTES_MAX)
+
     def check(self) -> None:
         """Raises why the stream has ended, if it has."""
         if self._fault is not None:
@@ -117,13 +125,21 @@ class Stream:
 
     def _on_readable(self) -> None:
         try:
-            data = os.read(self._fd, READ_BYTES_MAX)
+            if self._receive_view is not None:
+                data: bytes | int = os.readv(self._fd, (self._scratch,))
+            else:
+                data = os.read(self._fd, READ_BYTES_MAX)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self.fail(device_error(error, self.name))
             return
-        if data:
+        if isinstance(data, int) and data and self._receive_view is not None:
+            try:
+                self._receive_view(memoryview(self._scratch)[:data])
+            finally:
+                self._scratch[:data] = bytes(data)
+        elif isinstance(data, bytes) and data:
             self._receive(data)
         else:
             self.fail(DeviceGone(f"{self.name}: the other end is gone"))
@@ -284,6 +300,10 @@ def _tune(link: socket.socket) -> None:
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
     link.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
+
+
+def ignore(data: bytes) -> None:
+    """For a stream whose bytes somebody else takes, or nobody."""
 
 
 def _nothing() -> None:

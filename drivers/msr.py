@@ -1,0 +1,135 @@
+"""Readers of magnetic stripes on a serial port or as a raw HID device (UnifiedPOS MSR).
+
+What is read lies in one buffer of ours, and is overwritten as soon as it has been judged; what the kernel's buffers hold
+until the next card is out of our reach. An exception's text comes from the system alone, never from a card.
+"""
+
+import fcntl
+import os
+import struct
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from core.ports import Clock, Emit, ProtocolError
+from core.stripe import CardRange
+from drivers.cardfeed import CardFeed
+from drivers.codecs import msr_idtech, msr_magtek, msr_text
+from drivers.codecs.hid_report import DESCRIPTOR_BYTES_MAX, input_report
+from drivers.codecs.msr import Decode, Frames, PausedFrames, ReportFrames
+from drivers.hotplug import identity
+from drivers.options import HidrawMsrOptions, MsrReport, SerialMsrOptions
+from drivers.transport import SerialSettings, Stream, ignore, open_serial, opening
+
+MAKERS: Final[dict[int, MsrReport]] = {0x0801: "magtek", 0x0ACD: "idtech"}
+"""USB vendors and their report formats."""
+REPORTS: Final[dict[MsrReport, Decode]] = {"magtek": msr_magtek.decode, "idtech": msr_idtech.decode_report}
+
+# From <linux/hidraw.h>.
+_HIDIOCGRDESCSIZE, _HIDIOCGRDESC, _HIDIOCGRAWINFO = 0x80044801, 0x90044802, 0x80084803
+_RAWINFO = struct.Struct("@IHH")
+
+
+class SerialCardReader:
+    """Emits CardSwiped, CardEncrypted, CardRefused and CardGarbled. A `core.ports.CardReader`."""
+
+    def __init__(self, name: str, options: SerialMsrOptions, emit: Emit, clock: Clock) -> None:
+        self.identity = str(options.path)
+        self._name = name
+        self._options = options
+        self._feed = CardFeed(name, emit, options.gap_s)
+        self._stream: Stream | None = None
+
+    def admit(self, ranges: Sequence[CardRange]) -> None:
+        self._feed.admit(ranges)
+
+    async def open(self) -> None:
+        options = self._options
+        settings = SerialSettings(
+            baud=options.baud, data_bits=options.data_bits, parity=options.parity, stop_bits=options.stop_bits
+        )
+        frames: Frames = PausedFrames() if options.format == "text" else msr_idtech.MessageFrames()
+        self._feed.start(frames, msr_text.decode if options.format == "text" else msr_idtech.decode_message)
+        self._stream = open_serial(self._name, options.path, settings, ignore)
+        self._stream.wipe_after(self._feed.feed)
+        self.identity = identity(options.path)
+
+    async def serve(self) -> None:
+        assert self._stream is not None, "open() comes first"
+        await self._stream.lost()
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+            self._feed.close()
+
+    def facts(self) -> dict[str, str | int]:
+        return self._feed.facts()
+
+
+class HidrawCardReader:
+    """The same, on a `/dev/hidraw` node."""
+
+    def __init__(self, name: str, options: HidrawMsrOptions, emit: Emit, clock: Clock) -> None:
+        self.identity = str(options.path)
+        self._name = name
+        self._options = options
+        self._feed = CardFeed(name, emit, options.gap_s)
+        self._stream: Stream | None = None
+
+    def admit(self, ranges: Sequence[CardRange]) -> None:
+        self._feed.admit(ranges)
+
+    async def open(self) -> None:
+        with opening(self._name):
+            fd = os.open(self._options.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                length, is_numbered = input_report(_descriptor(fd))
+                decode = REPORTS[report_format(self._name, self._options.format, _vendor(fd))]
+                self._feed.start(ReportFrames(length, is_numbered=is_numbered), decode)
+            except BaseException:
+                os.close(fd)
+                raise
+        self._stream = Stream(self._name, fd, lambda: os.close(fd), ignore)
+        self._stream.wipe_after(self._feed.feed)
+        self.identity = identity(self._options.path)
+
+    async def serve(self) -> None:
+        assert self._stream is not None, "open() comes first"
+        await self._stream.lost()
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+            self._feed.close()
+
+    def facts(self) -> dict[str, str | int]:
+        return self._feed.facts()
+
+
+def report_format(name: str, wanted: Literal["auto"] | MsrReport, vendor: int) -> MsrReport:
+    """The report format that is configured, or the maker's. Raises ProtocolError for a maker that is not known."""
+    if wanted != "auto":
+        return wanted
+    if vendor not in MAKERS:
+        raise ProtocolError(f'{name}: vendor {vendor:04x} is no maker we know; set format to "magtek" or "idtech".')
+    return MAKERS[vendor]
+
+
+def _descriptor(fd: int) -> bytes:
+    size = bytearray(4)
+    fcntl.ioctl(fd, _HIDIOCGRDESCSIZE, size)
+    wanted = int.from_bytes(size, "little")
+    if not 0 < wanted <= DESCRIPTOR_BYTES_MAX:
+        raise ProtocolError("The report descriptor is none of a device that reports.")
+    asked = bytearray(size + bytes(DESCRIPTOR_BYTES_MAX))
+    fcntl.ioctl(fd, _HIDIOCGRDESC, asked)
+    return bytes(asked[4 : 4 + wanted])
+
+
+def _vendor(fd: int) -> int:
+    info = bytearray(_RAWINFO.size)
+    fcntl.ioctl(fd, _HIDIOCGRAWINFO, info)
+    _, vendor, _ = _RAWINFO.unpack(info)
+    return int(vendor)
