@@ -47,6 +47,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     item: str | None = None
     count: int = 1
     contains: int = 1
+    discountable: bool = True
 
 
 class UpdateHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

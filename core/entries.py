@@ -124,11 +124,15 @@ class ClockStepped(Entry, tag="clock_stepped", frozen=True, kw_only=True):
 
 
 class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=True):
-    """A RetailTransaction began. `number` is the POSLog SequenceNumber and never comes again on this terminal."""
+    """A RetailTransaction began. `number` is the POSLog SequenceNumber and never comes again on this terminal.
+
+    `began` is the shop's local time (POSLog BeginDateTime, ISO 8601): prices and promotions are those of this moment.
+    """
 
     number: int
     business_day: str
     currency: str
+    began: str = ""
 
 
 class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
@@ -151,6 +155,7 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     best_before: str | None = None
     item: str | None = None
     contains: int = 1
+    discountable: bool = True
 
 
 class QuantityChanged(Entry, tag="quantity_changed", frozen=True, kw_only=True):
@@ -179,6 +184,97 @@ class CustomerIdentified(Entry, tag="customer_identified", frozen=True, kw_only=
     """A loyalty tag was presented. `customer` is a random reference that means nothing outside the customer store."""
 
     customer: str
+
+
+# --- what changes a price ---------------------------------------------------------------------------------------------
+
+
+class DiscountShare(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """What one discount takes off one line."""
+
+    line: int
+    amount_minor: int
+
+
+class Discount(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A discount as it was applied (POSLog RetailPriceModifier): what for, how much, and off which lines.
+
+    `promotion` is the promotion's id, none for a discount that a person gave. `shares` add up to `amount_minor`; both
+    count up from zero, though the price goes down. `whole` is one on the basket as one, which its lines share.
+    """
+
+    reason: str
+    amount_minor: int
+    shares: tuple[DiscountShare, ...]
+    promotion: str = ""
+    whole: bool = False
+
+
+class DiscountsApplied(Entry, tag="discounts_applied", frozen=True, kw_only=True):
+    """Payment begins: these are all discounts of the basket, the ones that persons gave included.
+
+    They stand in place of any said before, until goods change again. A replay needs no promotion's rules.
+    """
+
+    discounts: tuple[Discount, ...] = ()
+
+
+class CouponTaken(Entry, tag="coupon_taken", frozen=True, kw_only=True):
+    """A coupon was presented (GS1 AI 255, or a voucher's code); whether it pays off is in DiscountsApplied.
+
+    `once` is one that is taken a single time, in whatever sale.
+    """
+
+    coupon: str
+    promotion: str
+    once: bool = False
+
+
+class DiscountGiven(Entry, tag="discount_given", frozen=True, kw_only=True):
+    """A person gave a discount on a line, or on the whole where `line` is 0, in place of one given there before.
+
+    It is a part in hundredths of a percent, or an amount. `operator` gave it, `approver` allowed it where he may not.
+    """
+
+    line: int
+    reason: str
+    percent_bp: int = 0
+    amount_minor: int = 0
+    operator: str = ""
+    approver: str = ""
+
+
+class DiscountWithdrawn(Entry, tag="discount_withdrawn", frozen=True, kw_only=True):
+    """The discount that a person gave on a line, or on the whole where `line` is 0, was taken back."""
+
+    line: int
+
+
+class PriceOverridden(Entry, tag="price_overridden", frozen=True, kw_only=True):
+    """A line's price for one unit is another (POSLog RegularSalesUnitPrice and ActualSalesUnitPrice), and so its amount."""
+
+    line: int
+    regular_unit_price_minor: int
+    unit_price_minor: int
+    amount_minor: int
+    reason: str
+    operator: str = ""
+    approver: str = ""
+
+
+class TaxExempted(Entry, tag="tax_exempted", frozen=True, kw_only=True):
+    """The customer pays no tax on this sale (POSLog TaxExemption). `certificate` is the number of his organisation's.
+
+    With neither reason nor certificate the exemption was taken back.
+    """
+
+    reason: str = ""
+    certificate: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
+# --- money ------------------------------------------------------------------------------------------------------------
 
 
 class CashTendered(Entry, tag="cash_tendered", frozen=True, kw_only=True):
@@ -246,8 +342,24 @@ class PaymentReversed(Entry, tag="payment_reversed", frozen=True, kw_only=True):
     reference: str
 
 
-class TaxTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the tax table: a rate in hundredths of a percent, what was sold at it, and the tax in it."""
+class TaxPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of several rates of a tax class: what it was charged on, and the tax. `more_ppm` is as in TaxTotal."""
+
+    code: str
+    rate_bp: int
+    taxable_minor: int
+    tax_minor: int
+    more_ppm: int = 0
+
+
+class TaxTotal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One row of the tax table: a rate in hundredths of a percent, what was sold at it, and the tax in it.
+
+    `more_ppm` is what of the rate hundredths of a percent do not hold, in millionths. A class of several rates has a rate
+    of 0 here, and its `parts` say which; their taxes add up to the row's. `exempt` is free of tax by law or by the
+    customer's exemption, which a rate of 0 is not; `exempt_tax_minor` is what the tax would have been (POSLog
+    ExemptTaxAmount).
+    """
 
     code: str
     rate_bp: int
@@ -255,6 +367,10 @@ class TaxTotal(msgspec.Struct, frozen=True, kw_only=True):
     gross_minor: int
     net_minor: int
     tax_minor: int
+    more_ppm: int = 0
+    exempt: bool = False
+    exempt_tax_minor: int = 0
+    parts: tuple[TaxPart, ...] = ()
 
 
 class TenderTotal(msgspec.Struct, frozen=True, kw_only=True):
@@ -265,7 +381,11 @@ class TenderTotal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_only=True):
-    """The sale is final: its total, taxes, tenders and change. `ended` is the shop's local time (ISO 8601)."""
+    """The sale is final: its total, taxes, tenders and change. `ended` is the shop's local time (ISO 8601).
+
+    `rounding_minor` is what cash paid more than the total (less, below zero) because there are no smaller coins: tenders
+    add up to total and rounding. `discount_minor` is what all discounts took off; the total is without it.
+    """
 
     MOVES_MONEY = True
     number: int
@@ -278,6 +398,8 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     tenders: tuple[TenderTotal, ...]
     ended: str = ""
     customer: str | None = None
+    rounding_minor: int = 0
+    discount_minor: int = 0
 
 
 class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_only=True):
@@ -363,6 +485,7 @@ AnyEntry = (
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | DrawerCommanded | DrawerOpened
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
+    | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -277,6 +277,55 @@ class VoidKeyed(Event, frozen=True, kw_only=True, tag="void_keyed"):
     line: int = 0
 
 
+class CouponPresented(Event, frozen=True, kw_only=True, tag="coupon_presented"):
+    """A coupon: the digits of GS1 AI 255, or the code of a voucher."""
+
+    code: str
+
+
+class LineDiscountKeyed(Event, frozen=True, kw_only=True, tag="line_discount_keyed"):
+    """A discount on a line, in hundredths of a percent or as an amount; with neither the line's is taken back.
+
+    `line` 0 is the last one. `operator` gives it, `approver` allows it where he may not (`core.permissions`).
+    """
+
+    reason: str = ""
+    line: int = 0
+    percent_bp: int = 0
+    amount_minor: int = 0
+    operator: str = ""
+    approver: str = ""
+
+
+class TotalDiscountKeyed(Event, frozen=True, kw_only=True, tag="total_discount_keyed"):
+    """As LineDiscountKeyed, on the whole basket."""
+
+    reason: str = ""
+    percent_bp: int = 0
+    amount_minor: int = 0
+    operator: str = ""
+    approver: str = ""
+
+
+class PriceKeyed(Event, frozen=True, kw_only=True, tag="price_keyed"):
+    """A line gets another price for one unit. `line` 0 is the last one."""
+
+    unit_price_minor: int
+    reason: str = ""
+    line: int = 0
+    operator: str = ""
+    approver: str = ""
+
+
+class TaxExemptionKeyed(Event, frozen=True, kw_only=True, tag="tax_exemption_keyed"):
+    """The customer pays no tax, for a reason; without one the exemption is taken back."""
+
+    reason: str = ""
+    certificate: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
 class CashKeyed(Event, frozen=True, kw_only=True, tag="cash_keyed"):
     """Cash was put on the counter; None means exactly what is due."""
 
@@ -329,5 +378,5 @@ DeviceEvent = (
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
     | ReceiptTaken | ReceiptUncertain | DrawerStuck | CodeKeyed | QuantityKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
-    | DrawerKeyed | Booted
+    | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

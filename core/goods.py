@@ -83,6 +83,7 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
         best_before=reading.best_before,
         item=item.item,
         contains=item.contains,
+        discountable=item.discountable,
     )
 
 
@@ -98,6 +99,8 @@ def _same_goods(line: Line, added: e.ItemAdded) -> bool:
     was = line.item
     return (
         not line.voided
+        and line.given is None
+        and line.regular_minor is None
         and was.unit == "each"
         and (was.gtin, was.unit_price_minor, was.tax, was.lot, was.use_by, was.best_before)
         == (added.gtin, added.unit_price_minor, added.tax, added.lot, added.use_by, added.best_before)
@@ -106,7 +109,7 @@ def _same_goods(line: Line, added: e.ItemAdded) -> bool:
 
 def change_quantity(basket: Basket, event: v.QuantityKeyed) -> Step:
     """A line gets another quantity; what is weighed has none to change."""
-    line = _line(basket, event.line)
+    line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
     if line.item.unit != "each" or event.quantity_milli % 1000:
@@ -130,13 +133,14 @@ def void(basket: Basket, event: v.VoidKeyed) -> Step:
     if event.line == 0:
         line = next((line for line in reversed(basket.lines) if not line.voided), None)
     else:
-        line = _line(basket, event.line)
+        line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
     return Step(entries=(e.LineVoided(line=line.item.line),), notice=message("item-voided", name=line.item.name))
 
 
-def _line(basket: Basket, number: int) -> Line | None:
+def find_line(basket: Basket, number: int) -> Line | None:
+    """A line by its number; 0 is the last one, voided or not."""
     if number == 0:
         return basket.lines[-1] if basket.lines else None
     return next((line for line in basket.lines if line.item.line == number), None)

@@ -1,16 +1,14 @@
 """Money: whole minor units and the currency they belong to (ISO 4217). A float never touches an amount."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import msgspec
 
-# Decimal places by ISO 4217 currency code; what is not listed has two.
-_EXPONENTS = {
-    **dict.fromkeys(
-        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF",
-         "XPF"), 0
-    ),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    **dict.fromkeys(("CLF", "UYW"), 4),
-}  # fmt: skip
+from core.iso4217 import EXPONENTS, NUMBERS
+
+Rounding = Literal["half-up", "half-even", "down"]
+"""Halves away from zero, halves to the even multiple, or always towards zero."""
 
 
 class Currency(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +35,52 @@ class Currency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def currency(code: str) -> Currency:
-    """The currency of an ISO 4217 code."""
-    return Currency(code=code, exponent=_EXPONENTS.get(code, 2))
+    """The currency of an ISO 4217 code; one that the list does not have is taken to have two decimal places."""
+    return Currency(code=code, exponent=EXPONENTS.get(code, 2))
+
+
+def is_currency(code: str) -> bool:
+    """Whether ISO 4217 lists it."""
+    return code in NUMBERS
+
+
+def currency_number(code: str) -> str:
+    """The three digits of ISO 4217 (``978`` for EUR). Raises KeyError."""
+    return NUMBERS[code]
+
+
+def round_to(amount_minor: int, unit_minor: int, rounding: Rounding) -> int:
+    """The multiple of `unit_minor` (above zero) next to an amount; the same on both sides of zero.
+
+    >>> round_to(998, 5, "half-up"), round_to(-1025, 50, "half-even"), round_to(999, 100, "down")
+    (1000, -1000, 900)
+    """
+    sign = -1 if amount_minor < 0 else 1
+    count, rest = divmod(abs(amount_minor), unit_minor)
+    if rounding != "down" and (
+        2 * rest > unit_minor or (2 * rest == unit_minor and (rounding == "half-up" or count % 2))
+    ):
+        count += 1
+    return sign * count * unit_minor
+
+
+def share(amount_minor: int, weights: Sequence[int]) -> list[int]:
+    """An amount of zero or more in parts like the weights, by largest remainder: the parts add up to it exactly.
+
+    Weights are zero or more, and not all zero where there is something to share. The first of equal remainders gets
+    more. While the amount is no more than the sum of the weights, no part is more than its weight.
+    """
+    whole = sum(weights)
+    if amount_minor == 0 or whole == 0:
+        return [0] * len(weights)
+    parts = [amount_minor * weight // whole for weight in weights]
+    short = amount_minor - sum(parts)
+    if short:
+        # Python's sort is stable, so that equal remainders stay in their order.
+        order = sorted(range(len(weights)), key=lambda place: -(amount_minor * weights[place] % whole))
+        for place in order[:short]:
+            parts[place] += 1
+    return parts
 
 
 def divide_half_up(numerator: int, denominator: int) -> int:

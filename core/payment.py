@@ -8,6 +8,7 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.papers import print_receipt
+from core.pricing import Pricing, cash_due_minor, paid_minor, price
 from core.state import (
     Authorizing,
     Basket,
@@ -18,9 +19,6 @@ from core.state import (
     Till,
     apply,
     basket_of,
-    due_minor,
-    taxes,
-    total_minor,
 )
 from core.step import NOTHING, Facts, Step, refuse
 from core.text import message
@@ -34,22 +32,37 @@ PaymentEvent = v.PaymentAnswered | v.PaymentRefused | v.PaymentUnanswered | v.Pa
 
 
 def take_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts: Facts) -> Step:
-    """Cash on the counter; the sale completes, with change, once nothing is due."""
-    due = due_minor(shop, basket)
-    if due <= 0:
+    """Cash on the counter; the sale completes, with change, once nothing is due that coins could pay.
+
+    Goods that cost nothing, or less, are completed without a tender.
+    """
+    priced = price(shop, basket)
+    fixed = _fixed(basket, priced)
+    if priced.total_minor <= paid_minor(basket):
+        if event.amount_minor is None and any(not line.voided for line in basket.lines):
+            return _complete_if_paid(shop, till, fixed, facts)
         return refuse("nothing-due")
+    due = cash_due_minor(shop, basket, priced.total_minor)
     amount_minor = due if event.amount_minor is None else event.amount_minor
-    if amount_minor <= 0:
+    if amount_minor < 0 or (amount_minor == 0 and due > 0):
         return refuse("amount-not-positive")
     if amount_minor > CASH_MINOR_MAX:
         return refuse("amount-too-large", amount_minor=CASH_MINOR_MAX)
     tendered = e.CashTendered(tender=basket.tenders_begun + 1, amount_minor=amount_minor)
-    return _complete_if_paid(shop, till, (tendered,), facts)
+    return _complete_if_paid(shop, till, (*fixed, tendered), facts)
+
+
+def _fixed(basket: Basket, priced: Pricing) -> tuple[e.AnyEntry, ...]:
+    """The entry that fixes the basket's discounts, where payment begins and there are any."""
+    if basket.discounts is not None or not priced.discounts:
+        return ()
+    return (e.DiscountsApplied(discounts=priced.discounts),)
 
 
 def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -> Step:
     """The intent to charge a card, kept before the payment device hears of it."""
-    due = due_minor(shop, basket)
+    priced = price(shop, basket)
+    due = priced.total_minor - paid_minor(basket)
     if due <= 0:
         return refuse("nothing-due")
     amount_minor = due if event.amount_minor is None else event.amount_minor
@@ -63,7 +76,10 @@ def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) ->
         # A new journal counts from 1 again; the payment device still knows the payments of the one before.
         reference = f"{facts.epoch[:EPOCH_LETTERS]}/{reference}"
     return Step(
-        entries=(e.PaymentRequested(tender=tender, reference=reference, amount_minor=amount_minor),),
+        entries=(
+            *_fixed(basket, priced),
+            e.PaymentRequested(tender=tender, reference=reference, amount_minor=amount_minor),
+        ),
         effects=(x.RequestPayment(reference=reference, amount_minor=amount_minor, currency=shop.currency.code),),
     )
 
@@ -119,21 +135,27 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
         after = apply(after, entry)
     basket = basket_of(after.sale)
     assert basket is not None
-    due = due_minor(shop, basket)
-    if due > 0:
+    priced = price(shop, basket)
+    paid = paid_minor(basket)
+    due = priced.total_minor - paid
+    cash_due = cash_due_minor(shop, basket, priced.total_minor)
+    by_cash = bool(tendered) and isinstance(tendered[-1], e.CashTendered)
+    if due > 0 and not (by_cash and cash_due <= 0):
         return Step(entries=tendered, notice=message("still-due", amount_minor=due))
-    change_minor = -due
+    change_minor = max(0, -cash_due)
     completed = e.TransactionCompleted(
         number=basket.number,
         business_day=basket.business_day,
         currency=shop.currency.code,
         lines=sum(not line.voided for line in basket.lines),
-        total_minor=total_minor(shop, basket),
+        total_minor=priced.total_minor,
         change_minor=change_minor,
-        taxes=taxes(shop, basket),
+        taxes=priced.taxes,
         tenders=_tender_totals(basket, change_minor),
         ended=facts.local_time,
         customer=basket.customer,
+        rounding_minor=paid - change_minor - priced.total_minor,
+        discount_minor=priced.discount_minor,
     )
     cash = change_minor > 0 or any(tender.kind == "CASH" for tender in basket.tenders)
     printed = print_receipt(shop, Completed(sale=completed, basket=basket), copy=0)

@@ -31,22 +31,16 @@ from core.payment import (
     take_cash,
     unreversed,
 )
+from core.repricing import reprice
 from core.scan import Reading, classify
 from core.state import Authorizing, Basket, Enquiring, Idle, Reversing, Ringing, Shop, Tender, Tendering, Till
 from core.step import NOTHING, CustomerWanted, Facts, ItemWanted, Question, Step, refuse
 from core.text import message
 
 _OperatorEvent = (
-    v.Scanned
-    | v.CodeKeyed
-    | v.TagPresented
-    | v.CardSwiped
-    | v.QuantityKeyed
-    | v.VoidKeyed
-    | v.CashKeyed
-    | v.CardKeyed
-    | v.CancelKeyed
-)
+    v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.QuantityKeyed | v.VoidKeyed | v.CashKeyed | v.CardKeyed
+    | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed
+)  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 
 
@@ -128,7 +122,9 @@ def allowed(till: Till) -> tuple[str, ...]:
         case Idle():
             return (*always, "code_keyed")
         case Ringing():
-            return (*always, "code_keyed", "quantity_keyed", "void_keyed", "cash_keyed", "card_keyed", "cancel_keyed")
+            goods = ("code_keyed", "quantity_keyed", "void_keyed", "coupon_presented")
+            prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
+            return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
         case Tendering():
             return (*always, "cash_keyed", "card_keyed", "cancel_keyed")
         case Authorizing() | Enquiring() | Reversing():
@@ -145,16 +141,22 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
             if facts.blocked is not None:
                 return refuse(facts.blocked)
             opened = e.TransactionOpened(
-                number=till.next_number, business_day=facts.business_day, currency=shop.currency.code
+                number=till.next_number,
+                business_day=facts.business_day,
+                currency=shop.currency.code,
+                began=facts.local_time,
             )
-            basket = Basket(number=opened.number, business_day=opened.business_day)
+            basket = Basket(number=opened.number, business_day=opened.business_day, began=opened.began)
             added = (
                 identify_customer(facts) if isinstance(event, v.TagPresented | v.CardSwiped) else ring_up(basket, facts)
             )
             if added.refused:
                 return added
             return msgspec.structs.replace(added, entries=(opened, *added.entries))
-        case v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed():
+        case (
+            v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed() | v.CouponPresented()
+            | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
+        ):  # fmt: skip
             return refuse("no-open-sale")
         case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
@@ -175,6 +177,11 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return change_quantity(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.VoidKeyed():
             return void(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case (
+            v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
+            | v.TaxExemptionKeyed()
+        ):  # fmt: skip
+            return reprice(shop, till, basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.CashKeyed() | v.CardKeyed() if till.power_weak:
             return refuse("power-weak")
         case v.CashKeyed():
@@ -195,7 +202,8 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
     match event:
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed()
+            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
+            | v.PriceKeyed() | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
         case v.CancelKeyed():
@@ -211,7 +219,8 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
     match event:
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed()
+            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
+            | v.PriceKeyed() | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
         case v.CancelKeyed():
@@ -232,7 +241,8 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
     match event:
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed()
+            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
+            | v.PriceKeyed() | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.CancelKeyed():

@@ -9,16 +9,19 @@ from typing import Literal, assert_never
 import msgspec
 
 from core import entries as e
-from core.money import Currency
+from core.money import Currency, Rounding
+from core.promotion import Rulebook
 from core.scan import VariableMeasure
-from core.tax import TaxRate, tax_totals
+from core.tax import TaxRate, TaxRounding
 
+COUPONS_MAX = 500
+"""Coupons for a single time that are remembered; the oldest are forgotten first."""
 UNPRINTED_MAX = 20
 """Receipts that wait for a printer; of more, the oldest are only to be had as a copy from the journal."""
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """What a till is told by its configuration."""
+    """What a till is told by its configuration, and its promotions, which headquarters may send too."""
 
     name: str
     address: tuple[str, ...]
@@ -27,13 +30,24 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     taxes: tuple[TaxRate, ...]
     layouts: tuple[VariableMeasure, ...] = ()
     paper_columns: int = 42
+    promotions: Rulebook = Rulebook()
+    tax_rounding: TaxRounding = "total"
+    cash_unit_minor: int = 1
+    cash_rounding: Rounding = "half-up"
+    price_minor_max: int = 10**8
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A line item of the open transaction (POSLog LineItem with Sale)."""
+    """A line item of the open transaction (POSLog LineItem with Sale).
+
+    `regular_minor` is the price for one unit that stood in the catalogue, where `item` has another; `given` is what a
+    person gave off.
+    """
 
     item: e.ItemAdded
     voided: bool = False
+    regular_minor: int | None = None
+    given: e.DiscountGiven | None = None
 
 
 Phase = Literal["pending", "unknown", "posted", "reversing", "reversal-unknown", "reversed"]
@@ -54,7 +68,11 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True):
-    """An open transaction: its lines and the tenders posted towards it."""
+    """An open transaction: its lines and the tenders posted towards it.
+
+    `discounts` are fixed once payment begins, until goods change; None while they follow from the rules. `coupons` are
+    those presented, each with its promotion; `given` is what a person gave on the whole.
+    """
 
     number: int
     business_day: str
@@ -62,6 +80,11 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     tenders: tuple[Tender, ...] = ()
     tenders_begun: int = 0
     customer: str | None = None
+    began: str = ""
+    discounts: tuple[e.Discount, ...] | None = None
+    coupons: tuple[e.CouponTaken, ...] = ()
+    given: e.DiscountGiven | None = None
+    exemption: e.TaxExempted | None = None
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
@@ -129,7 +152,9 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 class Till(msgspec.Struct, frozen=True, kw_only=True):
     """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet;
-    `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted. `power_weak`: since this start."""
+    `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted; `coupons` are those for
+    a single time of completed sales, the newest last; `power_weak`
+    is since this start."""
 
     sale: Sale = Idle()
     next_number: int = 1
@@ -140,32 +165,12 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     started: bool = False
     clock_doubted: str | None = None
     power_weak: bool = False
+    coupons: tuple[str, ...] = ()
 
 
 def basket_of(sale: Sale) -> Basket | None:
     """The open transaction, if there is one."""
     return None if isinstance(sale, Idle) else sale.basket
-
-
-def total_minor(shop: Shop, basket: Basket) -> int:
-    """What the basket costs, tax included."""
-    return sum(total.gross_minor for total in taxes(shop, basket))
-
-
-def taxes(shop: Shop, basket: Basket) -> tuple[e.TaxTotal, ...]:
-    """The basket's tax table."""
-    sold = ((line.item.tax, line.item.amount_minor) for line in basket.lines if not line.voided)
-    return tax_totals(shop.taxes, sold)
-
-
-def paid_minor(basket: Basket) -> int:
-    """What has been posted towards the basket."""
-    return sum(tender.amount_minor for tender in basket.tenders if tender.phase == "posted")
-
-
-def due_minor(shop: Shop, basket: Basket) -> int:
-    """What is still to be paid; negative when change is due."""
-    return total_minor(shop, basket) - paid_minor(basket)
 
 
 def apply(till: Till, entry: e.AnyEntry) -> Till:
@@ -194,7 +199,7 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, started=False)
         case e.TransactionOpened():
             assert isinstance(till.sale, Idle), "a transaction opened inside another"
-            basket = Basket(number=entry.number, business_day=entry.business_day)
+            basket = Basket(number=entry.number, business_day=entry.business_day, began=entry.began)
             return msgspec.structs.replace(till, sale=Ringing(basket=basket), next_number=entry.number + 1)
         case e.TransactionCompleted():
             return _completed(till, entry)
@@ -202,7 +207,10 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, sale=Idle(), last=Last(number=entry.number, cancelled=True))
         case e.ReceiptPrinted():
             return _printed(till, entry)
-        case e.ItemAdded() | e.QuantityChanged() | e.LineVoided() | e.CustomerIdentified():
+        case (
+            e.ItemAdded() | e.QuantityChanged() | e.LineVoided() | e.CustomerIdentified() | e.PriceOverridden()
+            | e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken() | e.TaxExempted() | e.DiscountsApplied()
+        ):  # fmt: skip
             assert isinstance(till.sale, Ringing | Tendering), "goods changed outside of ringing up"
             sale = msgspec.structs.replace(till.sale, basket=_goods(till.sale.basket, entry))
             return msgspec.structs.replace(till, sale=sale)
@@ -216,32 +224,83 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
     assert_never(entry)
 
 
-def _goods(basket: Basket, entry: e.ItemAdded | e.QuantityChanged | e.LineVoided | e.CustomerIdentified) -> Basket:
+_GoodsEntry = (
+    e.ItemAdded
+    | e.QuantityChanged
+    | e.LineVoided
+    | e.CustomerIdentified
+    | e.PriceOverridden
+    | e.DiscountGiven
+    | e.DiscountWithdrawn
+    | e.CouponTaken
+    | e.TaxExempted
+    | e.DiscountsApplied
+)
+
+
+def _goods(basket: Basket, entry: _GoodsEntry) -> Basket:
+    replace = msgspec.structs.replace
     match entry:
         case e.ItemAdded():
-            return msgspec.structs.replace(basket, lines=(*basket.lines, Line(item=entry)))
+            return replace(basket, lines=(*basket.lines, Line(item=entry)), discounts=None)
         case e.QuantityChanged():
             return _line(
-                basket, entry.line, quantity_milli=entry.quantity_milli, amount_minor=entry.amount_minor, voided=False
+                basket, entry.line, voided=False, quantity_milli=entry.quantity_milli, amount_minor=entry.amount_minor
             )
         case e.LineVoided():
             return _line(basket, entry.line, voided=True)
+        case e.PriceOverridden():
+            return _overridden(basket, entry)
+        case e.DiscountGiven(line=0):
+            return replace(basket, given=entry, discounts=None)
+        case e.DiscountWithdrawn(line=0):
+            return replace(basket, given=None, discounts=None)
+        case e.DiscountGiven() | e.DiscountWithdrawn():
+            given = entry if isinstance(entry, e.DiscountGiven) else None
+            lines = tuple(replace(line, given=given) if line.item.line == entry.line else line for line in basket.lines)
+            return replace(basket, lines=lines, discounts=None)
+        case e.CouponTaken():
+            return replace(basket, coupons=(*basket.coupons, entry), discounts=None)
+        case e.TaxExempted():
+            return replace(basket, exemption=entry if entry.reason else None)
+        case e.DiscountsApplied():
+            return replace(basket, discounts=entry.discounts)
         case e.CustomerIdentified():
-            return msgspec.structs.replace(basket, customer=entry.customer)
+            return replace(basket, customer=entry.customer)
     assert_never(entry)
+
+
+def _overridden(basket: Basket, entry: e.PriceOverridden) -> Basket:
+    lines = tuple(
+        msgspec.structs.replace(
+            line,
+            item=msgspec.structs.replace(
+                line.item, unit_price_minor=entry.unit_price_minor, amount_minor=entry.amount_minor
+            ),
+            regular_minor=entry.regular_unit_price_minor,
+        )
+        if line.item.line == entry.line
+        else line
+        for line in basket.lines
+    )
+    return msgspec.structs.replace(basket, lines=lines, discounts=None)
 
 
 def _line(basket: Basket, number: int, *, voided: bool, **changes: int) -> Basket:
     lines = tuple(
-        Line(item=msgspec.structs.replace(line.item, **changes), voided=voided) if line.item.line == number else line
+        msgspec.structs.replace(line, item=msgspec.structs.replace(line.item, **changes), voided=voided)
+        if line.item.line == number
+        else line
         for line in basket.lines
     )
-    return msgspec.structs.replace(basket, lines=lines)
+    return msgspec.structs.replace(basket, lines=lines, discounts=None)
 
 
 def _tendered(sale: Sale, entry: e.CashTendered | e.PaymentRequested) -> Sale:
     assert isinstance(sale, Ringing | Tendering), "a tender outside of a sale"
-    basket = msgspec.structs.replace(sale.basket, tenders_begun=entry.tender)
+    # From here on no rule is asked any more: without a record of discounts there are none.
+    fixed = sale.basket.discounts or ()
+    basket = msgspec.structs.replace(sale.basket, tenders_begun=entry.tender, discounts=fixed)
     match entry:
         case e.CashTendered():
             cash = Tender(tender=entry.tender, kind="CASH", amount_minor=entry.amount_minor, phase="posted")
@@ -372,6 +431,7 @@ def _completed(till: Till, entry: e.TransactionCompleted) -> Till:
         sale=Idle(),
         last=Last(number=entry.number, completed=completed),
         unprinted=(*till.unprinted, completed)[-UNPRINTED_MAX:],
+        coupons=(*till.coupons, *(taken.coupon for taken in basket.coupons if taken.once))[-COUPONS_MAX:],
         day=msgspec.structs.replace(
             day, transactions=day.transactions + 1, amount_minor=day.amount_minor + entry.total_minor
         ),

@@ -1,10 +1,12 @@
 """What is shown: the whole of a till as its screens need it. The daemon pushes it; a screen holds nothing."""
 
+from collections.abc import Sequence
 from typing import Literal, assert_never
 
 import msgspec
 
-from core.entries import TaxTotal
+from core import entries as e
+from core.pricing import cash_due_minor, paid_minor, price
 from core.sale import allowed
 from core.state import (
     Authorizing,
@@ -18,9 +20,6 @@ from core.state import (
     Tendering,
     Till,
     basket_of,
-    due_minor,
-    taxes,
-    total_minor,
 )
 from core.text import Message
 
@@ -29,8 +28,20 @@ Level = Literal["info", "warning", "error"]
 MirrorState = Literal["none", "absent", "filling", "ready", "slow", "failed"]
 
 
+class DiscountView(msgspec.Struct, frozen=True, kw_only=True):
+    """A discount and what it takes off the basket."""
+
+    reason: str
+    amount_minor: int
+
+
 class LineView(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the basket. `quantity_milli` in thousandths of `unit` (``each`` or ``kg``)."""
+    """One line of the basket. `quantity_milli` in thousandths of `unit` (``each`` or ``kg``).
+
+    `amount_minor` is before `discount_minor`, what all discounts take off the line; `discounts` are those on its own
+    goods. `regular_minor` is the price for one
+    unit that another was put in place of.
+    """
 
     line: int
     name: str
@@ -43,6 +54,9 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
     lot: str | None = None
     use_by: str | None = None
     best_before: str | None = None
+    discount_minor: int = 0
+    discounts: tuple[DiscountView, ...] = ()
+    regular_minor: int | None = None
 
 
 class TenderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,18 +68,24 @@ class TenderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SaleView(msgspec.Struct, frozen=True, kw_only=True):
-    """The open transaction, or an empty one. `allowed` names the operator's events that this state takes."""
+    """The open transaction, or an empty one. `allowed` names the operator's events that this state takes.
+
+    `cash_due_minor` is what is due if cash pays it; `exempt` says that the customer pays no tax.
+    """
 
     mode: Mode
     number: int | None
     lines: tuple[LineView, ...]
     tenders: tuple[TenderView, ...]
-    taxes: tuple[TaxTotal, ...]
+    taxes: tuple[e.TaxTotal, ...]
     total_minor: int
     tax_minor: int
     due_minor: int
     customer: bool
     allowed: tuple[str, ...]
+    cash_due_minor: int = 0
+    discounts: tuple[DiscountView, ...] = ()
+    exempt: bool = False
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,20 +193,29 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
     """The open transaction as it is shown."""
     basket = basket_of(till.sale)
     shown = basket or _NO_BASKET
-    totals = taxes(shop, shown)
+    priced = price(shop, shown)
+    off: dict[int, list[tuple[e.Discount, int]]] = {}
+    for discount in priced.discounts:
+        for share in discount.shares:
+            off.setdefault(share.line, []).append((discount, share.amount_minor))
     return SaleView(
         mode=_mode(till),
         number=basket.number if basket else None,
-        lines=tuple(_line(line) for line in shown.lines),
+        lines=tuple(_line(line, off.get(line.item.line, ())) for line in shown.lines),
         tenders=tuple(
             TenderView(kind=tender.kind, amount_minor=tender.amount_minor, card=tender.card) for tender in shown.tenders
         ),
-        taxes=totals,
-        total_minor=total_minor(shop, shown),
-        tax_minor=sum(total.tax_minor for total in totals),
-        due_minor=due_minor(shop, shown),
+        taxes=priced.taxes,
+        total_minor=priced.total_minor,
+        tax_minor=sum(total.tax_minor for total in priced.taxes),
+        due_minor=priced.total_minor - paid_minor(shown),
         customer=shown.customer is not None,
         allowed=allowed(till),
+        cash_due_minor=cash_due_minor(shop, shown, priced.total_minor),
+        discounts=tuple(
+            DiscountView(reason=discount.reason, amount_minor=discount.amount_minor) for discount in priced.discounts
+        ),
+        exempt=shown.exemption is not None,
     )
 
 
@@ -222,7 +251,7 @@ def _mode(till: Till) -> Mode:
     assert_never(till.sale)
 
 
-def _line(line: Line) -> LineView:
+def _line(line: Line, off: Sequence[tuple[e.Discount, int]]) -> LineView:
     item = line.item
     return LineView(
         line=item.line,
@@ -236,4 +265,9 @@ def _line(line: Line) -> LineView:
         lot=item.lot,
         use_by=item.use_by,
         best_before=item.best_before,
+        discount_minor=sum(amount for _, amount in off),
+        discounts=tuple(
+            DiscountView(reason=discount.reason, amount_minor=amount) for discount, amount in off if not discount.whole
+        ),
+        regular_minor=line.regular_minor,
     )

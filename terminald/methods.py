@@ -8,7 +8,8 @@ from core import events as v
 from core.card import holds_card, wipe
 from core.history import Transaction
 from core.ports import Journal
-from core.state import basket_of, due_minor, taxes, total_minor
+from core.pricing import cash_due_minor, paid_minor, price
+from core.state import basket_of
 from core.text import message
 from store.history import Query
 from terminald.control import Method, Params, Refused
@@ -75,11 +76,14 @@ def methods(
         basket = basket_of(engine.till.sale)
         if basket is None:
             raise Refused(message("no-open-sale"))
+        priced = price(engine.shop, basket)
         return {
             "number": basket.number,
-            "total_minor": total_minor(engine.shop, basket),
-            "due_minor": due_minor(engine.shop, basket),
-            "taxes": taxes(engine.shop, basket),
+            "total_minor": priced.total_minor,
+            "due_minor": priced.total_minor - paid_minor(basket),
+            "cash_due_minor": cash_due_minor(engine.shop, basket, priced.total_minor),
+            "taxes": priced.taxes,
+            "discounts": priced.discounts,
         }
 
     async def device_list(_: Params) -> object:

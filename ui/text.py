@@ -22,6 +22,27 @@ WORDS: dict[str, tuple[str, str]] = {
     "quantity-is-weighed": ("A weighed item has no other quantity.", "Void it and weigh it again."),
     "too-many-lines": ("A basket holds {lines} lines at most.", "Take payment, then begin another sale."),
     "scan-while-paying": ("The customer is paying: nothing was added.", "Finish or stop the payment first."),
+    # prices
+    "coupon-taken": ("Coupon taken: {reason}.", ""),
+    "coupon-waits": ("Coupon taken: {reason}.", "It pays off once the goods that it asks for are in the basket."),
+    "coupon-not-known": ("No promotion is known for this coupon.", "Give it back, or look at its date and shop."),
+    "coupon-not-valid": ("The coupon for {reason} does not hold now.", "Look at its dates and hours."),
+    "coupon-used": ("This coupon for {reason} was used before.", "Keep it: it may be a copy."),
+    "coupon-twice": ("The coupon for {reason} is in this basket already.", "One counts for each sale."),
+    "discount-given": ("Discount: {reason}.", ""),
+    "discount-withdrawn": ("The discount was taken back.", ""),
+    "discount-not-valid": (
+        "This discount cannot be given.",
+        "Give up to 100 percent, or an amount above zero, and not both.",
+    ),
+    "no-discount-given": ("There is no discount to take back.", ""),
+    "not-discountable": ("{name} has no discount, by the shop's rules.", ""),
+    "reason-needed": ("A reason is needed.", "Type why: the receipt says it."),
+    "price-overridden": ("{name} costs {price_minor} now.", ""),
+    "price-not-valid": ("A price is zero or more.", "Type the price for one unit again."),
+    "price-over-limit": ("A price above {amount_minor} is not taken.", "Type the price for one unit again."),
+    "tax-exempted": ("No tax on this sale: {reason}.", ""),
+    "tax-exemption-withdrawn": ("The tax is charged again.", ""),
     # the sale
     "no-open-sale": ("No sale is open.", "Scan the first item."),
     "disk-full": (

@@ -28,6 +28,12 @@ STATES = {
     "idle": _till(),
     "idle-after-sale": _till(_SCAN, v.CashKeyed()),
     "ringing": _till(_SCAN),
+    "ringing-priced": _till(
+        _SCAN,
+        v.LineDiscountKeyed(percent_bp=1000, reason="dented"),
+        v.TotalDiscountKeyed(amount_minor=100, reason="goodwill"),
+        v.TaxExemptionKeyed(reason="embassy"),
+    ),
     "ringing-empty": _till(_SCAN, v.VoidKeyed()),
     "tendering": _till(_SCAN, v.CashKeyed(amount_minor=1000)),
     "tendering-card": _till(_SCAN, v.CardKeyed(amount_minor=1000), _PART),
@@ -91,6 +97,15 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.ReprintKeyed(),
     v.DrawerKeyed(),
     v.Booted(),
+    v.CouponPresented(code="SPRING"),
+    v.CouponPresented(code="nonsense"),
+    v.LineDiscountKeyed(percent_bp=1000, reason="dented"),
+    v.LineDiscountKeyed(),
+    v.TotalDiscountKeyed(amount_minor=100, reason="goodwill"),
+    v.PriceKeyed(unit_price_minor=50, reason="price on the shelf"),
+    v.PriceKeyed(unit_price_minor=-1, reason="price on the shelf"),
+    v.TaxExemptionKeyed(reason="embassy", certificate="D-17"),
+    v.TaxExemptionKeyed(),
 )
 
 
@@ -121,7 +136,7 @@ def test_a_key_that_is_not_allowed_is_refused(state: str) -> None:
     till = STATES[state]
     for event in EVENTS:
         tag = str(event.__struct_config__.tag)
-        if tag.endswith("_keyed") and tag not in allowed(till):
+        if (tag.endswith("_keyed") or tag == "coupon_presented") and tag not in allowed(till):
             facts = Facts(
                 business_day=TODAY, local_time=NOW, question=read(SHOP, event), item=CATALOGUE["00000096385074"]
             )

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.pricing import due_minor, total_minor
 from core.sale import read, step
 from core.state import (
     Authorizing,
@@ -27,8 +28,6 @@ from core.state import (
     Till,
     apply,
     basket_of,
-    due_minor,
-    total_minor,
 )
 from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.view import sale_view

@@ -176,7 +176,9 @@ def _state(till: Till) -> str:
     parts = [view.mode if view.number is None else f"{view.mode} #{view.number}"]
     for line in view.lines:
         struck = "~" if line.voided else ""
-        parts.append(f"{struck}{line.quantity_milli / 1000:g} {line.name} {line.amount_minor}{struck}")
+        off = f" -{line.discount_minor}" if line.discount_minor else ""
+        parts.append(f"{struck}{line.quantity_milli / 1000:g} {line.name} {line.amount_minor}{off}{struck}")
+    parts += [f"{discount.reason} -{discount.amount_minor}" for discount in view.discounts]
     if view.number is not None:
         parts.append(f"total {view.total_minor} due {view.due_minor}")
     if till.aside:

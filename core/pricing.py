@@ -1,0 +1,101 @@
+"""What a basket comes to: its discounts, its tax table, its total, and what of it is due in cash.
+
+Until payment begins discounts follow from the shop's promotions as of the moment at which the transaction began; from then
+on they are those of the journal, so that a replay needs no rule.
+"""
+
+import msgspec
+
+from core import entries as e
+from core.discounts import Priced, apply
+from core.money import round_to
+from core.state import Basket, Line, Shop
+from core.tax import tax_totals
+
+
+class Pricing(msgspec.Struct, frozen=True, kw_only=True):
+    """`total_minor` is with tax and without what `discounts` took off."""
+
+    discounts: tuple[e.Discount, ...]
+    taxes: tuple[e.TaxTotal, ...]
+    total_minor: int
+
+    @property
+    def discount_minor(self) -> int:
+        """What all discounts took off."""
+        return sum(discount.amount_minor for discount in self.discounts)
+
+
+def price(shop: Shop, basket: Basket) -> Pricing:
+    """What a basket comes to."""
+    discounts = discounts_of(shop, basket)
+    off: dict[int, int] = {}
+    for discount in discounts:
+        for share in discount.shares:
+            off[share.line] = off.get(share.line, 0) + share.amount_minor
+    totals = tax_totals(
+        shop.taxes,
+        (
+            (line.item.tax, line.item.amount_minor - off.get(line.item.line, 0))
+            for line in basket.lines
+            if not line.voided
+        ),
+        rounding=shop.tax_rounding,
+        exempted=basket.exemption is not None,
+    )
+    return Pricing(discounts=discounts, taxes=totals, total_minor=sum(total.gross_minor for total in totals))
+
+
+def discounts_of(shop: Shop, basket: Basket) -> tuple[e.Discount, ...]:
+    """The basket's discounts: as they were fixed, else as the rules say."""
+    if basket.discounts is not None:
+        return basket.discounts
+    return apply(
+        shop.promotions,
+        [_priced(line) for line in basket.lines if not line.voided],
+        (taken.promotion for taken in basket.coupons),
+        basket.began or basket.business_day,
+        basket.given,
+    )
+
+
+def _priced(line: Line) -> Priced:
+    item = line.item
+    return Priced(
+        line=item.line,
+        gtin=item.gtin,
+        item=item.item or item.gtin,
+        units=item.quantity_milli // 1000 if item.unit == "each" else 1,
+        amount_minor=item.amount_minor,
+        tax=item.tax,
+        overridden=line.regular_minor is not None,
+        discountable=item.discountable,
+        given=line.given,
+    )
+
+
+def total_minor(shop: Shop, basket: Basket) -> int:
+    """What the basket costs, tax included."""
+    return price(shop, basket).total_minor
+
+
+def taxes(shop: Shop, basket: Basket) -> tuple[e.TaxTotal, ...]:
+    """The basket's tax table."""
+    return price(shop, basket).taxes
+
+
+def paid_minor(basket: Basket) -> int:
+    """What has been posted towards the basket."""
+    return sum(tender.amount_minor for tender in basket.tenders if tender.phase == "posted")
+
+
+def due_minor(shop: Shop, basket: Basket) -> int:
+    """What is still to be paid; negative when change is due."""
+    return total_minor(shop, basket) - paid_minor(basket)
+
+
+def cash_due_minor(shop: Shop, basket: Basket, total: int) -> int:
+    """What is still to be paid if cash pays the rest of `total`: the part that cash pays is rounded as a whole."""
+    cash = sum(tender.amount_minor for tender in basket.tenders if tender.phase == "posted" and tender.kind == "CASH")
+    part = total - (paid_minor(basket) - cash)
+    return round_to(part, shop.cash_unit_minor, shop.cash_rounding) - cash
