@@ -26,8 +26,19 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
         return sum(discount.amount_minor for discount in self.discounts)
 
 
+_last: list[tuple[Shop, Basket, Pricing]] = []
+
+
 def price(shop: Shop, basket: Basket) -> Pricing:
-    """What a basket comes to."""
+    """What a basket comes to. The last answer is kept: step, display and screen ask about the same basket in turn."""
+    if _last and _last[0][0] is shop and _last[0][1] is basket:
+        return _last[0][2]
+    priced = _price(shop, basket)
+    _last[:] = [(shop, basket, priced)]
+    return priced
+
+
+def _price(shop: Shop, basket: Basket) -> Pricing:
     discounts = discounts_of(shop, basket)
     off: dict[int, int] = {}
     for discount in discounts:

@@ -8,6 +8,7 @@ from typing import assert_never
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.pricing import due_minor, paid_minor, total_minor
 from core.state import (
     Authorizing,
     Basket,
@@ -18,9 +19,6 @@ from core.state import (
     Shop,
     Tendering,
     Till,
-    due_minor,
-    paid_minor,
-    total_minor,
 )
 from core.step import Step
 
