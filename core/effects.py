@@ -87,6 +87,20 @@ class SoundTone(Effect, frozen=True, kw_only=True, tag="sound_tone"):
 SignEffect = ShowOnDisplay | SetLights | SoundTone
 """What is shown and sounded at the counter: of several, only the newest counts, and no sale waits for any."""
 
+
+class AskWeight(Effect, frozen=True, kw_only=True, tag="ask_weight"):
+    """Have the scale tell what lies on it, under this `reference`, until `ReleaseScale`."""
+
+    reference: str
+
+
+class ReleaseScale(Effect, frozen=True, kw_only=True, tag="release_scale"):
+    """No weight is wanted any more; what was `sold` has to be taken off before the next one counts."""
+
+    sold: bool
+
+
 AnyEffect = (
-    PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment | SignEffect
+    PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment | AskWeight | ReleaseScale
+    | SignEffect
 )  # fmt: skip

@@ -3,11 +3,13 @@
 No personal data and no tag's UID stands in any of them, and never a card number beyond its last four digits.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
+from core.catalogue import Item
 from core.ledger import Draft, Stream
+from core.scan import Reading
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -135,10 +137,26 @@ class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=Tr
     began: str = ""
 
 
+Weighed = Literal["scale", "scale-net", "keyed"]
+"""Where a weight comes from: the scale, the scale with a tare taken off, or a person's hand."""
+
+
+class WeightAwaited(Entry, tag="weight_awaited", frozen=True, kw_only=True):
+    """An item that is sold by weight was rung up without one: the sale waits for it."""
+
+    item: Item
+    reading: Reading
+
+
+class WeighingGivenUp(Entry, tag="weighing_given_up", frozen=True, kw_only=True):
+    """The item that waited for its weight is not sold."""
+
+
 class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount.
 
     `item` is the GTIN of the item where `gtin` is another code of it, of which one unit of the line holds `contains`.
+    `weighed` says where the weight of a line comes from that was weighed at the counter.
     """
 
     line: int
@@ -156,6 +174,7 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     item: str | None = None
     contains: int = 1
     discountable: bool = True
+    weighed: Weighed | None = None
 
 
 class QuantityChanged(Entry, tag="quantity_changed", frozen=True, kw_only=True):
@@ -480,7 +499,7 @@ class DeviceReported(Entry, tag="device_reported", frozen=True, kw_only=True):
 
 
 AnyEntry = (
-    EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | ItemAdded | QuantityChanged | LineVoided
+    EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | WeightAwaited | WeighingGivenUp | ItemAdded | QuantityChanged | LineVoided
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | DrawerCommanded | DrawerOpened

@@ -177,6 +177,31 @@ class PowerSensed(Event, frozen=True, kw_only=True, tag="power_sensed"):
     flags: tuple[str, ...] = ()
 
 
+class WeightCondition(enum.StrEnum):
+    """What a scale says of its platter. Only a stable weight may be sold by."""
+
+    STABLE = "stable"
+    MOVING = "moving"
+    OVERLOAD = "overload"
+    UNDERLOAD = "underload"
+
+
+class WeightSensed(Event, frozen=True, kw_only=True, tag="weight_sensed"):
+    """A scale's reading changed while a weight is wanted (UnifiedPOS Scale).
+
+    `weight_g` is what it shows while it is stable, a tare taken off already where `net` says so; else 0.
+    `cleared` says that the scale has been at zero since the last weight that was sold.
+    `reference` is that of the asking: what was said to an earlier one must not count for another item.
+    """
+
+    device: str
+    condition: WeightCondition
+    weight_g: int = 0
+    net: bool = False
+    cleared: bool = False
+    reference: str = ""
+
+
 class DevicePhase(enum.StrEnum):
     """Where a device stands in its supervised life."""
 
@@ -269,6 +294,12 @@ class QuantityKeyed(Event, frozen=True, kw_only=True, tag="quantity_keyed"):
 
     quantity_milli: int
     line: int = 0
+
+
+class WeightKeyed(Event, frozen=True, kw_only=True, tag="weight_keyed"):
+    """The weight of what waits to be weighed was typed by hand."""
+
+    weight_g: int
 
 
 class VoidKeyed(Event, frozen=True, kw_only=True, tag="void_keyed"):
@@ -368,6 +399,7 @@ DeviceEvent = (
     | CardGarbled
     | DrawerSensed
     | PrinterSensed
+    | WeightSensed
     | KeyLockTurned
     | ButtonPressed
     | CaseOpened
@@ -377,6 +409,6 @@ DeviceEvent = (
 
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
-    | ReceiptTaken | ReceiptUncertain | DrawerStuck | CodeKeyed | QuantityKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
+    | ReceiptTaken | ReceiptUncertain | DrawerStuck | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from core import effects as x
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
@@ -38,6 +39,8 @@ def ring_up(basket: Basket, facts: Facts) -> Step:
         )
     if len(basket.lines) >= LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
+    if item.unit == "kg" and reading.weight_g is None and reading.price_minor is None:
+        return _await_weight(basket, item, reading)
     added = _line_of(len(basket.lines) + 1, item, reading)
     if not _is_sellable(item, reading, added):
         return refuse("quantity-not-valid")
@@ -51,6 +54,20 @@ def ring_up(basket: Basket, facts: Facts) -> Step:
         if stale
         else None,
         level="warning" if stale else "info",
+    )
+
+
+def weighing_reference(basket: Basket) -> str:
+    """By what the scale is asked for the weight of the next line."""
+    return f"{basket.number}.{len(basket.lines) + 1}"
+
+
+def _await_weight(basket: Basket, item: Item, reading: Reading) -> Step:
+    """An item sold by weight was rung up without one: see `core.weighing`."""
+    return Step(
+        entries=(e.WeightAwaited(item=item, reading=reading),),
+        effects=(x.AskWeight(reference=weighing_reference(basket)),),
+        notice=message("weight-awaited", name=item.name),
     )
 
 

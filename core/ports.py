@@ -183,6 +183,16 @@ class ToneIndicator(Device, Protocol):
         """Returns when the tone has ended; cancelled, it ends at once. Raises DeviceError."""
 
 
+class Scale(Device, Protocol):
+    """A scale (UnifiedPOS Scale). It remembers over its openings what is wanted of it; both orders never block."""
+
+    def weigh(self, reference: str) -> None:
+        """A weight is wanted: what it shows is told now, and each change of it, under `reference`, until `rest`."""
+
+    def rest(self, *, sold: bool) -> None:
+        """No weight is wanted. Where what lies on it was `sold`, it has to return to zero before the next one."""
+
+
 class PaymentDevice(Device, Protocol):
     """A payment terminal (nexo POI). `reference` is ours and unique: the device is asked about it later."""
 

@@ -70,8 +70,11 @@ def _line(line: Line, currency: Currency) -> list[Element]:
     amount = currency.format(item.amount_minor)
     elements: list[Element] = []
     if item.unit == "kg":
-        weighed = f"{item.quantity_milli / 1000:.3f} kg x {currency.format(item.unit_price_minor)}/kg"
+        net = " net" if item.weighed == "scale-net" else ""
+        weighed = f"{item.quantity_milli / 1000:.3f} kg{net} x {currency.format(item.unit_price_minor)}/kg"
         elements += [Text(left=item.name), Text(left=f"  {weighed}", right=amount)]
+        if item.weighed == "keyed":
+            elements.append(Text(left="  weight typed by hand"))
     elif item.quantity_milli != 1000:
         counted = f"{item.quantity_milli // 1000} x {currency.format(item.unit_price_minor)}"
         elements += [Text(left=item.name), Text(left=f"  {counted}", right=amount)]

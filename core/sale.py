@@ -15,7 +15,7 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.counter import ORDERS, sense
-from core.goods import change_quantity, identify_customer, ring_up, void
+from core.goods import change_quantity, identify_customer, ring_up, void, weighing_reference
 from core.papers import print_again, print_receipt, reprint
 from core.payment import (
     PaymentEvent,
@@ -33,13 +33,27 @@ from core.payment import (
 )
 from core.repricing import reprice
 from core.scan import Reading, classify
-from core.state import Authorizing, Basket, Enquiring, Idle, Reversing, Ringing, Shop, Tender, Tendering, Till
+from core.state import (
+    Authorizing,
+    Basket,
+    Enquiring,
+    Idle,
+    Reversing,
+    Ringing,
+    Shop,
+    Tender,
+    Tendering,
+    Till,
+    Weighing,
+)
 from core.step import NOTHING, CustomerWanted, Facts, ItemWanted, Question, Step, refuse
 from core.text import message
+from core.weighing import give_up_weighing, refuse_while_weighing, take_keyed_weight, take_weight
 
 _OperatorEvent = (
-    v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.QuantityKeyed | v.VoidKeyed | v.CashKeyed | v.CardKeyed
-    | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed
+    v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.WeightSensed | v.QuantityKeyed | v.WeightKeyed
+    | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
+    | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 
@@ -106,6 +120,8 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return _idle(shop, till, event, facts)
         case Ringing() | Tendering():
             return _ringing(shop, till, sale, event, facts)
+        case Weighing():
+            return _weighing(shop, sale, event, facts)
         case Authorizing():
             return _authorizing(shop, till, sale, event, facts)
         case Enquiring():
@@ -115,7 +131,7 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     assert_never(sale)
 
 
-def allowed(till: Till) -> tuple[str, ...]:
+def allowed(shop: Shop, till: Till) -> tuple[str, ...]:
     """The tags of the operator's events that the state takes now, for screens to enable their keys by."""
     always = ("drawer_keyed", "reprint_keyed")
     match till.sale:
@@ -125,6 +141,8 @@ def allowed(till: Till) -> tuple[str, ...]:
             goods = ("code_keyed", "quantity_keyed", "void_keyed", "coupon_presented")
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
+        case Weighing():
+            return (*always, *(("weight_keyed",) if shop.keyed_weight else ()), "cancel_keyed")
         case Tendering():
             return (*always, "cash_keyed", "card_keyed", "cancel_keyed")
         case Authorizing() | Enquiring() | Reversing():
@@ -154,10 +172,13 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
                 return added
             return msgspec.structs.replace(added, entries=(opened, *added.entries))
         case (
-            v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed() | v.CouponPresented()
-            | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
+            v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed()
+            | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
+            | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("no-open-sale")
+        case v.WeightSensed():
+            return NOTHING
         case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
@@ -175,6 +196,10 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return identify_customer(facts)
         case v.QuantityKeyed():
             return change_quantity(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.WeightKeyed():
+            return refuse("no-weight-awaited")
+        case v.WeightSensed():
+            return NOTHING
         case v.VoidKeyed():
             return void(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
         case (
@@ -198,14 +223,40 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
     assert_never(event)
 
 
+def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> Step:
+    match event:
+        case v.WeightSensed():
+            return take_weight(sale, event, facts)
+        case v.WeightKeyed():
+            return take_keyed_weight(shop, sale, event, facts)
+        case v.TagPresented() | v.CardSwiped():
+            return identify_customer(facts)
+        case v.CancelKeyed():
+            return give_up_weighing(sale)
+        case (
+            v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed()
+            | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
+            | v.TaxExemptionKeyed()
+        ):  # fmt: skip
+            return refuse_while_weighing(sale)
+        case (
+            v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
+            | v.PaymentTakenBack() | v.ReversalUnanswered()
+        ):  # fmt: skip
+            return ignore_stray(event)
+    assert_never(event)
+
+
 def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
-            | v.PriceKeyed() | v.TaxExemptionKeyed()
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
+            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
+        case v.WeightSensed():
+            return NOTHING
         case v.CancelKeyed():
             return Step(effects=(x.AbortPayment(reference=sale.pending.reference),), notice=message("payment-stopping"))
         case v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered():
@@ -218,11 +269,13 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
 def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
-            | v.PriceKeyed() | v.TaxExemptionKeyed()
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
+            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
+        case v.WeightSensed():
+            return NOTHING
         case v.CancelKeyed():
             return Step(
                 entries=(e.PaymentSetAside(reference=sale.pending.reference),),
@@ -240,11 +293,13 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
     basket = sale.basket
     match event:
         case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
-            | v.PriceKeyed() | v.TaxExemptionKeyed()
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
+            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
+        case v.WeightSensed():
+            return NOTHING
         case v.CancelKeyed():
             return give_up_reversal(shop, basket)
         case v.PaymentTakenBack():
@@ -310,7 +365,7 @@ def _device_changed(event: v.DeviceChanged) -> Step:
 
 def _booted(shop: Shop, till: Till) -> Step:
     """What a power cut left open: payments are asked about, reversals go on, receipts are printed and say so."""
-    asked = [_resolve(shop, tender) for tender in till.aside]
+    asked: list[x.AnyEffect] = [_resolve(shop, tender) for tender in till.aside]
     entries: tuple[e.AnyEntry, ...] = ()
     match till.sale:
         case Authorizing(pending=pending):
@@ -320,6 +375,8 @@ def _booted(shop: Shop, till: Till) -> Step:
             asked.append(x.EnquirePayment(reference=pending.reference))
         case Reversing(basket=basket):
             asked.extend(reverse(shop, tender) for tender in unreversed(basket))
+        case Weighing(basket=basket):
+            asked.append(x.AskWeight(reference=weighing_reference(basket)))
         case Idle() | Ringing() | Tendering():
             pass
         case _:

@@ -19,6 +19,7 @@ from core.state import (
     Shop,
     Tendering,
     Till,
+    Weighing,
 )
 from core.step import Step
 
@@ -33,7 +34,7 @@ def signs(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> tuple[x.Sig
 
 def _lights(till: Till) -> x.LightState:
     match till.sale:
-        case Idle() | Ringing() | Tendering():
+        case Idle() | Ringing() | Weighing() | Tendering():
             return "ready"
         case Authorizing():
             return "busy"
@@ -52,6 +53,10 @@ def _display(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOn
             return _idle(shop, till, event, taken)
         case Ringing():
             return _line(shop, sale.basket, taken)
+        case Weighing(awaited=awaited):
+            return x.ShowOnDisplay(
+                upper=(awaited.item.name, ""), lower=("per kg", money(awaited.item.unit_price_minor))
+            )
         case Tendering():
             return x.ShowOnDisplay(
                 upper=("Paid", money(paid_minor(sale.basket))), lower=("To pay", money(due_minor(shop, sale.basket)))

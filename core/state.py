@@ -35,6 +35,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     cash_unit_minor: int = 1
     cash_rounding: Rounding = "half-up"
     price_minor_max: int = 10**8
+    keyed_weight: bool = True
+    """Whether a weight may be typed."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +99,13 @@ class Ringing(msgspec.Struct, frozen=True, kw_only=True, tag="ringing"):
     basket: Basket
 
 
+class Weighing(msgspec.Struct, frozen=True, kw_only=True, tag="weighing"):
+    """Goods are rung up, and the last of them waits for its weight."""
+
+    basket: Basket
+    awaited: e.WeightAwaited
+
+
 class Tendering(msgspec.Struct, frozen=True, kw_only=True, tag="tendering"):
     """A part has been paid, and a balance is due."""
 
@@ -123,7 +132,7 @@ class Reversing(msgspec.Struct, frozen=True, kw_only=True, tag="reversing"):
     basket: Basket
 
 
-Sale = Idle | Ringing | Tendering | Authorizing | Enquiring | Reversing
+Sale = Idle | Ringing | Weighing | Tendering | Authorizing | Enquiring | Reversing
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,13 +216,13 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, sale=Idle(), last=Last(number=entry.number, cancelled=True))
         case e.ReceiptPrinted():
             return _printed(till, entry)
+        case e.WeightAwaited() | e.WeighingGivenUp():
+            return msgspec.structs.replace(till, sale=_weighing(till.sale, entry))
         case (
             e.ItemAdded() | e.QuantityChanged() | e.LineVoided() | e.CustomerIdentified() | e.PriceOverridden()
             | e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken() | e.TaxExempted() | e.DiscountsApplied()
         ):  # fmt: skip
-            assert isinstance(till.sale, Ringing | Tendering), "goods changed outside of ringing up"
-            sale = msgspec.structs.replace(till.sale, basket=_goods(till.sale.basket, entry))
-            return msgspec.structs.replace(till, sale=sale)
+            return msgspec.structs.replace(till, sale=_rung_up(till.sale, entry))
         case e.CashTendered() | e.PaymentRequested():
             return msgspec.structs.replace(till, sale=_tendered(till.sale, entry))
         case (
@@ -221,6 +230,17 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             | e.ReversalRequested() | e.PaymentReversed()
         ):  # fmt: skip
             return _payment(till, entry)
+    assert_never(entry)
+
+
+def _weighing(sale: Sale, entry: e.WeightAwaited | e.WeighingGivenUp) -> Sale:
+    match entry:
+        case e.WeightAwaited():
+            assert isinstance(sale, Ringing), "weighing outside of ringing up"
+            return Weighing(basket=sale.basket, awaited=entry)
+        case e.WeighingGivenUp():
+            assert isinstance(sale, Weighing), "nothing waited for its weight"
+            return Ringing(basket=sale.basket)
     assert_never(entry)
 
 
@@ -236,6 +256,15 @@ _GoodsEntry = (
     | e.TaxExempted
     | e.DiscountsApplied
 )
+
+
+def _rung_up(sale: Sale, entry: _GoodsEntry) -> Sale:
+    """What waited for its weight has it with the next item, which is itself."""
+    assert isinstance(sale, Ringing | Weighing | Tendering), "goods changed outside of ringing up"
+    basket = _goods(sale.basket, entry)
+    if isinstance(sale, Weighing) and isinstance(entry, e.ItemAdded):
+        return Ringing(basket=basket)
+    return msgspec.structs.replace(sale, basket=basket)
 
 
 def _goods(basket: Basket, entry: _GoodsEntry) -> Basket:

@@ -19,11 +19,12 @@ from core.state import (
     Shop,
     Tendering,
     Till,
+    Weighing,
     basket_of,
 )
 from core.text import Message
 
-Mode = Literal["idle", "ringing", "tendering", "authorizing", "enquiring", "reversing"]
+Mode = Literal["idle", "ringing", "weighing", "tendering", "authorizing", "enquiring", "reversing"]
 Level = Literal["info", "warning", "error"]
 MirrorState = Literal["none", "absent", "filling", "ready", "slow", "failed"]
 
@@ -70,7 +71,8 @@ class TenderView(msgspec.Struct, frozen=True, kw_only=True):
 class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     """The open transaction, or an empty one. `allowed` names the operator's events that this state takes.
 
-    `cash_due_minor` is what is due if cash pays it; `exempt` says that the customer pays no tax.
+    `cash_due_minor` is what is due if cash pays it; `exempt` says that the customer pays no tax; `awaited` is what waits
+    to be weighed.
     """
 
     mode: Mode
@@ -86,6 +88,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     cash_due_minor: int = 0
     discounts: tuple[DiscountView, ...] = ()
     exempt: bool = False
+    awaited: str | None = None
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -210,12 +213,13 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         tax_minor=sum(total.tax_minor for total in priced.taxes),
         due_minor=priced.total_minor - paid_minor(shown),
         customer=shown.customer is not None,
-        allowed=allowed(till),
         cash_due_minor=cash_due_minor(shop, shown, priced.total_minor),
         discounts=tuple(
             DiscountView(reason=discount.reason, amount_minor=discount.amount_minor) for discount in priced.discounts
         ),
         exempt=shown.exemption is not None,
+        allowed=allowed(shop, till),
+        awaited=till.sale.awaited.item.name if isinstance(till.sale, Weighing) else None,
     )
 
 
@@ -240,6 +244,8 @@ def _mode(till: Till) -> Mode:
             return "idle"
         case Ringing():
             return "ringing"
+        case Weighing():
+            return "weighing"
         case Tendering():
             return "tendering"
         case Authorizing():

@@ -12,6 +12,7 @@ from drivers.simulated.drawer import SimulatedDrawer
 from drivers.simulated.payment import SimulatedPaymentDevice
 from drivers.simulated.pn532 import SimulatedPn532
 from drivers.simulated.printer import Paper, SimulatedPrinter
+from drivers.simulated.scale import SimulatedScale
 from drivers.simulated.scanner import SimulatedScanner
 
 _SOCKET_PATH_MAX = 100
@@ -53,6 +54,7 @@ class Bench:
             self._short = tempfile.TemporaryDirectory(prefix="terminald-")
             self.gpio_socket = Path(self._short.name) / "gpio"
         self.scanner = SimulatedScanner(layout.bench / "scanner")
+        self.scale = SimulatedScale(layout.bench / "scale", settle_s=0.2, on_change=self._changed)
         self.nfc = SimulatedPn532(layout.bench / "nfc")
         self.printer = SimulatedPrinter(layout.bench / "printer", self._keep, lambda _: self._changed())
         self.payment = SimulatedPaymentDevice(on_change=self._changed)
@@ -66,7 +68,7 @@ class Bench:
 
     def close(self) -> None:
         """Switches everything off. May be called twice."""
-        for device in (self.scanner, self.nfc, self.printer, self.payment, self.drawer):
+        for device in (self.scanner, self.scale, self.nfc, self.printer, self.payment, self.drawer):
             device.close()
         if self._short is not None:
             self._short.cleanup()

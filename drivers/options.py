@@ -12,6 +12,7 @@ from typing import Literal
 from drivers.codecs.scan import Terminator
 
 Parity = Literal["none", "even", "odd"]
+ScaleProtocol = Literal["toledo-8217", "mettler-sics", "cas"]
 CodePage = Literal["CP437", "CP850", "CP852", "CP858", "CP1252"]
 
 
@@ -85,6 +86,33 @@ class EscposPrinterOptions:
         _within("write_timeout_s", self.write_timeout_s, 0.05, 60.0)
         _within("status_timeout_s", self.status_timeout_s, 0.05, 10.0)
         _within("print_timeout_s", self.print_timeout_s, 0.05, 120.0)
+        _within("health_interval_s", self.health_interval_s, 0.1, 3600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialScaleOptions:
+    """scale-serial: a scale on a serial port, RS-232 or USB CDC, set to kilograms or grams."""
+
+    path: Path
+    protocol: ScaleProtocol
+    baud: int = 9600
+    data_bits: int = 8
+    parity: Parity = "none"
+    """A Toledo 8217 leaves the factory with 7 bits and even parity."""
+    stop_bits: int = 1
+    answer_timeout_s: float = 0.5
+    """The longest time for an answer."""
+    interval_s: float = 0.02
+    """The pause between an answer and the next question, while a weight is wanted."""
+    health_interval_s: float = 10.0
+    """How often an idle scale is asked whether it is there."""
+
+    def __post_init__(self) -> None:
+        _within("baud", self.baud, 50, 4_000_000)
+        _within("data_bits", self.data_bits, 7, 8)
+        _within("stop_bits", self.stop_bits, 1, 2)
+        _within("answer_timeout_s", self.answer_timeout_s, 0.02, 10.0)
+        _within("interval_s", self.interval_s, 0.001, 2.0)
         _within("health_interval_s", self.health_interval_s, 0.1, 3600.0)
 
 

@@ -40,6 +40,7 @@ DRIVERS: Mapping[str, Driver] = {
     ),
     "msr-serial": Driver(kind="MSR", options=o.SerialMsrOptions, implementation="drivers.msr:SerialCardReader"),
     "msr-hidraw": Driver(kind="MSR", options=o.HidrawMsrOptions, implementation="drivers.msr:HidrawCardReader"),
+    "scale-serial": Driver(kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale"),
     "nfc-pn532": Driver(kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:Pn532Reader"),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
     "drawer-gpio": Driver(kind="CashDrawer", options=o.GpioDrawerOptions, implementation="drivers.drawer:GpioDrawer"),

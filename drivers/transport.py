@@ -86,6 +86,11 @@ class Stream:
                     return
                 await self._wait_for_room(timeout_s, len(rest))
 
+    def write_now(self, data: bytes) -> None:
+        """A few bytes of a handshake, from within `receive`: what has no room at once is lost. Never raises."""
+        with contextlib.suppress(DeviceError):
+            self._write_some(memoryview(data))
+
     async def lost(self) -> NoReturn:
         """Waits until the stream ends and raises why: DeviceGone."""
         await self._lost.wait()

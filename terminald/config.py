@@ -170,7 +170,8 @@ def _config(root: "_Table", file: Path) -> Config:
             terminal.fault("id", f"id {error}")
     terminal.end()
     scan = root.table("scan", optional=True)
-    shop = _shop(root.table("shop"), identity, scan)
+    devices = _devices(root.table("device", optional=True))
+    shop = _shop(root.table("shop"), identity, scan, _keyed_weight(root.table("weighing", optional=True), devices))
     journal = root.table("journal", optional=True)
     catalogue = root.table("catalogue", optional=True)
     customers = root.table("customers", optional=True)
@@ -200,8 +201,8 @@ def _config(root: "_Table", file: Path) -> Config:
         mirror=_mirror(root.table("mirror"), base) if root.has("mirror") else None,
         backup=_backup(root.table("backup"), base) if root.has("backup") else None,
         file=file,
-        devices=_devices(root.table("device", optional=True)),
         cards=tuple(_card_range(one) for one in cards.tables("range")),
+        devices=devices,
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
     )
@@ -210,7 +211,17 @@ def _config(root: "_Table", file: Path) -> Config:
     return config
 
 
-def _shop(table: "_Table", terminal: str, scan: "_Table") -> Shop:
+def _keyed_weight(table: "_Table", devices: tuple[DeviceConfig, ...]) -> bool:
+    """Whether a weight may be typed: only where no scale is configured, unless it is said."""
+    has_scale = any(
+        device.driver in registry.DRIVERS and registry.DRIVERS[device.driver].kind == "Scale" for device in devices
+    )
+    keyed = table.truth("keyed", not has_scale)
+    table.end()
+    return keyed
+
+
+def _shop(table: "_Table", terminal: str, scan: "_Table", keyed_weight: bool) -> Shop:
     code = table.text("currency", "EUR")
     if not re.fullmatch(r"[A-Z]{3}", code):
         table.fault("currency", f"currency {code!r} must be an ISO 4217 code of three capital letters, such as EUR")
@@ -224,6 +235,7 @@ def _shop(table: "_Table", terminal: str, scan: "_Table") -> Shop:
         currency=currency(code),
         taxes=rates,
         layouts=tuple(_layout(layout) for layout in scan.tables("variable")),
+        keyed_weight=keyed_weight,
     )
     table.end()
     return shop

@@ -38,6 +38,10 @@ class QuantityParams(Keyed, frozen=True, kw_only=True):
     line: int = 0
 
 
+class WeightParams(Keyed, frozen=True, kw_only=True):
+    weight_g: int
+
+
 class LineParams(Keyed, frozen=True, kw_only=True):
     line: int = 0
 
@@ -134,6 +138,11 @@ def methods(
             "Gives a line another quantity, in thousandths of its unit; line 0 is the last",
             QuantityParams,
             lambda p: v.QuantityKeyed(quantity_milli=p.quantity_milli, line=p.line),
+        ),
+        "sale.weight": keyed(
+            "Types the weight, in grams, of what waits to be weighed; where the configuration allows it",
+            WeightParams,
+            lambda p: v.WeightKeyed(weight_g=p.weight_g),
         ),
         "sale.void": keyed("Takes a line back; line 0 is the last", LineParams, lambda p: v.VoidKeyed(line=p.line)),
         "sale.subtotal": Method(summary="What the basket comes to, with its taxes", params=Params, handler=subtotal),

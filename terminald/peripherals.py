@@ -12,7 +12,7 @@ from typing import assert_never, cast
 
 from core import effects as x
 from core import events as v
-from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault
+from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault, Scale
 from terminald.signs import Signs
 from terminald.supervisor import Supervisor
 
@@ -38,6 +38,7 @@ class Peripherals:
         self._drawer = _first(devices, "CashDrawer")
         self._payment = _first(devices, "CAT")
         self._signs = Signs(devices, clock)
+        self._scale = _first(devices, "Scale")
         self._post = post
         self._clock = clock
         self._receipts: deque[x.PrintReceipt] = deque()
@@ -68,6 +69,12 @@ class Peripherals:
                     self._give_back(effect)
             case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
                 self._signs.perform(effect)
+            case x.AskWeight():
+                if self._scale is not None:
+                    cast(Scale, self._scale.device).weigh(effect.reference)
+            case x.ReleaseScale():
+                if self._scale is not None:
+                    cast(Scale, self._scale.device).rest(sold=effect.sold)
             case _:
                 assert_never(effect)
 

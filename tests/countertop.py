@@ -55,6 +55,7 @@ value_digits = 5
 _DEVICES = {
     "scanner": 'driver = "scanner-serial"\npath = "../bench/scanner"\n',
     "second": 'driver = "scanner-serial"\npath = "../bench/second"\n',
+    "scale": 'driver = "scale-serial"\npath = "../bench/scale"\nprotocol = "toledo-8217"\n',
     "nfc": 'driver = "nfc-pn532"\npath = "../bench/nfc"\n',
     "card": 'driver = "payment-nexo"\nhost = "127.0.0.1"\nport = {port}\npoi_id = "POI-1"\n'
     "payment_timeout_s = {payment_timeout_s}\nanswer_timeout_s = 2.0\n",

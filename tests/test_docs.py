@@ -238,6 +238,7 @@ TABLES = {
     "keys": ("[keys]", ""),
     "catalogue": ("[catalogue]", ""),
     "history": ("[history]", ""),
+    "weighing": ("[weighing]", ""),
     "disk": ("[disk]", ""),
     "mirror": ("[mirror]", 'path = "stick"'),
     "backup": ("[backup]", 'path = "stick"'),

@@ -21,6 +21,7 @@ def _till(*events: v.AnyEvent) -> Till:
 
 
 _SCAN = v.Scanned(device="scanner", data="96385074")
+_BANANAS = v.CodeKeyed(data="02112345000008")
 _PART = v.PaymentAnswered(reference="1.1", amount_minor=1000, poi_transaction="P1")
 _UNANSWERED = v.PaymentUnanswered(reference="1.1")
 
@@ -35,6 +36,8 @@ STATES = {
         v.TaxExemptionKeyed(reason="embassy"),
     ),
     "ringing-empty": _till(_SCAN, v.VoidKeyed()),
+    "weighing": _till(_SCAN, _BANANAS),
+    "weighing-first": _till(_BANANAS),
     "tendering": _till(_SCAN, v.CashKeyed(amount_minor=1000)),
     "tendering-card": _till(_SCAN, v.CardKeyed(amount_minor=1000), _PART),
     "authorizing": _till(_SCAN, v.CardKeyed()),
@@ -88,6 +91,11 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.ReceiptUncertain(number=1, copy=0),
     v.DrawerStuck(fault="device-gone"),
     v.CodeKeyed(data="96385074"),
+    _BANANAS,
+    v.WeightSensed(device="scale", condition=v.WeightCondition.STABLE, weight_g=642, cleared=True, reference="1.2"),
+    v.WeightSensed(device="scale", condition=v.WeightCondition.OVERLOAD),
+    v.WeightKeyed(weight_g=642),
+    v.WeightKeyed(weight_g=0),
     v.QuantityKeyed(quantity_milli=2000),
     v.VoidKeyed(),
     v.CashKeyed(),
@@ -136,7 +144,7 @@ def test_a_key_that_is_not_allowed_is_refused(state: str) -> None:
     till = STATES[state]
     for event in EVENTS:
         tag = str(event.__struct_config__.tag)
-        if (tag.endswith("_keyed") or tag == "coupon_presented") and tag not in allowed(till):
+        if (tag.endswith("_keyed") or tag == "coupon_presented") and tag not in allowed(SHOP, till):
             facts = Facts(
                 business_day=TODAY, local_time=NOW, question=read(SHOP, event), item=CATALOGUE["00000096385074"]
             )

@@ -58,6 +58,12 @@ def test_all_of_it(tmp_path: Path) -> None:
     assert config.devices[0].options == SerialScannerOptions(path=Path("/dev/ttyACM0"), baud=115_200)
 
 
+def test_a_weight_is_typed_where_there_is_no_scale_or_where_it_is_said(tmp_path: Path) -> None:
+    scale = '[device.scale]\ndriver = "scale-serial"\npath = "s"\nprotocol = "cas"\n'
+    for text, keyed in (("", True), (scale, False), ("[weighing]\nkeyed = true\n" + scale, True)):
+        assert _load(tmp_path, SHOP + text).shop.keyed_weight is keyed
+
+
 def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
     faults = _faults(
         tmp_path,

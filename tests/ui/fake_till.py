@@ -13,7 +13,7 @@ from terminald.control import ControlServer, Method, Params, Refused
 from tests.ui.views import view
 
 METHODS = (
-    "sale.scan", "sale.quantity", "sale.void", "sale.cash", "sale.card", "sale.cancel",
+    "sale.scan", "sale.quantity", "sale.weight", "sale.void", "sale.cash", "sale.card", "sale.cancel",
     "receipt.reprint", "drawer.open",
 )  # fmt: skip
 
@@ -24,6 +24,7 @@ class AnyParams(Params, frozen=True, kw_only=True):
     key: str
     data: str | None = None
     quantity_milli: int | None = None
+    weight_g: int | None = None
     line: int | None = None
     amount_minor: int | None = None
 

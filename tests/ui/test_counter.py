@@ -139,6 +139,20 @@ TOUCHES: tuple[tuple[str, tuple[str, dict[str, Any]]], ...] = (
 )
 
 
+async def test_what_waits_for_its_weight(till: FakeTill) -> None:
+    """F4 types it where the till takes that; the band says what to do all the while."""
+    waiting = sale(basket(2), mode="weighing", awaited="Bananas", allowed=("weight_keyed", "cancel_keyed"))
+    till.view = view(sale=waiting)
+    async with watched(till) as screen:
+        assert "Bananas is sold by weight" in screen.told()
+        await screen.press("f4", "6", "4", "2")
+        assert "0.642 kg" in screen.text()
+        await screen.press("enter")
+        assert await screen.orders(1) == [("sale.weight", {"weight_g": 642})]
+        await screen.press("f1")
+        assert "waits for its weight" in screen.told()
+
+
 async def test_keys_lead_to_orders(till: FakeTill) -> None:
     till.view = RINGING
     async with watched(till) as screen:

@@ -31,17 +31,28 @@ ACTIONS = (
     Action(name="cancel", key="escape", cap="Esc", label="Cancel", event="cancel_keyed"),
 )
 
-CANCEL_LABELS: dict[Mode, str] = {"authorizing": "Stop card", "enquiring": "Go on", "reversing": "Leave it"}
+CANCEL_LABELS: dict[Mode, str] = {
+    "weighing": "Not this",
+    "authorizing": "Stop card",
+    "enquiring": "Go on",
+    "reversing": "Leave it",
+}
 
 WHY_OFF: dict[Mode, str] = {
     "idle": "no-open-sale",
     "ringing": "no-open-sale",
+    "weighing": "weight-awaited-first",
     "tendering": "partly-paid",
     "authorizing": "payment-pending",
     "enquiring": "payment-unknown",
     "reversing": "payment-reversing",
 }
 """The id of the message for a key that does nothing in a mode."""
+
+
+def event_of(action: Action, sale: SaleView) -> str:
+    """The event that a key stands for now: what waits to be weighed has a weight for its quantity."""
+    return "weight_keyed" if action.name == "quantity" and sale.mode == "weighing" else action.event
 
 
 def question(sale: SaleView, total: str) -> tuple[str, str] | None:

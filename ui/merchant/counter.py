@@ -18,7 +18,7 @@ from core.money import Currency
 from core.view import View
 from terminald.client import CallFailed, CallRefused, Disconnected
 from ui.merchant import palette
-from ui.merchant.actions import ACTIONS, CANCEL_LABELS, WHY_OFF, Action, Panel, question
+from ui.merchant.actions import ACTIONS, CANCEL_LABELS, WHY_OFF, Action, Panel, event_of, question
 from ui.merchant.confirm import Confirm
 from ui.merchant.curtain import Away, Help
 from ui.merchant.lines import Lines
@@ -159,7 +159,8 @@ class Counter(Widget):
         self._idle.show(view, self._currency)
         self._show_bars(view)
         for action in ACTIONS:
-            self._keys[action.name].off = action.event not in sale.allowed
+            self._keys[action.name].off = event_of(action, sale) not in sale.allowed
+        self._keys["quantity"].relabel("Weight" if sale.mode == "weighing" else "Quantity")
         self._keys["cancel"].relabel(CANCEL_LABELS.get(sale.mode, "Cancel"))
         self._show_notice(known, view)
         self._follow_panel(known, view)
@@ -199,7 +200,7 @@ class Counter(Widget):
         view = self._view
         if view is None or self._away.shown:
             return
-        if action.event not in view.sale.allowed:
+        if event_of(action, view.sale) not in view.sale.allowed:
             self._tell("error", text.message(WHY_OFF[view.sale.mode]))
             return
         self._keys[name].flash()
@@ -237,6 +238,8 @@ class Counter(Widget):
                 self._send("sale.cash", {} if amount is None else {"amount_minor": amount})
             case "quantity":
                 self._send("sale.quantity", {"quantity_milli": int(event.text) * 1000, **self._chosen()})
+            case "weight":
+                self._send("sale.weight", {"weight_g": int(event.text)})
             case "code":
                 self._send("sale.scan", {"data": event.text})
 
@@ -296,7 +299,7 @@ class Counter(Widget):
             case "cash" | "code":
                 self._open_pad("cash" if action.name == "cash" else "code", view)
             case "quantity":
-                self._open_pad("quantity", view)
+                self._open_pad("weight" if view.sale.mode == "weighing" else "quantity", view)
             case "card":
                 self._send("sale.card", {})
             case "void":
@@ -345,6 +348,8 @@ class Counter(Widget):
     def _open_pad(self, purpose: Purpose, view: View) -> None:
         line = self._lines.line_shown()
         subject = plain(line.name) if purpose == "quantity" and line is not None else ""
+        if purpose == "weight":
+            subject = plain(view.sale.awaited or "")
         self._pad.open(purpose, self._currency, due_minor=view.sale.due_minor, subject=subject)
         self._open_panel("pad")
 
@@ -361,7 +366,9 @@ class Counter(Widget):
         """An open panel whose order the till does not take any more closes; the cash pad follows what is due."""
         if self._panel == "keys":
             return
-        events_of = {"cash": "cash_keyed", "quantity": "quantity_keyed", "code": "code_keyed"}
+        events_of = {
+            "cash": "cash_keyed", "quantity": "quantity_keyed", "weight": "weight_keyed", "code": "code_keyed"
+        }  # fmt: skip
         event = events_of[self._pad.purpose] if self._panel == "pad" else "cancel_keyed"
         moved_on = self._panel == "confirm" and known is not None and known.sale.mode != view.sale.mode
         if moved_on or event not in view.sale.allowed:
@@ -371,6 +378,7 @@ class Counter(Widget):
 
     def _show_notice(self, known: View | None, view: View) -> None:
         waits: dict[str, tuple[Level, str, str]] = {
+            "weighing": ("info", *parts(text.message("weight-awaited", name=view.sale.awaited or ""), self._currency)),
             "authorizing": ("info", "The customer pays at the payment device.", "Esc stops the payment."),
             "enquiring": ("warning", *parts(text.message("payment-unknown"), self._currency)),
             "reversing": ("warning", *parts(text.message("payment-reversing"), self._currency)),

@@ -72,7 +72,7 @@ _HELP = (
     ("F1", "Cash: Enter takes what is due, or type what was given"),
     ("F2", "Card: all that is due"),
     ("F3", "Code: a pad for a number to type"),
-    ("F4", "Quantity of the line"),
+    ("F4", "Quantity of the line; weight of what waits to be weighed, where it may be typed"),
     ("Del", "Void: takes the line back"),
     ("F8", "Reprint the last receipt, marked as a copy"),
     ("F9", "Opens the drawer; this is recorded"),

@@ -1,4 +1,4 @@
-"""The pad that takes the place of the keys: an amount of cash, a quantity, or a code, by touch or by typing."""
+"""The pad that takes the place of the keys: an amount of cash, a quantity, a weight, or a code, by touch or by typing."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,17 +13,17 @@ from core.money import Currency
 from ui.merchant import palette
 from ui.merchant.touchkey import TouchKey
 
-Purpose = Literal["cash", "quantity", "code"]
+Purpose = Literal["cash", "quantity", "weight", "code"]
 
 QUICK_MAX = 6
-TEXT_MAX = {"cash": 10, "quantity": 4, "code": 32}
+TEXT_MAX = {"cash": 10, "quantity": 4, "weight": 6, "code": 32}
 _LARGE_MAX = 14
 """A longer code is shown in plain letters: a large digit takes three columns."""
 _NOTES_MINOR = (500, 1000, 2000, 5000, 10000)  # at two decimal places, and in currencies that have none
 _QUANTITIES = (2, 3, 4, 6, 10, 12)
 _DIGITS = "789456123"
-_TITLES = {"cash": "Cash", "quantity": "Quantity", "code": "Code"}
-_ACCEPT = {"cash": "Take", "quantity": "Set", "code": "Look up"}
+_TITLES = {"cash": "Cash", "quantity": "Quantity", "weight": "Weight in grams", "code": "Code"}
+_ACCEPT = {"cash": "Take", "quantity": "Set", "weight": "Set", "code": "Look up"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class Pad(Widget):
             yield TouchKey("enter", "Take", "Enter", pay=True)
 
     def open(self, purpose: Purpose, currency: Currency, *, due_minor: int = 0, subject: str = "") -> None:
-        """Empties the pad and readies it; `subject` names what a quantity is for."""
+        """Empties the pad and readies it; `subject` names what a quantity or a weight is for."""
         self._purpose, self._currency, self._subject, self._text = purpose, currency, subject, ""
         self._key("enter").relabel(_ACCEPT[purpose])
         self._key(".").visible = purpose == "cash" and currency.exponent > 0
@@ -186,8 +186,9 @@ class Pad(Widget):
         """The value as it will be taken, what follows from it, and whether it can be taken."""
         if self._purpose == "code":
             return self._text, "Type the number under the barcode", bool(self._text)
-        if self._purpose == "quantity":
-            return self._text or "0", "", self._text.strip("0") != ""
+        if self._purpose in ("quantity", "weight"):
+            hint = f"{int(self._text or 0) / 1000:.3f} kg" if self._purpose == "weight" else ""
+            return self._text or "0", hint, self._text.strip("0") != ""
         if not self._text:
             return self._currency.format(self._due_minor), "Exact", True
         if self._text == ".":
@@ -200,7 +201,7 @@ class Pad(Widget):
 
 def _quick(purpose: Purpose, currency: Currency, due_minor: int) -> tuple[Quick, ...]:
     """What is mostly handed over: exact, then what the notes in use round up to."""
-    if purpose == "code":
+    if purpose in ("code", "weight"):
         return ()
     if purpose == "quantity":
         return tuple(Quick(label=str(number), text=str(number)) for number in _QUANTITIES)
