@@ -229,6 +229,22 @@ class GpioDrawerOptions:
         _within("commanded_window_s", self.commanded_window_s, 0.1, 60.0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpioTamperOptions:
+    """tamper-gpio: the switch under the terminal's case. Pins have Broadcom's numbers."""
+
+    pin: int
+    intact_level: Literal["high", "low"] = "low"
+    """The level while the case is closed."""
+    pull: Literal["up", "down", "off"] = "up"
+    confirm_ms: int = 5
+    """A level counts once it has lasted so long."""
+
+    def __post_init__(self) -> None:
+        _within("pin", self.pin, 0, 53)
+        _within("confirm_ms", self.confirm_ms, 0, 50)
+
+
 def _framing(prefix: str, suffix: str, length_max: int, gap_s: float) -> None:
     for key, value in (("prefix", prefix), ("suffix", suffix)):
         try:

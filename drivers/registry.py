@@ -43,6 +43,9 @@ DRIVERS: Mapping[str, Driver] = {
     "scale-serial": Driver(kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale"),
     "nfc-pn532": Driver(kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:Pn532Reader"),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
+    "tamper-gpio": Driver(
+        kind="TamperSwitch", options=o.GpioTamperOptions, implementation="drivers.tamper:GpioTamperSwitch"
+    ),
     "drawer-gpio": Driver(kind="CashDrawer", options=o.GpioDrawerOptions, implementation="drivers.drawer:GpioDrawer"),
 }
 

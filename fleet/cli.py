@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fleet.keys import KeyFileError
 
     try:
-        command = {"collect": _collect, "key": _key, "trust": _trust, "list": _list}[options.command]
+        command = {"collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order}[options.command]
         return command(options)
     except (DatabaseError, KeyFileError) as error:
         print(f"terminald-fleet: {error.code}: {error}\n{error.remedy}", file=sys.stderr)
@@ -45,6 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("list", help="what headquarters holds of each terminal")
     show.add_argument("--json", action="store_true", help="one JSON object")
     _add_database(show)
+    order = commands.add_parser("order", help="sign an order for one terminal, to be carried there")
+    orders = order.add_subparsers(dest="order", required=True, metavar="ORDER")
+    release = orders.add_parser("release-tamper", help="let a terminal sell again whose case was opened")
+    release.add_argument("terminal", metavar="TERMINAL", type=_terminal)
+    release.add_argument("incident", metavar="INCIDENT", help="as `terminald tamper status` there names it")
+    release.add_argument("--hours", type=float, default=24.0, metavar="N", help="for how long it is good")
+    release.add_argument("--role", default="security", metavar="NAME", help="in whose name; it is kept there")
+    _add_database(release)
+    _add_key(release)
     return parser
 
 
@@ -56,7 +65,10 @@ def _add_database(parser: argparse.ArgumentParser, *, required: bool = True) -> 
 
 def _add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--key", metavar="FILE", type=Path, help="signs acknowledgements; made where there is none, beside the database"
+        "--key",
+        metavar="FILE",
+        type=Path,
+        help="signs acknowledgements and orders; made where there is none, beside the database",
     )
 
 
@@ -84,6 +96,24 @@ def _key(options: argparse.Namespace) -> int:
     from fleet.keys import beside, load_or_make
 
     print(load_or_make(options.key or beside(options.database)).public_key.hex())
+    return 0
+
+
+def _order(options: argparse.Namespace) -> int:
+    from core.orders import RELEASE_TAMPER, Order, encode_order
+    from fleet.keys import beside, load_or_make
+
+    now_ms = time.time_ns() // 1_000_000
+    order = Order(
+        terminal=options.terminal,
+        order=RELEASE_TAMPER,
+        counter=now_ms,  # headquarters' clock: each order comes after the one before
+        not_after_ms=now_ms + round(options.hours * 3_600_000),
+        role=options.role,
+        params={"incident": options.incident},
+    )
+    key = load_or_make(options.key or beside(options.database))
+    sys.stdout.buffer.write(encode_order(order, key.sign))
     return 0
 
 

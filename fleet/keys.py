@@ -1,4 +1,4 @@
-"""The key that headquarters signs its acknowledgements with: one file, made once. It signs nothing else."""
+"""The key that headquarters signs its acknowledgements and orders with: one file, made once. Each has a tag of its own."""
 
 import contextlib
 import os

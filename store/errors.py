@@ -36,11 +36,13 @@ __all__ = [
     "MirrorUnreadable",
     "MirrorWrongKey",
     "NotAJournal",
+    "OrderRefused",
     "OutcomeUnknown",
     "PassphraseWrong",
     "RecoveryKeyUnusable",
     "RecoveryUnset",
     "SealUnopened",
+    "TamperLatched",
     "TpmGone",
     "TpmRefused",
     "WrongKey",
@@ -435,3 +437,19 @@ class RecordsRefused(JournalError, ValueError):
 
     code = "records-refused"
     remedy = "Headquarters keeps them. Keep the backup, and call your technician."
+
+
+class TamperLatched(JournalError):
+    """The terminal's case was opened: no key is opened until headquarters' signed order releases it."""
+
+    code = "tamper-latched"
+    remedy = (
+        "Call headquarters; `terminald tamper status` names the incident, `terminald tamper release` takes their order."
+    )
+
+
+class OrderRefused(JournalError):
+    """An order is not one of headquarters' for this terminal and this moment; nothing was changed."""
+
+    code = "order-refused"
+    remedy = "Ask headquarters for an order for this terminal and this incident: `terminald-fleet order` makes one."

@@ -75,6 +75,8 @@ class BackupKeeper:
         self.fault: str | None = None
         """Why there is no newer backup: a stable code."""
         self.same_medium = False
+        self.pid: int | None = None
+        """The child at work: it holds keys."""
         self._command = command
         self._every_s = every_h * 3600
         self._clock = clock
@@ -142,6 +144,7 @@ class BackupKeeper:
             start_new_session=True,
         )
         assert process.stdout is not None
+        self.pid = process.pid
         try:
             async with asyncio.timeout(LIMIT_S):
                 said = await process.stdout.read(ANSWER_BYTES_MAX)
@@ -154,6 +157,7 @@ class BackupKeeper:
             return Answer(made=False, fault="backup-failed", message=f"the backup process ended with {status}")
         finally:
             await _end(process)
+            self.pid = None
 
 
 def backup_facts(keeper: BackupKeeper | None) -> dict[str, str | int | float | bool | None]:

@@ -199,6 +199,11 @@ def _parser() -> argparse.ArgumentParser:
             "--role", required=True, choices=("owner", "technician")
         )
 
+    tamper = commands.add_parser("tamper", help="whether the case was opened").add_subparsers(required=True)
+    with_config(add("status", "whether the case was opened; status 1 if so", _late("tamper_cli", "status"), tamper))
+    order = add("release", "let it sell again, by headquarters' signed order", _late("tamper_cli", "release"), tamper)
+    with_config(order).add_argument("file", type=Path)
+
     with_config(add("status", "what the daemon says of itself", _late("technician", "status")))
     devices = commands.add_parser("devices", help="what is plugged in").add_subparsers(required=True)
     with_config(add("list", "the devices and their state", _late("technician", "devices"), devices))

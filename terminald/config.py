@@ -206,6 +206,8 @@ def _config(root: "_Table", file: Path) -> Config:
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
     )
+    if config.headquarters is None and any(each.driver == "tamper-gpio" for each in config.devices):
+        root.fault("device", "a tamper switch needs [headquarters] ack_key: only a signed order releases it")
     for table in (journal, catalogue, customers, credentials, history, cards, control, scan, root):
         table.end()
     return config

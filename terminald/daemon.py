@@ -10,6 +10,9 @@ import signal
 from collections.abc import Sequence
 from typing import cast
 
+import msgspec
+
+from core import entries as e
 from core import events as v
 from core import scan
 from core.ledger import Record
@@ -45,6 +48,7 @@ from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
 from terminald.supervisor import Supervisor
+from terminald.tamper import CaseGuard, secrets_of
 from terminald.telemetry import Telemetry
 from terminald.uplink import Uplink
 from terminald.views import Views
@@ -72,9 +76,13 @@ async def run(config: Config) -> None:
         full_below_bytes=config.disk.full_below_bytes,
         low_below_bytes=config.disk.low_below_bytes,
     )
+    guard = CaseGuard(config)
+    if not await guard.admit(clock, _asked_to_stop):
+        return
     space.look()  # before anything is opened: what opening needs may be in the reserve
     keys = paths.load_or_make_keys(config)
     signer = paths.open_signer(config, keys)
+    guard.hold(secrets_of(keys))
     with (
         Catalogue(
             config.catalogue,
@@ -97,7 +105,7 @@ async def run(config: Config) -> None:
             owner = mirror_owner(config.terminal, keys, signer)
             counter = StockCounter(journal, SoldStock(config.catalogue, keys.catalogue), clock)
             terminal = Terminal(
-                config, clock, journal, keys.journal, signer, catalogue, customers, keeper, counter, space, owner
+                config, clock, journal, keys.journal, signer, catalogue, customers, keeper, counter, space, owner, guard
             )
             await terminal.run()
 
@@ -118,8 +126,10 @@ class Terminal:
         stock: StockCounter,
         space: Space,
         owner: Owner | None,
+        guard: CaseGuard,
     ) -> None:
         self._config = config
+        self._guard = guard
         self._clock = clock
         self._journal = journal
         self._history = history
@@ -144,6 +154,7 @@ class Terminal:
         )
         self._second_medium = self._mirror(signer, owner)
         self._backups = self._keeper_of_backups()
+        guard.children = lambda: [self._backups.pid] if self._backups is not None and self._backups.pid else []
         self._recaller = self._recalling(signer)
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
         self._custody = self._keeper_of_the_journal(signer, journal_key)
@@ -174,6 +185,7 @@ class Terminal:
         self._control.open()
         try:
             folded = await self._engine.boot()
+            await self._tell_of_the_case()
             if self._forwarder is not None:
                 await self._forwarder.load()
             if self._recaller is not None:
@@ -246,11 +258,22 @@ class Terminal:
             await device.run(watcher.wait)
 
     def _post(self, event: v.DeviceEvent | v.AnyEvent) -> None:
+        if isinstance(event, v.CaseOpened):
+            self._guard.trip(event.device)
         self._engine.post(event)
         if isinstance(event, v.PrinterSensed | v.DeviceChanged):
             self._peripherals.device_changed()
             if self._telemetry is not None:
                 self._telemetry.notify()
+
+    async def _tell_of_the_case(self) -> None:
+        """What happened while no key was open is kept now, once."""
+        released = self._guard.released()
+        if released is None:
+            return
+        key = f"case/{released.incident}"
+        if await self._journal.find(key) is None:
+            await self._engine.keep(e.CaseOpened(**msgspec.structs.asdict(released)), key)
 
     # --- headquarters --------------------------------------------------------------------------------------------
 
@@ -373,9 +396,12 @@ class Terminal:
         disk = () if room is Room.ENOUGH else (message("disk-full" if room is Room.FULL else "disk-low"),)
         backups = self._backups.conditions() if self._backups is not None else ()
         clock = (message("clock-doubtful"),) if self._engine.clock_doubtful else ()
+        power = (message("power-weak"),) if self._engine.till.power_weak else ()
         due = self._recaller is not None and bool(self._recaller.pending)
         returning = (message("records-due"),) if due else ()
-        return disk + self._custody.conditions() + clock + self._second_medium.conditions() + backups + returning
+        return (
+            power + disk + self._custody.conditions() + clock + self._second_medium.conditions() + backups + returning
+        )
 
     # --- the second medium ---------------------------------------------------------------------------------------
 

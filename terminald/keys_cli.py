@@ -24,6 +24,7 @@ from store.keys import DATABASES, KeyStore, keyring_of
 from store.keys_recovery import load_recovery, make_recovery, recover
 from store.keys_rotate import finish, is_unfinished, rotate
 from store.keys_tier import EXPOSES, PROTECTS, Tier
+from store.tamper import Latch
 from terminald import paths
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
 from terminald.config import Config
@@ -80,6 +81,7 @@ def rotate_keys(given: argparse.Namespace) -> int:
     if config is None:
         return CANNOT
     try:
+        Latch(config.journal).refuse_latched()
         with _alone(config):
             ring = rotate(paths.key_store(config), databases=not given.root_only)
     except (JournalError, OSError) as error:

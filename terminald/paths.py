@@ -11,6 +11,7 @@ from store.keys_root import RootCredential, RootFile, RootSource
 from store.keys_rotate import finish, is_unfinished
 from store.keys_tier import Tier
 from store.keys_tpm import RootTpm
+from store.tamper import Latch
 from terminald.config import Config
 from terminald.notify import notify
 
@@ -51,12 +52,17 @@ def key_store(config: Config) -> KeyStore:
 
 
 def load_keys(config: Config) -> Keys:
-    """The keys that there are. Raises JournalError."""
+    """The keys that there are. Raises JournalError, TamperLatched where the case was opened."""
+    Latch(config.journal).refuse_latched()
     return key_store(config).load()
 
 
 def load_or_make_keys(config: Config) -> Keys:
-    """The keys; made at first boot. A rotation that was cut off is finished first. Raises JournalError."""
+    """The keys; made at first boot. A rotation that was cut off is finished first. Raises JournalError.
+
+    TamperLatched where the case was opened.
+    """
+    Latch(config.journal).refuse_latched()
     store = key_store(config)
     _finish_rotation(config, store)
     return store.load_or_make(guarded(config))

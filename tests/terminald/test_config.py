@@ -200,3 +200,8 @@ def test_whatever_stands_in_it_is_a_configuration_or_named_by_its_line(tmp_path:
     for fault in faults:
         assert 0 <= fault.line <= text.count(b"\n") + text.count(b"\r") + 1
         assert fault.message
+
+
+def test_a_tamper_switch_needs_somebody_who_releases_it(tmp_path: Path) -> None:
+    ((_, message),) = _faults(tmp_path, SHOP + '[device.case]\ndriver = "tamper-gpio"\npin = 22\n')
+    assert message == "a tamper switch needs [headquarters] ack_key: only a signed order releases it"
