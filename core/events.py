@@ -37,6 +37,8 @@ class ScanFault(enum.StrEnum):
     TORN = "torn"
     OVERLONG = "overlong"
     BINARY = "binary"
+    AMBIGUOUS = "ambiguous"
+    """Two keyboard layouts read it as two different codes."""
 
 
 class ScanGarbled(Event, frozen=True, kw_only=True, tag="scan_garbled"):

@@ -91,6 +91,8 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return _drawer(event)
         case v.DrawerStuck():
             return Step(notice=message("drawer-stuck", fault=event.fault), level="error")
+        case v.ScanGarbled(fault=v.ScanFault.AMBIGUOUS):
+            return refuse("scan-layout-unknown", device=event.device)
         case v.ScanGarbled():
             return refuse("scan-garbled", device=event.device, fault=event.fault.value)
         case v.TagTorn():

@@ -1,7 +1,7 @@
 """A scanner that acts as a keyboard (UnifiedPOS Scanner over USB HID), read by evdev.
 
-It is grabbed: nothing that it types reaches a console or a screen. Its layout is our own table, so a shop's keyboard
-layout cannot spoil a code.
+It is grabbed: nothing that it types reaches a console or a screen, and no console sets its lights. Layouts are our own
+tables, so a shop's keyboard layout cannot spoil a code; which one the scanner is set to is found out from what it reads.
 """
 
 import contextlib
@@ -10,9 +10,10 @@ import struct
 
 import evdev
 
+from core.events import ScanGarbled, Scanned
 from core.ports import Clock, Emit, ProtocolError
-from drivers.codecs.keymap import KeyDecoder
-from drivers.codecs.scan import Framing
+from drivers.codecs.keyscan import KeyScanDecoder
+from drivers.codecs.scan import Framing, Terminator
 from drivers.hotplug import identity
 from drivers.options import HidScannerOptions
 from drivers.scanfeed import ScanFeed
@@ -20,8 +21,10 @@ from drivers.transport import Stream, opening
 
 _EVENT = struct.Struct("@llHHi")
 """struct input_event: seconds, microseconds, type, code, value [linux/input.h]."""
-_EV_SYN, _EV_KEY = 0, 1
+_EV_SYN, _EV_KEY, _EV_LED = 0, 1, 0x11
 _SYN_REPORT, _SYN_DROPPED = 0, 3
+_LED_CAPS_LOCK = 1
+_TERMINATORS: dict[str, Terminator] = {"auto": "auto", "enter": "cr", "tab": "tab", "none": "none"}
 
 
 class HidScanner:
@@ -31,10 +34,11 @@ class HidScanner:
         self.identity = str(options.path)
         self._name = name
         self._options = options
-        self._feed = ScanFeed(name, _framing(options), emit, clock)
+        self._clock = clock
+        self._decoder = KeyScanDecoder(name, _framing(options), options.layouts, options.fnc1_key)
+        self._feed = ScanFeed(self._decoder, emit, clock)
         self._device: evdev.InputDevice[str] | None = None
         self._stream: Stream | None = None
-        self._keys = KeyDecoder()
         self._rest = b""
         self._is_dropping = False
 
@@ -44,7 +48,9 @@ class HidScanner:
         self._rest, self._is_dropping = b"", False
         self._device = device
         self._stream = Stream(self._name, device.fd, device.close, self._on_bytes)
-        self.identity = identity(self._options.path)
+        before, self.identity = self.identity, identity(self._options.path)
+        if self.identity != before:
+            self._decoder.choice.forget()
 
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"
@@ -57,17 +63,18 @@ class HidScanner:
             self._feed.close()
 
     def facts(self) -> dict[str, str | int]:
-        return self._feed.facts()
+        return self._decoder.facts()
 
     def _grab(self) -> "evdev.InputDevice[str]":
         try:
-            device = evdev.InputDevice(os.path.realpath(self._options.path, strict=True), readonly=True)
+            device = evdev.InputDevice(os.path.realpath(self._options.path, strict=True))
         except SystemError as error:
             # evdev 2.0.0 fails so on a node that is no input device.
             raise ProtocolError(f"{self._name}: {self._options.path} is no input device") from error
         try:
             device.grab()
-            self._keys.resync(device.active_keys())
+            self._decoder.keyboard.resync(device.active_keys())
+            _show_caps_lock(device, is_on=False)
         except BaseException:
             device.close()
             raise
@@ -77,31 +84,39 @@ class HidScanner:
         data = self._rest + data
         whole = len(data) - len(data) % _EVENT.size
         self._rest = data[whole:]
-        typed = b""
+        now_s, keyboard = self._clock.monotonic_s(), self._decoder.keyboard
+        was_caps, found = keyboard.is_caps, []
         for _, _, kind, code, value in _EVENT.iter_unpack(data[:whole]):
             if kind == _EV_SYN and code == _SYN_DROPPED:
                 self._is_dropping = True
             elif kind == _EV_SYN and code == _SYN_REPORT and self._is_dropping:
-                self._feed.feed(typed)
-                typed = b""
-                self._resync()
+                found += self._resync(now_s)
             elif kind == _EV_KEY and not self._is_dropping:
-                typed += self._keys.key(code, value)
-        if typed:
-            self._feed.feed(typed)
+                found += self._decoder.key(code, value, now_s)
+        self._feed.hand_on(found)
+        if keyboard.is_caps != was_caps and self._device is not None:
+            _show_caps_lock(self._device, is_on=keyboard.is_caps)
 
-    def _resync(self) -> None:
+    def _resync(self, now_s: float) -> list[Scanned | ScanGarbled]:
         """The kernel's buffer ran over: what is typed up to the next terminator is only a part of a code."""
         self._is_dropping = False
+        held: list[int] = []
         with contextlib.suppress(OSError):
             if self._device is not None:
-                self._keys.resync(self._device.active_keys())
-        self._feed.lose()
+                held = self._device.active_keys()
+        return self._decoder.lose(now_s, held)
+
+
+def _show_caps_lock(device: "evdev.InputDevice[str]", *, is_on: bool) -> None:
+    """As a host does: some scanners look at the light, and turn their letters around while it is on."""
+    with contextlib.suppress(OSError):  # without the right to write, or without a light
+        device.write(_EV_LED, _LED_CAPS_LOCK, int(is_on))
+        device.syn()
 
 
 def _framing(options: HidScannerOptions) -> Framing:
     return Framing(
-        terminator="tab" if options.terminator == "tab" else "cr",
+        terminator=_TERMINATORS[options.terminator],
         prefix=options.prefix.encode("latin-1"),
         suffix=options.suffix.encode("latin-1"),
         length_max=options.length_max,

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from drivers.codecs.scan import Terminator
+from drivers.codecs.keymap import FUNCTION_KEYS
+from drivers.codecs.layout_choice import AUTO
+from drivers.codecs.layouts import LAYOUTS
+from drivers.codecs.scan import SoftwareParity, Terminator
 
 Parity = Literal["none", "even", "odd"]
 ScaleProtocol = Literal["toledo-8217", "mettler-sics", "cas"]
@@ -25,8 +28,10 @@ class SerialScannerOptions:
     data_bits: int = 8
     parity: Parity = "none"
     stop_bits: int = 1
+    software_parity: SoftwareParity = "none"
+    """Taken off bit 7 here, where the port cannot be set to 7 bits; then `data_bits` is 8 and `parity` none."""
     terminator: Terminator = "auto"
-    """`auto` takes CR, LF or both."""
+    """`auto` takes CR, LF or both; `none` ends a code by a pause of `gap_s`."""
     prefix: str = ""
     suffix: str = ""
     """What the scanner puts before and after each code; taken off, and a code without them is torn."""
@@ -38,15 +43,22 @@ class SerialScannerOptions:
         _within("baud", self.baud, 50, 4_000_000)
         _within("data_bits", self.data_bits, 7, 8)
         _within("stop_bits", self.stop_bits, 1, 2)
+        if self.software_parity != "none" and (self.data_bits, self.parity) != (8, "none"):
+            raise ValueError("software_parity: needs data_bits = 8 and parity = none: it is in the eighth bit")
         _framing(self.prefix, self.suffix, self.length_max, self.gap_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HidScannerOptions:
-    """scanner-hid: a scanner that acts as a keyboard, set to the US layout."""
+    """scanner-hid: a scanner that acts as a keyboard."""
 
     path: Path
-    terminator: Literal["enter", "tab"] = "enter"
+    layout: str = AUTO
+    """What the scanner is set to: `auto`, one of `layouts.LAYOUTS`, or several, apart by spaces, to choose among."""
+    terminator: Literal["auto", "enter", "tab", "none"] = "auto"
+    """`auto` takes Enter or Tab; `none` ends a code by a pause of `gap_s`."""
+    fnc1_key: str = "f8"
+    """The function key that stands for GS (FNC1), `f1` to `f12` or `none`; Ctrl+] and Alt+029 always do."""
     prefix: str = ""
     suffix: str = ""
     length_max: int = 2048
@@ -54,7 +66,18 @@ class HidScannerOptions:
     """The longest pause between two keys of one code."""
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.layouts if name not in LAYOUTS]
+        if unknown or not self.layouts:
+            named = f"{unknown[0]!r} is no layout" if unknown else "is empty"
+            raise ValueError(f"layout: {named}; give {AUTO}, or some of {', '.join(LAYOUTS)}")
+        if self.fnc1_key != "none" and self.fnc1_key not in FUNCTION_KEYS:
+            raise ValueError(f"fnc1_key: {self.fnc1_key!r} is not none, or f1 to f12")
         _framing(self.prefix, self.suffix, self.length_max, self.gap_s)
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The names to choose among."""
+        return tuple(LAYOUTS) if self.layout == AUTO else tuple(self.layout.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,34 +1,48 @@
-"""What serial and keyboard scanners share: their bytes through a decoder, its events out, its pauses watched."""
+"""What serial and keyboard scanners share: a decoder's events out, its pauses watched."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import Protocol
 
 from core.events import ScanGarbled, Scanned
 from core.ports import Clock, Emit
-from drivers.codecs.scan import Framing, ScanDecoder
 
 TIMER_SLACK_S = 0.001
 """A timer may fire a little early; this much later it finds the pause over."""
 
 
-class ScanFeed:
-    """Emits what a scanner's bytes amount to, on the running loop. Idle, it holds no timer."""
+class PausingDecoder(Protocol):
+    """A decoder that wants to know when nothing more comes."""
 
-    def __init__(self, device: str, framing: Framing, emit: Emit, clock: Clock) -> None:
-        self._decoder = ScanDecoder(device, framing)
+    @property
+    def deadline_s(self) -> float | None:
+        """When `expire` has something to do; None while no code is open."""
+
+    def expire(self, now_s: float) -> list[Scanned | ScanGarbled]:
+        """What the pause has ended."""
+
+    def tear(self) -> list[Scanned | ScanGarbled]:
+        """Gives up the open code."""
+
+
+class ScanFeed:
+    """Emits what a scanner's decoder finds, on the running loop. Idle, it holds no timer."""
+
+    def __init__(self, decoder: PausingDecoder, emit: Emit, clock: Clock) -> None:
+        self._decoder = decoder
         self._emit = emit
         self._clock = clock
         self._gap: asyncio.TimerHandle | None = None
 
-    def feed(self, data: bytes) -> None:
-        """Bytes as they came."""
-        if usual := self._decoder.whole(data):
-            self._emit(usual)
-        else:
-            self._hand_on(self._decoder.feed(data, self._clock.monotonic_s()))
-
-    def lose(self) -> None:
-        """Bytes were lost here."""
-        self._hand_on(self._decoder.lose(self._clock.monotonic_s()))
+    def hand_on(self, events: Sequence[Scanned | ScanGarbled]) -> None:
+        """What the decoder just gave; it may have begun a code that a pause will end."""
+        for event in events:
+            self._emit(event)
+        deadline_s = self._decoder.deadline_s
+        # One timer for a whole code: bytes only move the deadline, and the timer looks again when it fires.
+        if self._gap is None and deadline_s is not None:
+            wait_s = max(deadline_s - self._clock.monotonic_s(), 0.0) + TIMER_SLACK_S
+            self._gap = asyncio.get_running_loop().call_later(wait_s, self._on_gap)
 
     def close(self) -> None:
         """The cable went: what was half read is no beginning of what comes after. May be called twice."""
@@ -38,19 +52,6 @@ class ScanFeed:
         for event in self._decoder.tear():
             self._emit(event)
 
-    def facts(self) -> dict[str, str | int]:
-        """Counts since the start of the daemon."""
-        return {"reads": self._decoder.reads, "bad_reads": self._decoder.bad_reads}
-
-    def _hand_on(self, events: list[Scanned | ScanGarbled]) -> None:
-        for event in events:
-            self._emit(event)
-        deadline_s = self._decoder.deadline_s
-        # One timer for a whole code: bytes only move the deadline, and the timer looks again when it fires.
-        if self._gap is None and deadline_s is not None:
-            wait_s = max(deadline_s - self._clock.monotonic_s(), 0.0) + TIMER_SLACK_S
-            self._gap = asyncio.get_running_loop().call_later(wait_s, self._on_gap)
-
     def _on_gap(self) -> None:
         self._gap = None
-        self._hand_on(self._decoder.expire(self._clock.monotonic_s()))
+        self.hand_on(self._decoder.expire(self._clock.monotonic_s()))

@@ -1,7 +1,7 @@
 """A scanner on a serial port, RS-232 or USB CDC (UnifiedPOS Scanner)."""
 
 from core.ports import Clock, Emit
-from drivers.codecs.scan import Framing
+from drivers.codecs.scan import Framing, ScanDecoder, without_parity
 from drivers.hotplug import identity
 from drivers.options import SerialScannerOptions
 from drivers.scanfeed import ScanFeed
@@ -15,7 +15,11 @@ class SerialScanner:
         self.identity = str(options.path)
         self._name = name
         self._options = options
-        self._feed = ScanFeed(name, _framing(options), emit, clock)
+        self._emit = emit
+        self._clock = clock
+        self._decoder = ScanDecoder(name, _framing(options))
+        self._feed = ScanFeed(self._decoder, emit, clock)
+        self._seven_bits = without_parity(options.software_parity)
         self._stream: Stream | None = None
 
     async def open(self) -> None:
@@ -25,7 +29,7 @@ class SerialScanner:
             parity=self._options.parity,
             stop_bits=self._options.stop_bits,
         )
-        self._stream = open_serial(self._name, self._options.path, settings, self._feed.feed)
+        self._stream = open_serial(self._name, self._options.path, settings, self._on_bytes)
         self.identity = identity(self._options.path)
 
     async def serve(self) -> None:
@@ -39,7 +43,17 @@ class SerialScanner:
             self._feed.close()
 
     def facts(self) -> dict[str, str | int]:
-        return self._feed.facts()
+        return self._decoder.meter.facts()
+
+    def _on_bytes(self, data: bytes) -> None:
+        if self._seven_bits:
+            data = data.translate(self._seven_bits)
+        if usual := self._decoder.whole(data):
+            self._emit(usual)
+            # Counted only now: the scan is on its way already.
+            self._decoder.meter.read_at_once(usual.data, self._clock.monotonic_s())
+        else:
+            self._feed.hand_on(self._decoder.feed(data, self._clock.monotonic_s()))
 
 
 def _framing(options: SerialScannerOptions) -> Framing:

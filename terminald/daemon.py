@@ -476,6 +476,9 @@ class Terminal:
         for device in self._devices:
             facts[f"device_{device.name}"] = device.phase.value
             facts[f"device_{device.name}_faults"] = device.faults
+            if device.kind == "Scanner":
+                meter = device.device.facts()
+                facts |= {f"device_{device.name}_{key}": meter[key] for key in ("reads", "bad_pct", "quality")}
         return facts
 
     def _status(self) -> dict[str, object]:

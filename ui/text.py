@@ -14,6 +14,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "code-not-valid": ("This code is damaged or incomplete.", "Scan it again, or type its number."),
     "code-unknown": ("This code is none that the shop sells by.", "Look for another barcode on the item."),
     "scan-garbled": ("The scan came through {fault}.", "Scan it again."),
+    "scan-layout-unknown": (
+        "This code reads in two ways: the keyboard layout of {device} is not known yet.",
+        "Type the code. Have the technician set the scanner's layout.",
+    ),
     "item-expired": ("{name} is past its use-by date {use_by} and may not be sold.", "Take it off the shelf."),
     "item-past-best-before": ("{name} is past its best-before date {best_before}.", "Tell the customer."),
     "item-voided": ("{name} was taken back.", ""),

@@ -23,8 +23,8 @@ def emit(event: DeviceEvent) -> None:
     print(msgspec.json.encode(event).decode(), flush=True)
 
 
-async def main(path: Path) -> None:
-    driver = HidScanner("scanner", HidScannerOptions(path=path, gap_s=0.1), emit, HostClock())
+async def main(path: Path, layout: str) -> None:
+    driver = HidScanner("scanner", HidScannerOptions(path=path, layout=layout, gap_s=0.1), emit, HostClock())
     async with Watcher([path]) as watcher:
         try:
             await driver.open()
@@ -40,4 +40,4 @@ async def main(path: Path) -> None:
             say(plugged=True)
 
 
-asyncio.run(main(Path(sys.argv[1])))
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))

@@ -14,15 +14,14 @@ import pytest
 import pytest_asyncio
 
 from core.ports import ProtocolError
-from drivers.codecs.keymap import PLAIN, SHIFTED
 from drivers.hid_scanner import HidScanner
 from drivers.options import HidScannerOptions
 from tests.drivers.support import WAIT_S, Events, HostClock
+from tests.drivers.typing_scanner import CAPS_LOCK, ENTER, LEFT_SHIFT, Keys, press, typed
 from tests.drivers.umockdev_testbed import NODE
 
 PRELOAD = "libumockdev-preload.so.0"
 EV_SYN, EV_KEY, SYN_REPORT, SYN_DROPPED = 0, 1, 0, 3
-ENTER, LEFT_SHIFT, LEFT_CTRL, RIGHT_BRACKET = 28, 42, 29, 27
 
 
 def _is_installed() -> bool:
@@ -44,8 +43,8 @@ class Bench:
         self._root = root
         self.driver: Process | None = None
 
-    async def start(self, path: str = NODE) -> dict[str, object]:
-        self.driver = await _python("tests/drivers/hid_child.py", path, UMOCKDEV_DIR=self._root)
+    async def start(self, path: str = NODE, layout: str = "auto") -> dict[str, object]:
+        self.driver = await _python("tests/drivers/hid_child.py", path, layout, UMOCKDEV_DIR=self._root)
         return await self.said()
 
     async def said(self) -> dict[str, object]:
@@ -55,15 +54,20 @@ class Bench:
         found: dict[str, object] = json.loads(await _line(self.driver.stdout))
         return found
 
-    async def command(self, *words: str) -> None:
+    async def command(self, *words: str) -> str:
+        """What the testbed answers, without its ``done``."""
         assert self._testbed.stdin is not None
         assert self._testbed.stdout is not None
         self._testbed.stdin.write((" ".join(words) + "\n").encode())
-        assert await _line(self._testbed.stdout) == b"done\n"
+        answer = (await _line(self._testbed.stdout)).decode().split()
+        assert answer.pop() == "done"
+        return " ".join(answer)
 
-    async def type(self, text: str, *, enter: bool = True) -> None:
-        events = b"".join(_character(character) for character in text) + (_press(ENTER) if enter else b"")
-        await self.command("keys", events.hex())
+    async def type(self, text: str, layout: str = "us", end: Keys | None = None) -> None:
+        await self.press(typed(text, layout, end))
+
+    async def press(self, keys: Keys) -> None:
+        await self.command("keys", b"".join(_key(*key) for key in keys).hex())
 
 
 @pytest_asyncio.fixture
@@ -80,39 +84,54 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 async def test_a_typed_code_is_a_scan(bench: Bench) -> None:
-    assert await bench.start() == {"opened": "ACME_Scanner_S123"}
+    assert await bench.start(layout="us") == {"opened": "ACME_Scanner_S123"}
     await bench.type("]E04006381333931")
     assert await bench.said() == {"type": "scanned", "device": "scanner", "data": "4006381333931", "aim": "E0"}
     await bench.type('Az:/~"{|?&')
     assert await bench.said() == {"type": "scanned", "device": "scanner", "data": 'Az:/~"{|?&'}
 
 
-async def test_fnc1_typed_as_a_control_key(bench: Bench) -> None:
+@pytest.mark.parametrize("layout", ["us", "fr", "de", "cz"])
+async def test_a_scanner_of_any_layout_works_at_once(bench: Bench, layout: str) -> None:
     await bench.start()
-    await bench.type("10A", enter=False)
-    await bench.command("keys", (_key(LEFT_CTRL, 1) + _press(RIGHT_BRACKET) + _key(LEFT_CTRL, 0)).hex())
-    await bench.type("17261231")
+    await bench.type("4006381333931", layout)
+    assert (await bench.said())["data"] == "4006381333931"
+    await bench.type("https://id.gs1.org/01/04006381333931/10/AB-12", layout)
+    assert (await bench.said())["data"] == "https://id.gs1.org/01/04006381333931/10/AB-12"
+
+
+async def test_caps_lock_is_the_scanners_own_and_shown_as_a_host_shows_it(bench: Bench) -> None:
+    await bench.start(layout="us")
+    assert await bench.command("lights") == "off"
+    await bench.press(press(CAPS_LOCK))
+    await bench.type("abc", end=press(ENTER))
+    assert (await bench.said())["data"] == "ABC"
+    assert await bench.command("lights") == "on"
+
+
+async def test_fnc1_typed_as_a_control_key(bench: Bench) -> None:
+    await bench.start(layout="us")
+    await bench.type("10A\x1d17261231")
     assert (await bench.said())["data"] == "10A\x1d17261231"
 
 
 async def test_a_fragment_is_told_and_never_prefixes_the_next(bench: Bench) -> None:
     await bench.start()
-    await bench.type("400638", enter=False)
+    await bench.type("400638", end=[])
     assert await bench.said() == {"type": "scan_garbled", "device": "scanner", "fault": "torn", "length": 6}
     await bench.type("90311017")
     assert (await bench.said())["data"] == "90311017"
 
 
 async def test_after_a_dropped_packet_the_rest_of_the_code_is_no_code(bench: Bench) -> None:
-    await bench.start()
+    await bench.start(layout="us")
     dropped = _event(EV_SYN, SYN_DROPPED, 0) + _event(EV_KEY, LEFT_SHIFT, 1) + _event(EV_SYN, SYN_REPORT, 0)
-    code = b"".join(_character(character) for character in "400638")
-    rest = b"".join(_character(character) for character in "3931") + _press(ENTER)
+    code, rest = (b"".join(_key(*key) for key in keys) for keys in (typed("400638", end=[]), typed("3931")))
     await bench.command("keys", (code + dropped + rest).hex())
     assert await bench.said() == {"type": "scan_garbled", "device": "scanner", "fault": "torn", "length": 6}
-    await bench.type("abc")
+    await bench.type("bcd")
     # In lower case: the shift key that went down in the lost part is not held by the device.
-    assert (await bench.said())["data"] == "abc"
+    assert (await bench.said())["data"] == "bcd"
 
 
 async def test_a_pulled_scanner_is_gone_and_its_return_is_noticed(bench: Bench) -> None:
@@ -121,7 +140,9 @@ async def test_a_pulled_scanner_is_gone_and_its_return_is_noticed(bench: Bench) 
     await bench.said()
     await bench.command("hangup")
     assert await bench.said() == {"fault": "device-gone"}
-    assert await bench.said() == {"facts": {"reads": 1, "bad_reads": 0}}
+    facts = (await bench.said())["facts"]
+    assert isinstance(facts, dict)
+    assert (facts["reads"], facts["bad_reads"]) == (1, 0)
     await bench.command("add")
     assert await bench.said() == {"plugged": True}
 
@@ -143,18 +164,6 @@ def _event(kind: int, code: int, value: int) -> bytes:
 
 def _key(code: int, value: int) -> bytes:
     return _event(EV_KEY, code, value) + _event(EV_SYN, SYN_REPORT, 0)
-
-
-def _press(code: int) -> bytes:
-    return _key(code, 1) + _key(code, 0)
-
-
-def _character(character: str) -> bytes:
-    for code, plain in PLAIN.items():
-        if plain == character:
-            return _press(code)
-    (code, *_) = (code for code, shifted in SHIFTED.items() if shifted == character)
-    return _key(LEFT_SHIFT, 1) + _press(code) + _key(LEFT_SHIFT, 0)
 
 
 async def _python(*arguments: str, **variables: str) -> Process:

@@ -1,90 +1,111 @@
-"""A keyboard scanner's keys as bytes."""
+"""A keyboard scanner's keys as strokes, read under the US layout."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.codecs.keymap import PLAIN, SHIFTED, KeyDecoder
+from drivers.codecs.keymap import Keyboard
+from drivers.codecs.layouts import layout
+from tests.drivers.typing_scanner import (
+    BRACKET,
+    CAPS_LOCK,
+    ENTER,
+    KEYPAD,
+    LEFT_ALT,
+    LEFT_CTRL,
+    LEFT_SHIFT,
+    RIGHT_ALT,
+    TAB,
+    Keys,
+    alt_code,
+    held,
+    press,
+    typed,
+)  # fmt: skip
 
-ENTER, TAB, LEFT_SHIFT, RIGHT_SHIFT, LEFT_CTRL, LEFT_ALT, CAPS_LOCK, F1, BRACKET = 28, 15, 42, 54, 29, 56, 58, 59, 27
-KEYPAD = {"0": 82, "2": 80, "9": 73}
+RIGHT_SHIFT, A, F1, F8, KEYPAD_ENTER = 54, 30, 59, 66, 96
 
 
-def press(keys: KeyDecoder, code: int) -> bytes:
-    return keys.key(code, 1) + keys.key(code, 0)
+def read(keys: Keys, keyboard: Keyboard | None = None) -> str:
+    keyboard = keyboard or Keyboard()
+    strokes = [stroke for key in keys if (stroke := keyboard.key(*key)) is not None]
+    return layout("us").read(strokes)
 
 
-def type_(keys: KeyDecoder, text: str, shift: int = LEFT_SHIFT) -> bytes:
-    """As a scanner does: shift is pressed and let go around each character that needs it."""
-    plain = {character: code for code, character in reversed(PLAIN.items())}
-    shifted = {character: code for code, character in reversed(SHIFTED.items())}
-    typed = b""
-    for character in text:
-        if character in plain:
-            typed += press(keys, plain[character])
-        else:
-            typed += keys.key(shift, 1) + press(keys, shifted[character]) + keys.key(shift, 0)
-    return typed
-
-
-@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)), st.sampled_from([LEFT_SHIFT, RIGHT_SHIFT]))
-def test_every_printable_character_can_be_typed(text: str, shift: int) -> None:
-    assert type_(KeyDecoder(), text, shift) == text.encode()
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)))
+def test_every_printable_character_can_be_typed(text: str) -> None:
+    assert read(typed(text, end=[])) == text
 
 
 def test_the_us_layout_by_example() -> None:
-    keys = KeyDecoder()
-    assert [press(keys, code) for code in (16, 30, 44, 2, 11)] == [b"q", b"a", b"z", b"1", b"0"]
-    keys.key(LEFT_SHIFT, 1)
-    assert [press(keys, code) for code in (16, 3, 39, BRACKET)] == [b"Q", b"@", b":", b"}"]
+    assert read([key for code in (16, 30, 44, 2, 11) for key in press(code)]) == "qaz10"
+    assert read(held(LEFT_SHIFT, [key for code in (16, 3, 39, BRACKET) for key in press(code)])) == "Q@:}"
 
 
 def test_enter_and_tab_end_a_code() -> None:
-    keys = KeyDecoder()
-    assert press(keys, ENTER) + press(keys, 96) + press(keys, TAB) == b"\r\r\t"
+    assert read(press(ENTER) + press(KEYPAD_ENTER) + press(TAB)) == "\r\r\t"
 
 
 def test_either_shift_may_be_let_go_first() -> None:
-    keys = KeyDecoder()
-    keys.key(LEFT_SHIFT, 1), keys.key(RIGHT_SHIFT, 1), keys.key(LEFT_SHIFT, 0)
-    assert press(keys, 30) == b"A"
-    keys.key(RIGHT_SHIFT, 0)
-    assert press(keys, 30) == b"a"
+    both = [(LEFT_SHIFT, 1), (RIGHT_SHIFT, 1), (LEFT_SHIFT, 0), *press(A), (RIGHT_SHIFT, 0), *press(A)]
+    assert read(both) == "Aa"
 
 
-def test_fnc1_as_a_control_key() -> None:
-    keys = KeyDecoder()
-    keys.key(LEFT_CTRL, 1)
-    assert press(keys, BRACKET) == b"\x1d"
+@pytest.mark.parametrize(
+    "keys",
+    [
+        held(LEFT_CTRL, press(BRACKET)),
+        alt_code("029"),
+        alt_code("0029"),
+        alt_code("29"),
+        held(RIGHT_ALT, [key for digit in "029" for key in press(KEYPAD[digit])]),
+        press(F8),
+    ],
+)
+def test_every_form_of_fnc1(keys: Keys) -> None:
+    assert read(keys + press(A), Keyboard(fnc1_key="f8")) == "\x1da"
 
 
-def test_fnc1_as_alt_029() -> None:
-    keys = KeyDecoder()
-    keys.key(LEFT_ALT, 1)
-    assert b"".join(press(keys, KEYPAD[digit]) for digit in "029") == b""
-    assert keys.key(LEFT_ALT, 0) == b"\x1d"
-    assert press(keys, 30) == b"a"
+def test_a_character_by_its_number() -> None:
+    assert read(alt_code("65") + alt_code("0233") + alt_code("130")) == "Aéé"
+    assert read(alt_code("0128") + alt_code("0129")) == "\0\0", "the euro sign is no single byte, 129 is nothing"
+
+
+def test_characters_by_number_are_the_same_under_every_layout() -> None:
+    keyboard = Keyboard()
+    keys = [key for character in "]E04006381333931" for key in alt_code(f"{ord(character):04}")]
+    strokes = [stroke for key in keys if (stroke := keyboard.key(*key)) is not None]
+    assert layout("fr").read(strokes) == layout("cz").read(strokes) == "]E04006381333931"
+
+
+def test_the_keypad_gives_digits_whatever_its_lock_says() -> None:
+    assert read(press(69) + [key for digit in "0123456789" for key in press(KEYPAD[digit])]) == "0123456789"
 
 
 def test_a_key_that_stands_for_nothing_is_not_swallowed() -> None:
-    assert press(KeyDecoder(), F1) == b"\0"
+    assert read(press(F1)) == "\0"
+    assert read(press(F8)) == "\0"
+    assert read(held(LEFT_ALT, press(A))) == "\0"
 
 
-def test_locks_and_repeats_change_nothing() -> None:
-    keys = KeyDecoder()
-    assert press(keys, CAPS_LOCK) == b""
-    assert keys.key(30, 1) + keys.key(30, 2) + keys.key(30, 0) == b"a"
+def test_caps_lock_turns_letters_around_until_it_is_pressed_again() -> None:
+    assert read([*press(CAPS_LOCK), *typed("aB1", end=[]), *press(CAPS_LOCK), *typed("a", end=[])]) == "Ab1a"
+
+
+def test_repeats_change_nothing() -> None:
+    assert read([(A, 1), (A, 2), (A, 0)]) == "a"
 
 
 def test_after_a_loss_the_keys_that_are_down_count() -> None:
-    keys = KeyDecoder()
-    keys.key(LEFT_SHIFT, 1)
-    keys.resync([])
-    assert press(keys, 30) == b"a"
-    keys.resync([RIGHT_SHIFT, 30])
-    assert press(keys, 30) == b"A"
+    keyboard = Keyboard()
+    keyboard.key(LEFT_SHIFT, 1)
+    keyboard.resync([])
+    assert read(press(A), keyboard) == "a"
+    keyboard.resync([RIGHT_SHIFT, A])
+    assert read(press(A), keyboard) == "A"
 
 
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.integers(-1, 3))))
-def test_any_keys_give_at_most_a_byte_each(events: list[tuple[int, int]]) -> None:
-    keys = KeyDecoder()
-    assert all(len(keys.key(code, value)) <= 1 for code, value in events)
+def test_any_keys_give_at_most_a_character_each(events: Keys) -> None:
+    keyboard = Keyboard()
+    assert all(len(read([event], keyboard)) <= 1 for event in events)

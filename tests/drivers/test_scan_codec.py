@@ -83,6 +83,16 @@ def test_a_code_in_pieces_within_the_pause_is_whole() -> None:
     assert decoder.feed(b"931\r", 0.18) == [scanned("4006381333931")]
 
 
+def test_without_a_terminator_a_pause_ends_a_code() -> None:
+    decoder = ScanDecoder("scanner", Framing(terminator="none", gap_s=0.1))
+    assert decoder.whole(b"90311017") is None
+    assert decoder.feed(b"9031", 0.0) + decoder.feed(b"1017", 0.05) + decoder.expire(0.1) == []
+    assert decoder.expire(0.2) == [scanned("90311017")]
+    assert decoder.feed(b"A1", 1.0) == []
+    assert decoder.feed(b"B2", 2.0) == [scanned("A1")]
+    assert decoder.tear() == [garbled(ScanFault.TORN, 2)]
+
+
 def test_a_crlf_in_two_pieces_is_one_end() -> None:
     decoder = ScanDecoder("scanner", Framing(terminator="crlf"))
     assert decoder.feed(b"90311017\r", 0.0) == []
@@ -122,7 +132,7 @@ def test_reads_and_bad_reads_are_counted() -> None:
     decoder = ScanDecoder("scanner", Framing())
     decoder.feed(b"1\r2\r\x00\r4", 0.0)
     decoder.tear()
-    assert (decoder.reads, decoder.bad_reads) == (2, 2)
+    assert (decoder.meter.reads, decoder.meter.bad_reads) == (2, 2)
 
 
 @given(st.lists(CODES, max_size=6), st.sampled_from(list(TERMINATORS)), st.booleans())
@@ -166,7 +176,7 @@ def test_the_short_way_takes_the_usual_codes_and_only_between_codes() -> None:
     assert decoder.whole(b"]E0\r") is None
     assert decoder.feed(b"4006", 0.0) == []
     assert decoder.whole(b"90311017\r") is None
-    assert decoder.reads == 2
+    assert decoder.meter.reads == 0, "the short way leaves the counting to its caller"
 
 
 @given(st.lists(st.tuples(st.binary(max_size=60), st.sampled_from([0.0, 0.05, 0.2])), max_size=12))
@@ -180,7 +190,7 @@ def test_any_bytes_give_clean_codes_or_a_fault(pieces: list[tuple[bytes, float]]
         if isinstance(event, Scanned):
             assert 0 < len(event.data) <= 32
             assert not re.search(r"[\x00-\x1c\x1e\x1f\x7f]", event.data)
-    assert decoder.reads + decoder.bad_reads >= len(events)
+    assert decoder.meter.reads + decoder.meter.bad_reads >= len(events)
 
 
 @given(CODES, CODES, st.integers(1, 40))

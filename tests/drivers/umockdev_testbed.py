@@ -5,16 +5,21 @@ UMOCKDEV_DIR. Prints the testbed's folder first, then ``done`` after each comman
 
     keys <hex of struct input_event>    the scanner types
     add                                 a uevent
+    lights                              answers with the Caps Lock light, once it was set: ``on`` or ``off``
     hangup                              the device is pulled
 """
 
 import ctypes
 import os
+import select
+import struct
 import sys
 from ctypes import c_char_p, c_int, c_void_p
 from pathlib import Path
 
 NODE = "/dev/input/event5"
+EVENT = struct.Struct("@llHHi")
+EV_LED, LED_CAPS_LOCK = 0x11, 1
 SYSFS = "/devices/pci0/usb1/1-1/input/input5/event5"
 
 # What umockdev-record writes; in ID_SERIAL lies what udev makes of a USB serial number.
@@ -65,6 +70,16 @@ def bind() -> ctypes.CDLL:
     return library
 
 
+def caps_lock_light(fd: int) -> str:
+    """The last one written to the device; waits for one."""
+    light = ""
+    while not light or select.select([fd], [], [], 0)[0]:
+        for _, _, kind, code, value in EVENT.iter_unpack(os.read(fd, 100 * EVENT.size)):
+            if (kind, code) == (EV_LED, LED_CAPS_LOCK):
+                light = "on" if value else "off"
+    return light
+
+
 def main(folder: Path) -> None:
     library = bind()
     testbed = library.umockdev_testbed_new()
@@ -77,6 +92,8 @@ def main(folder: Path) -> None:
         match line.split():
             case ["keys", data]:
                 os.write(fd, bytes.fromhex(data))
+            case ["lights"]:
+                print(caps_lock_light(fd), end=" ")
             case ["add"]:
                 library.umockdev_testbed_uevent(testbed, f"/sys{SYSFS}".encode(), b"add")
             case ["hangup"]:

@@ -17,3 +17,11 @@ def test_a_record_that_is_longer_than_a_row_goes_on_below_itself() -> None:
     assert rows[0].endswith("device=nfc phase=stalled")
     assert rows[1] == " " * 30 + "fault=device-stalled"
     assert rows[2].endswith("  daemon_started")
+
+
+def test_a_scanner_that_goes_bad_comes_with_advice() -> None:
+    scanner = {"name": "front", "kind": "Scanner", "phase": "ready", "detail": {"reads": 900, "quality": "going-bad"}}
+    rows = report.devices({"running": True, "devices": [scanner]}).splitlines()
+    assert "Clean its window" in " ".join(rows)
+    well = report.devices({"running": True, "devices": [scanner | {"detail": {"quality": "good"}}]})
+    assert len(well.splitlines()) == 2

@@ -33,6 +33,15 @@ def network(answer: Answer) -> str:
     return f"{_table(answer)}\n{tail}"
 
 
+_QUALITY = {
+    "going-bad": "It reads badly. Clean its window, look at its cable, or try another one in its place.",
+    "check-baud": "What comes is noise. Set its baud rate in the configuration to what the scanner is set to.",
+    "check-parity": "Its characters carry a parity bit. Set data_bits and parity, or software_parity.",
+    "set-layout": "A code reads in two ways. Set its layout in the configuration, or the scanner to US.",
+}
+"""What to do about a scanner, by what its meter says."""
+
+
 def devices(answer: Answer) -> str:
     """A row a device; under one with a fault what to do, where the daemon knows."""
     rows = [] if answer.get("running") else ["THE DAEMON IS NOT RUNNING. Configured are:"]
@@ -44,6 +53,8 @@ def devices(answer: Answer) -> str:
         if device.get("remedy"):
             rows += _wrapped("", str(device["remedy"]))
         detail = {key: value for key, value in (device.get("detail") or {}).items() if value not in ("", 0)}
+        if advice := _QUALITY.get(str(detail.get("quality"))):
+            rows += _wrapped("", advice)
         facts = " ".join(f"{key}={value}" for key, value in detail.items())
         rows += [
             row[:WIDTH] for row in textwrap.wrap(facts, WIDTH - 16, initial_indent=" " * 15, subsequent_indent=" " * 15)
