@@ -214,12 +214,16 @@ class DevicePhase(enum.StrEnum):
 
 
 class DeviceChanged(Event, frozen=True, kw_only=True, tag="device_changed"):
-    """A device's supervisor moved it to another phase; `fault` is the DeviceError's code, `detail` for technicians."""
+    """A device's supervisor moved it to another phase; `fault` is the DeviceError's code, `detail` for technicians.
+
+    `is_new`: it works for the first time, and no configuration names it.
+    """
 
     device: str
     phase: DevicePhase
     fault: str | None = None
     detail: str = ""
+    is_new: bool = False
 
 
 # --- answers of the world ----------------------------------------------------------------------------------------

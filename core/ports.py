@@ -4,7 +4,7 @@ Drivers and stores fulfil these without knowing each other; `terminald.daemon` p
 """
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from core.document import Document
 from core.effects import LightState, ShowOnDisplay, ToneName
@@ -132,7 +132,11 @@ class Device(Protocol):
         """Opens it. Raises DeviceError."""
 
     async def serve(self) -> None:
-        """Runs until the device fails, and then raises DeviceError. Cancelled to stop."""
+        """Runs until the device fails, and then raises DeviceError. Cancelled to stop.
+
+        A device that can be asked something is asked here, so often that a dead one is found out within a minute; one
+        that only speaks by itself is a `Probed`.
+        """
 
     def close(self) -> None:
         """Lets go of it. Never raises, may be called twice."""
@@ -146,6 +150,14 @@ class CardReader(Device, Protocol):
 
     def admit(self, ranges: Sequence[CardRange]) -> None:
         """Which cards in clear the shop takes."""
+
+
+@runtime_checkable
+class Probed(Device, Protocol):
+    """A device that never answers anything (a scanner): its supervisor has it looked at, every few seconds."""
+
+    async def probe(self) -> None:
+        """Returns if what was opened is still there. Raises DeviceError; not to return in time is a stall."""
 
 
 class Printer(Device, Protocol):

@@ -359,6 +359,8 @@ def _device_changed(event: v.DeviceChanged) -> Step:
     if event.phase is v.DevicePhase.OPENING:
         return NOTHING
     entries = (e.DeviceReported(device=event.device, phase=event.phase.value, fault=event.fault),)
+    if event.is_new:
+        return Step(entries=entries, notice=message("device-new", device=event.device))
     if event.phase is v.DevicePhase.READY or event.fault == "device-absent":
         return Step(entries=entries)
     notice = message("device-lost", device=event.device, fault=event.fault or "")

@@ -110,7 +110,10 @@ class NoticeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A device as its supervisor sees it. `detail` are flat facts, such as reads, bad reads, or paper."""
+    """A device as its supervisor sees it. `detail` are flat facts, such as reads, bad reads, or paper.
+
+    `place` is where it is plugged in (udev's ID_PATH), `between_faults_s` how long it works from one fault to the next.
+    """
 
     name: str
     kind: str
@@ -118,6 +121,9 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
     identity: str = ""
     detail: dict[str, str | int] = {}
+    driver: str = ""
+    place: str = ""
+    between_faults_s: int | None = None
 
 
 class DayView(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ class HidScanner:
             device = self._grab()
         self._rest, self._is_dropping = b"", False
         self._device = device
-        self._stream = Stream(self._name, device.fd, device.close, self._on_bytes)
+        self._stream = Stream(self._name, device.fd, device.close, self._on_bytes, self._options.path)
         before, self.identity = self.identity, identity(self._options.path)
         if self.identity != before:
             self._decoder.choice.forget()
@@ -55,6 +55,10 @@ class HidScanner:
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"
         await self._stream.lost()
+
+    async def probe(self) -> None:
+        if self._stream is not None:
+            self._stream.probe()
 
     def close(self) -> None:
         if self._stream is not None:

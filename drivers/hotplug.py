@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from drivers.nodes import node_at
+
 SUBSYSTEMS = ("tty", "input", "hidraw", "usbmisc", "usb")
 """Where our devices appear."""
 EVENT_BYTES_MAX = 1 << 16
@@ -33,17 +35,8 @@ def identity(path: Path) -> str:
 
     Where the node is no udev device (a pty, a container), the configured path itself.
     """
-    with contextlib.suppress(ImportError, OSError, ValueError):
-        import pyudev  # loads libudev: only where there is a device to name
-
-        with contextlib.suppress(pyudev.DeviceNotFoundError):
-            node = os.path.realpath(path, strict=True)
-            properties = pyudev.Devices.from_device_file(pyudev.Context(), node).properties
-            if properties.get("ID_SERIAL_SHORT"):
-                return str(properties["ID_SERIAL"])
-            if properties.get("ID_PATH"):
-                return str(properties["ID_PATH"])
-    return str(path)
+    node = node_at(path)
+    return node.identity if node is not None and (node.serial or node.port_path) else str(path)
 
 
 class Watcher:
@@ -53,14 +46,17 @@ class Watcher:
             await watcher.wait()
 
     With `media` the paths are where media are mounted: it then says too when something went, and when something was
-    mounted or unmounted anywhere.
+    mounted or unmounted anywhere. With `removals` it says too when udev lost a device; `appeared` tells the two apart.
 
     Two file descriptors, three for media; no thread, no timer.
     """
 
-    def __init__(self, paths: Iterable[Path], *, media: bool = False) -> None:
+    def __init__(self, paths: Iterable[Path], *, media: bool = False, removals: bool = False) -> None:
+        self.appeared = False
+        """Since it was last set back by its reader: something appeared, and did not only go."""
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)
         self._media = media
+        self._removals = removals
         self._mounts: select.epoll | None = None
         self._mount_table = -1
         self._changed = asyncio.Event()
@@ -110,6 +106,7 @@ class Watcher:
                 if mask & _IN_Q_OVERFLOW or name in self._names.get(watch, ()):
                     is_ours = True
         if is_ours:
+            self.appeared = True
             self._changed.set()
             self._watch_folders()
 
@@ -130,10 +127,19 @@ class Watcher:
 
     def _on_udev(self) -> None:
         for _ in range(UDEV_DRAIN_MAX):
-            device = self._udev.poll(timeout=0)
+            try:
+                device = self._udev.poll(timeout=0)
+            except OSError:
+                # More came than the socket holds, and some is lost: whoever waits looks for himself.
+                self.appeared = True
+                self._changed.set()
+                return
             if device is None:
                 return
             if device.action in ("add", "change", "bind"):
+                self.appeared = True
+                self._changed.set()
+            elif self._removals and device.action == "remove":
                 self._changed.set()
 
     def _watch_folders(self) -> None:

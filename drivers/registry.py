@@ -7,6 +7,7 @@ library. This is a table and nothing more: `terminald.daemon` alone asks it.
 import dataclasses
 import difflib
 import importlib
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 from core.ports import Clock, Device, Emit
 from drivers import options as o
+from drivers.nodes import Match, NodeKind
 
 Options = Any
 """One of the dataclasses of `drivers.options`."""
@@ -23,25 +25,50 @@ Options = Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """`kind` is a UnifiedPOS device class, `implementation` is ``module:Class``."""
+    """`kind` is a UnifiedPOS device class, `implementation` is ``module:Class``.
+
+    `nodes` are the kinds of node that its option `path` may lead to. A driver that has some can be told what to look for
+    (vendor, product, serial, port_path) in place of `path`: the path is then a link that leads to whatever fits, and to
+    nothing while that is not plugged in. A USB device without a driver of the kernel's has the node ``usb``.
+    """
 
     kind: str
     options: type
     implementation: str
+    nodes: tuple[NodeKind, ...] = ()
 
 
 DRIVERS: Mapping[str, Driver] = {
     "scanner-serial": Driver(
-        kind="Scanner", options=o.SerialScannerOptions, implementation="drivers.scanner:SerialScanner"
+        kind="Scanner",
+        options=o.SerialScannerOptions,
+        implementation="drivers.scanner:SerialScanner",
+        nodes=("serial",),
     ),
-    "scanner-hid": Driver(kind="Scanner", options=o.HidScannerOptions, implementation="drivers.hid_scanner:HidScanner"),
+    "scanner-hid": Driver(
+        kind="Scanner",
+        options=o.HidScannerOptions,
+        implementation="drivers.hid_scanner:HidScanner",
+        nodes=("keyboard",),
+    ),
     "printer-escpos": Driver(
-        kind="POSPrinter", options=o.EscposPrinterOptions, implementation="drivers.printer:EscposPrinter"
+        kind="POSPrinter",
+        options=o.EscposPrinterOptions,
+        implementation="drivers.printer:EscposPrinter",
+        nodes=("usb-printer", "serial"),
     ),
-    "msr-serial": Driver(kind="MSR", options=o.SerialMsrOptions, implementation="drivers.msr:SerialCardReader"),
-    "msr-hidraw": Driver(kind="MSR", options=o.HidrawMsrOptions, implementation="drivers.msr:HidrawCardReader"),
-    "scale-serial": Driver(kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale"),
-    "nfc-pn532": Driver(kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:Pn532Reader"),
+    "nfc-pn532": Driver(
+        kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:Pn532Reader", nodes=("serial",)
+    ),
+    "msr-serial": Driver(
+        kind="MSR", options=o.SerialMsrOptions, implementation="drivers.msr:SerialCardReader", nodes=("serial",)
+    ),
+    "msr-hidraw": Driver(
+        kind="MSR", options=o.HidrawMsrOptions, implementation="drivers.msr:HidrawCardReader", nodes=("hidraw",)
+    ),
+    "scale-serial": Driver(
+        kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale", nodes=("serial",)
+    ),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
     "tamper-gpio": Driver(
         kind="TamperSwitch", options=o.GpioTamperOptions, implementation="drivers.tamper:GpioTamperSwitch"
@@ -99,6 +126,53 @@ def options_for(driver: str, table: Mapping[str, object], where: str) -> Options
     except ValueError as error:
         key = str(error).partition(":")[0]
         raise OptionsRejected((OptionFault(where=where, key=key, message=str(error)),)) from error
+
+
+MATCH_KEYS = tuple(field.name for field in dataclasses.fields(Match))
+
+
+def match_for(driver: str, table: Mapping[str, object], where: str) -> Match | None:
+    """What a device's table says to look for; None where it gives a path or an address instead.
+
+    `vendor` may hold both ids (``0c2e:0b61``). Raises OptionsRejected with every fault found.
+    """
+    given = {key: table[key] for key in MATCH_KEYS if key in table}
+    entry = DRIVERS.get(driver)
+    if not given or entry is None:
+        return None
+    faults = [
+        OptionFault(where=where, key=key, message=f"{key} must be a text, not {value!r}")
+        for key, value in given.items()
+        if not isinstance(value, str) or not value
+    ]
+    if not entry.nodes:
+        faults.append(OptionFault(where=where, key=next(iter(given)), message=f"{driver} is not found by such keys"))
+    if "path" in table:
+        faults.append(OptionFault(where=where, key="path", message=f"give either a path or {', '.join(given)}"))
+    if faults:
+        raise OptionsRejected(tuple(faults))
+    texts = {key: str(value) for key, value in given.items()}
+    vendor, colon, product = texts.get("vendor", "").partition(":")
+    if colon:
+        if "product" in texts:
+            raise OptionsRejected((OptionFault(where=where, key="product", message="vendor holds a product already"),))
+        texts |= {"vendor": vendor, "product": product}
+    for key in ("vendor", "product"):
+        if key in texts:
+            texts[key] = texts[key].lower().removeprefix("0x")
+            if not re.fullmatch(r"[0-9a-f]{4}", texts[key]):
+                message = f"{key} must be four hexadecimal digits, such as 0c2e, not {texts[key]!r}"
+                faults.append(OptionFault(where=where, key=key if key in given else "vendor", message=message))
+    if "product" in texts and "vendor" not in texts:
+        faults.append(OptionFault(where=where, key="product", message="product needs a vendor"))
+    if faults:
+        raise OptionsRejected(tuple(faults))
+    return Match(**texts)
+
+
+def placed_at(options: Options, path: Path) -> Options:
+    """The same options for a device at another path."""
+    return dataclasses.replace(options, path=path)
 
 
 def kind_of(options: Options) -> str:

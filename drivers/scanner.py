@@ -36,6 +36,10 @@ class SerialScanner:
         assert self._stream is not None, "open() comes first"
         await self._stream.lost()
 
+    async def probe(self) -> None:
+        if self._stream is not None:
+            self._stream.probe()
+
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()

@@ -55,11 +55,16 @@ class SerialSettings:
 class Stream:
     """An open byte stream. Made by the `open_*` functions below.
 
-    `receive` is called on the loop's thread with each piece that arrives, never with an empty one.
+    `receive` is called on the loop's thread with each piece that arrives, never with an empty one. `path` is the node
+    that was opened, where there is one.
     """
 
-    def __init__(self, name: str, fd: int, release: Callable[[], None], receive: Receive) -> None:
+    def __init__(
+        self, name: str, fd: int, release: Callable[[], None], receive: Receive, path: Path | None = None
+    ) -> None:
         self.name = name
+        self._path = path
+        self._node = _node(path) if path is not None else None
         self._fd = fd
         self._release = release
         self._receive = receive
@@ -120,6 +125,12 @@ class Stream:
         """Raises why the stream has ended, if it has."""
         if self._fault is not None:
             raise self._failure()
+
+    def probe(self) -> None:
+        """Looks whether its path, links followed, still leads to what was opened. Raises DeviceGone."""
+        self.check()
+        if self._path is not None and _node(self._path) != self._node:
+            raise DeviceGone(f"{self.name}: its node is gone, and nobody said so")
 
     def close(self) -> None:
         """Lets go of the descriptor. Never raises, may be called twice."""
@@ -207,7 +218,7 @@ def open_serial(name: str, path: Path, settings: SerialSettings, receive: Receiv
             finally:
                 port.close()
 
-        return Stream(name, port.fileno(), release, receive)
+        return Stream(name, port.fileno(), release, receive, path)
 
 
 def open_path(name: str, path: Path, settings: SerialSettings, receive: Receive) -> Stream:
@@ -219,7 +230,7 @@ def open_path(name: str, path: Path, settings: SerialSettings, receive: Receive)
             raise ProtocolError(f"{name}: {path} is no device")
         if os.major(status.st_rdev) == USB_MAJOR:
             fd = os.open(real, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            return Stream(name, fd, lambda: os.close(fd), receive)
+            return Stream(name, fd, lambda: os.close(fd), receive, path)
     return open_serial(name, path, settings, receive)
 
 
@@ -309,6 +320,15 @@ def _tune(link: socket.socket) -> None:
 
 def ignore(data: bytes) -> None:
     """For a stream whose bytes somebody else takes, or nobody."""
+
+
+def _node(path: Path) -> tuple[int, int] | None:
+    """What is at a path now, links followed; None where nothing is."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_rdev, found.st_ino
 
 
 def _nothing() -> None:

@@ -21,6 +21,7 @@ from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRang
 from core.tax import TaxRate
 from core.topics import check_terminal
 from drivers import registry
+from drivers.nodes import Match
 from store.keys_tier import Tier
 
 DEVICES_MAX = 64
@@ -46,11 +47,15 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceConfig:
-    """A device: its name, its driver's name in `drivers.registry`, and that driver's options."""
+    """A device: its name, its driver's name in `drivers.registry`, and that driver's options.
+
+    With `match` it is whatever fits that, and the options' path is the link that will lead there.
+    """
 
     name: str
     driver: str
     options: registry.Options
+    match: Match | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,14 @@ class BackupConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptConfig:
+    """Which drivers take unknown scanners into use, in this order; `keyboards`: every USB keyboard is one."""
+
+    drivers: tuple[str, ...] = ("scanner-hid", "scanner-serial")
+    keyboards: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that a daemon is told. Paths are absolute."""
 
@@ -131,6 +144,7 @@ class Config:
     disk: DiskConfig
     devices: tuple[DeviceConfig, ...]
     cards: tuple[CardRange, ...] = ()
+    adopt: AdoptConfig = AdoptConfig()
     mirror: MirrorConfig | None = None
     backup: BackupConfig | None = None
     file: Path | None = None
@@ -170,7 +184,9 @@ def _config(root: "_Table", file: Path) -> Config:
             terminal.fault("id", f"id {error}")
     terminal.end()
     scan = root.table("scan", optional=True)
-    devices = _devices(root.table("device", optional=True))
+    control = root.table("control", optional=True)
+    socket = base / control.file("socket", "control.sock")
+    devices = _devices(root.table("device", optional=True), links_of(socket))
     shop = _shop(root.table("shop"), identity, scan, _keyed_weight(root.table("weighing", optional=True), devices))
     journal = root.table("journal", optional=True)
     catalogue = root.table("catalogue", optional=True)
@@ -178,7 +194,6 @@ def _config(root: "_Table", file: Path) -> Config:
     credentials = root.table("credentials", optional=True)
     history = root.table("history", optional=True)
     cards = root.table("cards", optional=True)
-    control = root.table("control", optional=True)
     journal_path = journal.file("path", "journal.db")
     config = Config(
         base=base,
@@ -193,7 +208,7 @@ def _config(root: "_Table", file: Path) -> Config:
         customers=base / customers.file("path", "customers.db"),
         credentials=base / credentials.file("path", "credentials.db"),
         history=base / history.file("path", str(Path(journal_path).with_name("history.db"))),
-        socket=base / control.file("socket", "control.sock"),
+        socket=socket,
         socket_group=control.text("group", "") or None,
         headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
@@ -203,6 +218,7 @@ def _config(root: "_Table", file: Path) -> Config:
         file=file,
         cards=tuple(_card_range(one) for one in cards.tables("range")),
         devices=devices,
+        adopt=_adopt(root.table("devices", optional=True)),
         price_list=catalogue.text("price_list", ""),
         catalogue_cache_mb=catalogue.whole("cache_mb", 8, 1, 1_024),
     )
@@ -373,7 +389,12 @@ def _disk(table: "_Table") -> DiskConfig:
     return disk
 
 
-def _devices(table: "_Table") -> tuple[DeviceConfig, ...]:
+def links_of(socket: Path) -> Path:
+    """The folder of the links that lead to the devices that are found by what they are."""
+    return socket.parent / "devices"
+
+
+def _devices(table: "_Table", links: Path) -> tuple[DeviceConfig, ...]:
     devices: list[DeviceConfig] = []
     for name in table.names():
         device = table.table(name)
@@ -381,15 +402,42 @@ def _devices(table: "_Table") -> tuple[DeviceConfig, ...]:
             table.fault(name, f"a device's name {name!r} must be small letters, digits and '-', at most 32")
         driver = device.text("driver")
         try:
-            options = registry.options_for(driver, device.rest(), f"device.{name}") if driver else None
+            found = _device(name, driver, device.rest(), links) if driver else None
         except registry.OptionsRejected as error:
             for fault in error.faults:
                 device.fault(fault.key, fault.message)
-        else:
-            devices.append(DeviceConfig(name=name, driver=driver, options=options))
+            continue
+        if found is None:
+            continue
+        for other in devices:
+            if found.match is not None and (found.match, driver) == (other.match, other.driver):
+                device.fault(
+                    None, f"matches the very devices of [device.{other.name}]: say in one what tells them apart"
+                )
+        devices.append(found)
     if len(devices) > DEVICES_MAX:
         table.fault(None, f"more than {DEVICES_MAX} devices")
     return tuple(devices)
+
+
+def _device(name: str, driver: str, table: Mapping[str, object], links: Path) -> DeviceConfig:
+    where = f"device.{name}"
+    match = registry.match_for(driver, table, where)
+    if match is not None:
+        table = {key: value for key, value in table.items() if key not in registry.MATCH_KEYS}
+        table = {**table, "path": str(links / name)}
+    return DeviceConfig(name=name, driver=driver, options=registry.options_for(driver, table, where), match=match)
+
+
+def _adopt(table: "_Table") -> AdoptConfig:
+    known = AdoptConfig().drivers
+    drivers = table.texts("adopt") if table.has("adopt") else known
+    for driver in drivers:
+        if driver not in known:
+            table.fault("adopt", f"adopt {driver!r} must be one of {', '.join(known)}")
+    adopt = AdoptConfig(drivers=drivers, keyboards=table.truth("adopt_keyboards", False))
+    table.end()
+    return adopt
 
 
 class _Lines:

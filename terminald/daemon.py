@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 from collections.abc import Sequence
-from typing import cast
 
 import msgspec
 
@@ -16,10 +15,8 @@ from core import entries as e
 from core import events as v
 from core import scan
 from core.ledger import Record
-from core.ports import CardReader
 from core.text import Message, message
 from core.view import LinkView
-from drivers import registry
 from drivers.hotplug import Watcher
 from store.adoption import refuse_unfinished
 from store.catalogue import Catalogue
@@ -34,9 +31,10 @@ from terminald.backup_keeper import BackupKeeper, backup_facts, command_of
 from terminald.binding import binding_of
 from terminald.broker import parse_url
 from terminald.clock import SystemClock, local_time
-from terminald.config import Config, DeviceConfig
+from terminald.config import Config
 from terminald.control import ControlServer
 from terminald.custody import Custody
+from terminald.devices import Devices, device_facts
 from terminald.engine import Engine
 from terminald.forwarder import Forwarder
 from terminald.history import HistoryKeeper, open_history
@@ -47,7 +45,6 @@ from terminald.recall import Recaller, recall_facts
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
-from terminald.supervisor import Supervisor
 from terminald.tamper import CaseGuard, secrets_of
 from terminald.telemetry import Telemetry
 from terminald.uplink import Uplink
@@ -136,8 +133,8 @@ class Terminal:
         self._space = space
         self._stock = stock
         self._random = random.Random()  # jitter, not a secret
-        self._devices = [self._supervisor(device) for device in config.devices]
-        self._peripherals = Peripherals(self._devices, self._post, clock)
+        self._devices = Devices(config, self._post, clock, self._random.random)
+        self._peripherals = Peripherals(self._devices.supervisors, self._post, clock)
         self._engine = Engine(
             shop=config.shop,
             journal=journal,
@@ -160,7 +157,7 @@ class Terminal:
         self._custody = self._keeper_of_the_journal(signer, journal_key)
         self._views = Views(
             engine=self._engine,
-            devices=self._devices,
+            devices=self._devices.supervisors,
             journal=journal,
             clock=clock,
             acknowledged_seq=self._acknowledged_seq,
@@ -173,7 +170,13 @@ class Terminal:
         self._control = ControlServer(
             config.socket,
             methods(
-                self._engine, self._views, self._devices, journal, self._acknowledged_seq, self._status, history.find
+                self._engine,
+                self._views,
+                self._devices.supervisors,
+                journal,
+                self._acknowledged_seq,
+                self._status,
+                history.find,
             ),
             self._views.encoded,
             unixsocket.access(config.socket_group),
@@ -205,10 +208,7 @@ class Terminal:
                     tasks.create_task(self._stock.run(), name="stock"),
                     tasks.create_task(self._keep_second_medium(), name="second-medium"),
                     tasks.create_task(feed_watchdog(self._clock), name="watchdog"),
-                    *(
-                        tasks.create_task(self._supervise(device), name=f"device-{device.name}")
-                        for device in self._devices
-                    ),
+                    tasks.create_task(self._devices.run(), name="devices"),
                 ]
                 if self._backups is not None:
                     running.append(tasks.create_task(self._keep_backups(self._backups), name="backups"))
@@ -222,8 +222,7 @@ class Terminal:
                     task.cancel()
         finally:
             self._control.close()
-            for device in self._devices:
-                device.device.close()
+            self._devices.close()
 
     async def _finish(self) -> None:
         """SIGTERM: the order in hand is carried out, receipts on their way are printed, and the journal says goodbye."""
@@ -234,28 +233,9 @@ class Terminal:
         await self._engine.stop()
 
     def _printer_works(self) -> bool:
-        return any(device.kind == "POSPrinter" and device.ready.is_set() for device in self._devices)
+        return any(device.kind == "POSPrinter" and device.ready.is_set() for device in self._devices.supervisors)
 
     # --- devices -------------------------------------------------------------------------------------------------
-
-    def _supervisor(self, device: DeviceConfig) -> Supervisor:
-        built = registry.build(device.name, device.options, self._post, self._config.base, self._clock)
-        kind = registry.kind_of(device.options)
-        if kind == "MSR":
-            cast(CardReader, built).admit(self._config.cards)
-        return Supervisor(
-            name=device.name,
-            kind=kind,
-            device=built,
-            emit=self._post,
-            clock=self._clock,
-            jitter=self._random.random,
-        )
-
-    async def _supervise(self, device: Supervisor) -> None:
-        options = next(each.options for each in self._config.devices if each.name == device.name)
-        async with Watcher(registry.paths_of(options, self._config.base)) as watcher:
-            await device.run(watcher.wait)
 
     def _post(self, event: v.DeviceEvent | v.AnyEvent) -> None:
         if isinstance(event, v.CaseOpened):
@@ -473,12 +453,7 @@ class Terminal:
         facts |= self._custody.facts()
         facts |= backup_facts(self._backups)
         facts |= recall_facts(self._recaller)
-        for device in self._devices:
-            facts[f"device_{device.name}"] = device.phase.value
-            facts[f"device_{device.name}_faults"] = device.faults
-            if device.kind == "Scanner":
-                meter = device.device.facts()
-                facts |= {f"device_{device.name}_{key}": meter[key] for key in ("reads", "bad_pct", "quality")}
+        facts |= device_facts(self._devices.supervisors)
         return facts
 
     def _status(self) -> dict[str, object]:

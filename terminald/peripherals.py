@@ -31,12 +31,14 @@ _Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayme
 
 
 class Peripherals:
-    """Runs effects on the first supervised device of each class. `post` hands events to the engine."""
+    """Runs effects on the first supervised device of each class; on the first printer that is ready, where one is.
+
+    `devices` is live: they come and go. Payments stay with the first device: another one could only say that it never
+    heard of them. `post` hands events to the engine.
+    """
 
     def __init__(self, devices: Sequence[Supervisor], post: Callable[[v.AnyEvent], None], clock: Clock) -> None:
-        self._printer = _first(devices, "POSPrinter")
-        self._drawer = _first(devices, "CashDrawer")
-        self._payment = _first(devices, "CAT")
+        self._devices = devices
         self._signs = Signs(devices, clock)
         self._scale = _first(devices, "Scale")
         self._post = post
@@ -45,6 +47,19 @@ class Peripherals:
         self._receipts_arrived = asyncio.Event()
         self._printer_changed = asyncio.Event()
         self._requests: asyncio.Queue[_Payment | x.OpenDrawer] = asyncio.Queue(PAYMENT_TASKS_MAX)
+
+    @property
+    def _printer(self) -> Supervisor | None:
+        printers = [device for device in self._devices if device.kind == "POSPrinter"]
+        return next((device for device in printers if device.ready.is_set()), printers[0] if printers else None)
+
+    @property
+    def _drawer(self) -> Supervisor | None:
+        return _first(self._devices, "CashDrawer")
+
+    @property
+    def _payment(self) -> Supervisor | None:
+        return _first(self._devices, "CAT")
 
     @property
     def receipts_waiting(self) -> int:

@@ -112,6 +112,9 @@ def device_view(device: Supervisor, misreads: Mapping[str, int]) -> DeviceView:
         kind=device.kind,
         phase=device.phase.value,
         fault=device.fault,
-        identity=device.device.identity,
+        identity=device.identity,
         detail=device.device.facts() | seen | {"faults": device.faults},
+        driver=device.driver,
+        place=device.place,
+        between_faults_s=device.between_faults_s,
     )

@@ -240,6 +240,7 @@ TABLES = {
     "history": ("[history]", ""),
     "weighing": ("[weighing]", ""),
     "disk": ("[disk]", ""),
+    "devices": ("[devices]", ""),
     "mirror": ("[mirror]", 'path = "stick"'),
     "backup": ("[backup]", 'path = "stick"'),
     "customers": ("[customers]", ""),

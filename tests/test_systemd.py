@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from drivers.drawer_kicker import PULSE_MS_MAX
+from drivers.nodes import SCANNERS
 from fleet.config import load as load_fleet
 from terminald.config import load
 
@@ -210,6 +212,14 @@ def test_each_udev_rule_is_well_formed() -> None:
             assert re.fullmatch(rf"({RULE_MATCH}, )*{RULE_ASSIGNMENT}(, {RULE_ASSIGNMENT})*", line), line
     assert set(re.findall(r'GOTO="(\w+)"', rules)) == set(re.findall(r'LABEL="(\w+)"', rules))
     assert set(re.findall(r'GROUP:="([^"]*)"', rules)) == {"terminald"}
+
+
+def test_the_makers_of_scanners_are_those_of_the_table() -> None:
+    makers = tomllib.loads(SCANNERS.read_text())["maker"]
+    (vendors,) = re.findall(
+        r'^ATTRS\{idVendor\}!="([^"]*)"', (SYSTEMD / "70-terminald.rules").read_text(), re.MULTILINE
+    )
+    assert vendors.split("|") == [maker["vendor"] for maker in makers if "products" not in maker]
 
 
 def test_an_adapter_that_comes_late_is_allowed() -> None:

@@ -119,6 +119,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "drawer-opened-by-hand": ("The drawer was opened without an order.", ""),
     "drawer-stuck": ("The drawer does not open: {fault}.", "Open it with its key, and call your technician."),
     # devices
+    "device-new": ("A new device is plugged in and works: {device}.", ""),
     "device-lost": ("The {device} does not answer: {fault}.", "Check its cable and power; it comes back by itself."),
     "device-not-known": ("There is no device named {device}.", "See the list of devices for its name."),
     "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),

@@ -39,7 +39,7 @@ A: dev=13:69\\n
 """
 
 
-def ioctls() -> str:
+def ioctls(node: str = NODE) -> str:
     """The answers to evdev's questions; umockdev matches a question by its exact size."""
     answers = [
         ("EVIOCGVERSION", 0, (0x10001).to_bytes(4, "little")),
@@ -52,7 +52,7 @@ def ioctls() -> str:
         ("EVIOCGBIT(1)", 96, b"\xff" * 16 + bytes(80)),
         ("EVIOCGKEY", 96, bytes(96)),
     ]
-    return f"@DEV {NODE}\n" + "".join(f"{name} {result} {data.hex().upper()}\n" for name, result, data in answers)
+    return f"@DEV {node}\n" + "".join(f"{name} {result} {data.hex().upper()}\n" for name, result, data in answers)
 
 
 def bind() -> ctypes.CDLL:
