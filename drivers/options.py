@@ -268,6 +268,21 @@ class GpioTamperOptions:
         _within("confirm_ms", self.confirm_ms, 0, 50)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpiPowerOptions:
+    """power-rpi: the board's power, as the Raspberry Pi's firmware sees it."""
+
+    path: Path | None = None
+    """Its file; else it is looked for."""
+    poll_ms: int = 250
+    recover_s: float = 3.0
+    """The power must have been strong for so long before a payment may begin again."""
+
+    def __post_init__(self) -> None:
+        _within("poll_ms", self.poll_ms, 20, 500)
+        _within("recover_s", self.recover_s, 0.0, 600.0)
+
+
 def _framing(prefix: str, suffix: str, length_max: int, gap_s: float) -> None:
     for key, value in (("prefix", prefix), ("suffix", suffix)):
         try:

@@ -70,6 +70,7 @@ DRIVERS: Mapping[str, Driver] = {
         kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale", nodes=("serial",)
     ),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
+    "power-rpi": Driver(kind="POSPower", options=o.RpiPowerOptions, implementation="drivers.power:RpiPower"),
     "tamper-gpio": Driver(
         kind="TamperSwitch", options=o.GpioTamperOptions, implementation="drivers.tamper:GpioTamperSwitch"
     ),
