@@ -42,6 +42,9 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     elements.append(Rule())
     if sale.discount_minor:
         elements.append(Text(left="You save", right=money(sale.discount_minor)))
+    spared_minor = sum(total.exempt_tax_minor for total in sale.taxes if total.included)
+    if spared_minor:
+        elements.append(Text(left="Tax taken off", right=money(-spared_minor)))
     added_minor = sum(total.tax_minor for total in sale.taxes if not total.included)
     if added_minor:
         elements.append(Text(left="Tax", right=money(added_minor)))

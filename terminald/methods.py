@@ -54,6 +54,38 @@ class AmountParams(Keyed, frozen=True, kw_only=True):
     amount_minor: int | None = None
 
 
+class CouponParams(Keyed, frozen=True, kw_only=True):
+    code: str
+
+
+class Who(Keyed, frozen=True, kw_only=True):
+    """Who does it, and who allows it where he may not."""
+
+    operator: str = ""
+    approver: str = ""
+
+
+class DiscountParams(Who, frozen=True, kw_only=True):
+    reason: str = ""
+    percent_bp: int = 0
+    amount_minor: int = 0
+
+
+class LineDiscountParams(DiscountParams, frozen=True, kw_only=True):
+    line: int = 0
+
+
+class PriceParams(Who, frozen=True, kw_only=True):
+    unit_price_minor: int
+    reason: str
+    line: int = 0
+
+
+class ExemptionParams(Who, frozen=True, kw_only=True):
+    reason: str = ""
+    certificate: str = ""
+
+
 class NameParams(Params, frozen=True, kw_only=True):
     name: str
 
@@ -149,6 +181,52 @@ def methods(
             lambda p: v.WeightKeyed(weight_g=p.weight_g),
         ),
         "sale.void": keyed("Takes a line back; line 0 is the last", LineParams, lambda p: v.VoidKeyed(line=p.line)),
+        "sale.coupon": keyed(
+            "Presents a coupon: its GCN or its code",
+            CouponParams,
+            lambda p: v.CouponPresented(code=p.code[:DATA_LENGTH_MAX]),
+        ),
+        "sale.line_discount": keyed(
+            "Gives a line a discount, a percentage in hundredths or an amount; with neither takes it back; line 0 is the last",
+            LineDiscountParams,
+            lambda p: v.LineDiscountKeyed(
+                line=p.line,
+                reason=p.reason,
+                percent_bp=p.percent_bp,
+                amount_minor=p.amount_minor,
+                operator=p.operator,
+                approver=p.approver,
+            ),
+        ),
+        "sale.total_discount": keyed(
+            "Gives the basket a discount, a percentage in hundredths or an amount; with neither takes it back",
+            DiscountParams,
+            lambda p: v.TotalDiscountKeyed(
+                reason=p.reason,
+                percent_bp=p.percent_bp,
+                amount_minor=p.amount_minor,
+                operator=p.operator,
+                approver=p.approver,
+            ),
+        ),
+        "sale.price": keyed(
+            "Gives a line another price for one unit; line 0 is the last",
+            PriceParams,
+            lambda p: v.PriceKeyed(
+                line=p.line,
+                unit_price_minor=p.unit_price_minor,
+                reason=p.reason,
+                operator=p.operator,
+                approver=p.approver,
+            ),
+        ),
+        "sale.tax_exemption": keyed(
+            "Takes the tax off the sale, for a reason; without one charges it again",
+            ExemptionParams,
+            lambda p: v.TaxExemptionKeyed(
+                reason=p.reason, certificate=p.certificate, operator=p.operator, approver=p.approver
+            ),
+        ),
         "sale.subtotal": Method(summary="What the basket comes to, with its taxes", params=Params, handler=subtotal),
         "sale.cash": keyed(
             "Takes cash in minor units; without an amount exactly what is due",

@@ -234,6 +234,7 @@ TABLES = {
     "terminal": ("[terminal]", ALWAYS["[terminal]"]),
     "shop": ("[shop]", ALWAYS["[shop]"]),
     "shop.tax": ("[[shop.tax]]", 'code = "A"'),
+    "promotion": ("[[promotion]]", 'id = "p"\nreason = "r"\nkind = "percent"\nvalue = "10"'),
     "journal": ("[journal]", ""),
     "keys": ("[keys]", ""),
     "catalogue": ("[catalogue]", ""),

@@ -5,6 +5,9 @@ A script's lines begin with ``>``; comments with ``#``. What follows from a line
     + an entry that is kept        ! an effect that is asked for
     " what is told (refused: x)    = the state afterwards
 
+Lines that begin with ``@`` say what is other in this script's shop: ``@ shop cash_unit_minor=5``, ``@ promotion id=...``,
+``@ tax code=Q rate_bp=500 included=false``, ``@ item gtin=... tax=Q``.
+
 Before each line the state is folded anew from the entries, so that a replay is shown at every point of every script.
 """
 
@@ -21,6 +24,7 @@ from core import events as v
 from core.catalogue import Item
 from core.document import Cut, Document, Feed, QrCode, Rule, Text
 from core.money import currency
+from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, apply
@@ -58,6 +62,8 @@ class Player:
     """The state of one script being played."""
 
     kept: list[e.AnyEntry] = field(default_factory=list)
+    shop: Shop = SHOP
+    catalogue: dict[str, Item] = field(default_factory=lambda: dict(CATALOGUE))
 
     @property
     def till(self) -> Till:
@@ -67,15 +73,15 @@ class Player:
         return till
 
     def take(self, event: v.AnyEvent) -> Step:
-        question = read(SHOP, event)
+        question = read(self.shop, event)
         facts = Facts(
             business_day=TODAY,
             local_time=NOW,
             question=question,
-            item=CATALOGUE.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            item=self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
         )
-        taken = step(SHOP, self.till, event, facts)
+        taken = step(self.shop, self.till, event, facts)
         for entry in taken.entries:
             self.kept.append(e.decode(e.encode(entry)))
         return taken
@@ -90,9 +96,42 @@ def play(script: str) -> str:
             out.append(line)
             event = _event(line[1:])
             out += list(_outcome(player, player.take(event), papers=isinstance(event, v.ReprintKeyed)))
+        elif line.startswith("@"):
+            out.append(line)
+            _equip(player, line[1:])
         elif not line.startswith(" "):
             out.append(line)
     return "\n".join(out) + "\n"
+
+
+def _equip(player: Player, line: str) -> None:
+    what, *arguments = shlex.split(line)
+    words = dict(argument.split("=", 1) for argument in arguments)
+    fields: dict[str, object] = dict(words)
+    shop = player.shop
+    match what:
+        case "shop":
+            changed = msgspec.structs.replace(
+                shop, **{key: int(text) if text.isdigit() else text for key, text in words.items()}
+            )
+        case "promotion":
+            for key in {"items", "days"} & fields.keys():
+                fields[key] = str(fields[key]).split(",")
+            added = msgspec.convert(fields, Promotion, strict=False)
+            assert not faults(added)
+            changed = msgspec.structs.replace(shop, promotions=Rulebook((*shop.promotions.promotions, added)))
+        case "tax":
+            if "parts" in fields:
+                names = str(fields["parts"]).split(",")
+                fields["parts"] = [msgspec.to_builtins(rate) for rate in shop.taxes if rate.code in names]
+            changed = msgspec.structs.replace(shop, taxes=(*shop.taxes, msgspec.convert(fields, TaxRate, strict=False)))
+        case "item":
+            was = player.catalogue[str(fields["gtin"])]
+            player.catalogue[was.gtin] = msgspec.convert(msgspec.to_builtins(was) | fields, Item, strict=False)
+            return
+        case _:
+            raise ValueError(f"{what} is nothing that a script's shop has")
+    player.shop = changed
 
 
 def lines_of(document: Document) -> Iterator[str]:
@@ -154,7 +193,7 @@ def _outcome(player: Player, taken: Step, *, papers: bool) -> Iterator[str]:
     if taken.notice is not None:
         params = "".join(f" {name}={value}" for name, value in taken.notice.params.items())
         yield f'  " {"refused: " if taken.refused else ""}{taken.notice.id}{params}'
-    yield f"  = {_state(player.till)}"
+    yield f"  = {_state(player.shop, player.till)}"
 
 
 def _told(value: e.AnyEntry | x.AnyEffect) -> str:
@@ -171,8 +210,8 @@ def _short(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) and " " in value else str(value)
 
 
-def _state(till: Till) -> str:
-    view = sale_view(SHOP, till)
+def _state(shop: Shop, till: Till) -> str:
+    view = sale_view(shop, till)
     parts = [view.mode if view.number is None else f"{view.mode} #{view.number}"]
     for line in view.lines:
         struck = "~" if line.voided else ""
@@ -180,7 +219,9 @@ def _state(till: Till) -> str:
         parts.append(f"{struck}{line.quantity_milli / 1000:g} {line.name} {line.amount_minor}{off}{struck}")
     parts += [f"{discount.reason} -{discount.amount_minor}" for discount in view.discounts]
     if view.number is not None:
-        parts.append(f"total {view.total_minor} due {view.due_minor}")
+        cash = f" cash {view.cash_due_minor}" if view.cash_due_minor != view.due_minor else ""
+        exempt = " no tax" if view.exempt else ""
+        parts.append(f"total {view.total_minor}{exempt} due {view.due_minor}{cash}")
     if till.aside:
         parts.append("aside " + ", ".join(f"{tender.reference} {tender.phase}" for tender in till.aside))
     if till.unprinted:

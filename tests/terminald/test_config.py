@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from core.tax import TaxRate
 from drivers.options import SerialScannerOptions
-from terminald.config import Config, ConfigError, Fault, load
+from terminald.config import Config, ConfigError, load
+from terminald.toml_table import Fault
 
 SHOP = '[terminal]\nid = "till-3"\n[shop]\nname = "Corner Shop"\n'
 
@@ -110,7 +111,7 @@ def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
         (SHOP + '[[cards.range]]\nkind = "credit"\nprefix = "6006"\n', 6, "must be one of loyalty, gift, staff"),
         (SHOP + '[[cards.range]]\nkind = "gift"\nprefix = "600649"\ndigits = 5\n', 8, "digits 5 is less"),
         (SHOP + '[[scan.variable]]\nprefix = "21"\nitem_digits = 9\n', 6, "EAN-13"),
-        (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "7.001"\n', 7, "percentage"),
+        (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "7.00001"\n', 7, "percentage"),
         (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "100"\n', 7, "percentage"),
         (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "-1"\n', 7, "percentage"),
         (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "Infinity"\n', 7, "percentage"),
@@ -205,3 +206,56 @@ def test_whatever_stands_in_it_is_a_configuration_or_named_by_its_line(tmp_path:
 def test_a_tamper_switch_needs_somebody_who_releases_it(tmp_path: Path) -> None:
     ((_, message),) = _faults(tmp_path, SHOP + '[device.case]\ndriver = "tamper-gpio"\npin = 22\n')
     assert message == "a tamper switch needs [headquarters] ack_key: only a signed order releases it"
+
+
+def test_several_rates_on_a_class_and_how_they_are_rounded(tmp_path: Path) -> None:
+    shop = _load(
+        tmp_path,
+        SHOP
+        + 'currency = "CHF"\ncash_rounding_minor = 5\ncash_rounding = "half-even"\ntax_rounding = "line"\n'
+        + '[[shop.tax]]\ncode = "GST"\nrate = "5"\nincluded = false\n'
+        + '[[shop.tax]]\ncode = "QST"\nrate = "9.975"\nincluded = false\ncompound = true\n'
+        + '[[shop.tax]]\ncode = "Q"\nrates = ["GST", "QST"]\n[[shop.tax]]\ncode = "Z"\nexempt = true\n',
+    ).shop
+    gst, qst, both, free = shop.taxes
+    assert (qst.rate_bp, qst.more_ppm, qst.rate_ppm, qst.compound) == (997, 50, 99_750, True)
+    assert both == TaxRate(code="Q", included=False, parts=(gst, qst))
+    assert free.exempt
+    assert (shop.cash_unit_minor, shop.cash_rounding, shop.tax_rounding) == (5, "half-even", "line")
+
+
+def test_promotions(tmp_path: Path) -> None:
+    config = _load(
+        tmp_path,
+        SHOP
+        + 'promotion_precedence = "priority"\n[catalogue]\nprice_list = "staff"\n'
+        + '[[promotion]]\nid = "autumn"\nreason = "Autumn"\nkind = "percent"\nvalue = "12.5"\n'
+        + 'items = ["4006381333931"]\nvalid_from = "2026-09-01"\nvalid_to = "2026-11-30"\ndays = ["sat"]\n'
+        + '[[promotion]]\nid = "trio"\nreason = "Any 3 for 5.00"\nkind = "mix"\nvalue = "5.00"\nbuy = 3\n',
+    )
+    book = config.shop.promotions
+    assert (book.precedence, book.price_list) == ("priority", "staff")
+    autumn, trio = book.promotions
+    assert (autumn.percent_bp, autumn.items, autumn.days) == (1250, ("04006381333931",), ("sat",))
+    assert (autumn.valid_from, autumn.valid_to) == ("2026-09-01T00:00", "2026-12-01T00:00")
+    assert (trio.kind, trio.buy, trio.amount_minor) == ("mix", 3, 500)
+
+
+def test_faults_of_taxes_and_promotions_have_their_lines(tmp_path: Path) -> None:
+    faults = _faults(
+        tmp_path,
+        SHOP
+        + 'currency = "EUX"\ntax_rounding = "never"\n[[shop.tax]]\ncode = "A"\nrate = "1.00001"\n'
+        + '[[shop.tax]]\ncode = "B"\nrates = ["A", "C"]\n[[shop.tax]]\ncode = "C"\nrates = ["A"]\n'
+        + '[[promotion]]\nid = "p"\nreason = "r"\nkind = "free"\nvalue = "101"\n'
+        + '[[promotion]]\nid = "p"\nreason = "r"\nkind = "percent"\nvalue = "101"\n'
+        + '[[promotion]]\nid = "q"\nreason = "r"\nkind = "amount"\nvalue = "1.005"\nitems = ["4006381333932"]\n',
+    )
+    told = "\n".join(f"{line} {message}" for line, message in faults)
+    for line, named in (
+        (5, "currency 'EUX' is none of ISO 4217"), (6, "tax_rounding 'never' must be one of total, line"),
+        (9, "rate '1.00001'"), (12, "rates names C"), (19, "kind 'free' must be one of percent"),
+        (22, "two promotions have the id 'p'"), (25, "value must be above 0, and 100 at most"),
+        (30, "value '1.005' has more than 2 decimal places"), (31, "should have 1"),
+    ):  # fmt: skip
+        assert any(at == line and named in message for at, message in faults), f"{line} {named}\n{told}"
