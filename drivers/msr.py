@@ -8,21 +8,17 @@ import fcntl
 import os
 import struct
 from collections.abc import Sequence
-from typing import Final, Literal
 
 from core.ports import Clock, Emit, ProtocolError
 from core.stripe import CardRange
 from drivers.cardfeed import CardFeed
-from drivers.codecs import msr_idtech, msr_magtek, msr_text
+from drivers.codecs import msr_idtech, msr_text
 from drivers.codecs.hid_report import DESCRIPTOR_BYTES_MAX, input_report
-from drivers.codecs.msr import Decode, Frames, PausedFrames, ReportFrames
+from drivers.codecs.msr import Frames, PausedFrames, ReportFrames
 from drivers.hotplug import identity
-from drivers.options import HidrawMsrOptions, MsrReport, SerialMsrOptions
+from drivers.msr_formats import REPORTS, report_format
+from drivers.options import HidrawMsrOptions, SerialMsrOptions
 from drivers.transport import SerialSettings, Stream, ignore, open_serial, opening
-
-MAKERS: Final[dict[int, MsrReport]] = {0x0801: "magtek", 0x0ACD: "idtech"}
-"""USB vendors and their report formats."""
-REPORTS: Final[dict[MsrReport, Decode]] = {"magtek": msr_magtek.decode, "idtech": msr_idtech.decode_report}
 
 # From <linux/hidraw.h>.
 _HIDIOCGRDESCSIZE, _HIDIOCGRDESC, _HIDIOCGRAWINFO = 0x80044801, 0x90044802, 0x80084803
@@ -106,15 +102,6 @@ class HidrawCardReader:
 
     def facts(self) -> dict[str, str | int]:
         return self._feed.facts()
-
-
-def report_format(name: str, wanted: Literal["auto"] | MsrReport, vendor: int) -> MsrReport:
-    """The report format that is configured, or the maker's. Raises ProtocolError for a maker that is not known."""
-    if wanted != "auto":
-        return wanted
-    if vendor not in MAKERS:
-        raise ProtocolError(f'{name}: vendor {vendor:04x} is no maker we know; set format to "magtek" or "idtech".')
-    return MAKERS[vendor]
 
 
 def _descriptor(fd: int) -> bytes:

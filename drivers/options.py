@@ -196,6 +196,25 @@ class HidrawMsrOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UsbMsrOptions:
+    """msr-usb: a reader of magnetic stripes straight on USB, with no driver of the kernel's."""
+
+    vendor: int
+    product: int | None = None
+    serial: str | None = None
+    """Where there is more than one: the reader's serial number."""
+    format: Literal["auto", "magtek", "idtech"] = "auto"
+    gap_s: float = 0.15
+    """The longest pause between two parts of one report."""
+
+    def __post_init__(self) -> None:
+        _within("vendor", self.vendor, 1, 0xFFFF)
+        if self.product is not None:
+            _within("product", self.product, 0, 0xFFFF)
+        _within("gap_s", self.gap_s, 0.005, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NexoOptions:
     """payment-nexo: a payment device that speaks nexo's Sale to POI protocol in JSON over TCP."""
 

@@ -69,6 +69,7 @@ DRIVERS: Mapping[str, Driver] = {
     "scale-serial": Driver(
         kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale", nodes=("serial",)
     ),
+    "msr-usb": Driver(kind="MSR", options=o.UsbMsrOptions, implementation="drivers.msr_usb:UsbCardReader"),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
     "power-rpi": Driver(kind="POSPower", options=o.RpiPowerOptions, implementation="drivers.power:RpiPower"),
     "tamper-gpio": Driver(

@@ -86,7 +86,8 @@ class ReportFrames:
         if not 0 < length <= MESSAGE_BYTES_MAX:
             raise ValueError(f"a report of {length} bytes")
         self._skip = int(is_numbered)
-        self._held = bytearray(length + self._skip)
+        self.length = length + self._skip
+        self._held = bytearray(self.length)
         self._count = 0
 
     @property

@@ -91,6 +91,8 @@ def _characters(bits: memoryview, width: int, *, backwards: bool) -> bytearray |
         if not text and (value != (5 if width == 7 else 11) or not is_odd):
             return CardFault.START
         if text[-1:] == b"?":
+            if any(bit(after) for after in range(place, count)):
+                return _wiped(text, CardFault.END)  # read the wrong way, a stripe may look like a short one by chance
             return _wiped(text, CardFault.PARITY) if not is_odd else _checked(text, sum_value == value)
         if not is_odd:
             return _wiped(text, CardFault.PARITY)

@@ -10,7 +10,8 @@ import pytest_asyncio
 from core.events import CardEncrypted, CardFault, CardGarbled, CardRefused, CardSwiped
 from core.ports import DeviceAbsent, DeviceGone, ProtocolError
 from core.stripe import CardRange
-from drivers.msr import HidrawCardReader, SerialCardReader, report_format
+from drivers.msr import HidrawCardReader, SerialCardReader
+from drivers.msr_formats import report_format
 from drivers.options import HidrawMsrOptions, SerialMsrOptions
 from drivers.simulated.cable import PtyCable
 from drivers.simulated.msr import KSN, SimulatedCardReader, idtech_message, with_lrc

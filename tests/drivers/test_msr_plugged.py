@@ -1,4 +1,6 @@
-"""The driver of a card reader as a raw HID device, on a node that umockdev makes: real ioctls, real udev messages."""
+"""The drivers of card readers on what umockdev makes: a hidraw node with its real ioctls, and a device on USB with the real
+libusb and pyusb; udev's messages are real too.
+"""
 
 import asyncio
 import ctypes.util
@@ -33,17 +35,22 @@ def _is_installed() -> bool:
 pytestmark = pytest.mark.skipif(not _is_installed(), reason="umockdev is not installed (apt install libumockdev0)")
 
 
+HIDRAW: tuple[str, dict[str, object], str, str] = ("msr-hidraw", {"path": NODE}, "Mag-Tek_Reader_B35F1F1", "hangup")
+USB: tuple[str, dict[str, object], str, str] = ("msr-usb", {"vendor": 0x0801}, "usb-0801:0002 B35F1F1", "remove")
+
+
 class Bench:
     """The testbed's process and that of the driver."""
 
-    def __init__(self, testbed: Process, root: str) -> None:
+    def __init__(self, testbed: Process, root: str, how: tuple[str, dict[str, object], str, str]) -> None:
+        self._how, self._table, self.identity, self._pull = how
         self._testbed = testbed
         self._root = root
         self.driver: Process | None = None
 
-    async def start(self, **table: str) -> dict[str, object]:
-        """Starts the driver on the node, and says what it says first."""
-        arguments = ("tests/drivers/msr_child.py", "msr-hidraw", json.dumps({"path": NODE, **table}))
+    async def start(self, **table: object) -> dict[str, object]:
+        """Starts the driver, and says what it says first."""
+        arguments = ("tests/drivers/msr_child.py", self._how, json.dumps(self._table | table))
         self.driver = await _python(*arguments, UMOCKDEV_DIR=self._root)
         return await self.said()
 
@@ -60,16 +67,19 @@ class Bench:
         self._testbed.stdin.write((" ".join(words) + "\n").encode())
         assert await _line(self._testbed.stdout) == b"done\n"
 
+    async def pull(self) -> None:
+        await self.command(self._pull)
+
     async def swipe(self, report: bytes) -> dict[str, object]:
         await self.command("report", report.hex())
         return await self.said()
 
 
-@pytest_asyncio.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    testbed = await _python("tests/drivers/hidraw_testbed.py", str(tmp_path))
+@pytest_asyncio.fixture(params=["hidraw", "usb"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    testbed = await _python(f"tests/drivers/{request.param}_testbed.py", str(tmp_path))
     assert testbed.stdout is not None
-    made = Bench(testbed, (await _line(testbed.stdout)).decode().strip())
+    made = Bench(testbed, (await _line(testbed.stdout)).decode().strip(), HIDRAW if request.param == "hidraw" else USB)
     yield made
     for process in (made.driver, testbed):
         if process is not None:
@@ -79,13 +89,14 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 async def test_swipes(bench: Bench) -> None:
-    assert await bench.start() == {"opened": "Mag-Tek_Reader_B35F1F1"}
+    assert await bench.start() == {"opened": bench.identity}
     assert await bench.swipe(magtek_report(LOYALTY)) == MEMBER
     assert await bench.swipe(magtek_report(PAYMENT)) == {"payment": True, "last": ""}
     assert await bench.swipe(magtek_report({}, failed=(1, 2))) == {"garbled": "unreadable", "track": 1}
     assert await bench.swipe(magtek_report(LOYALTY)) == MEMBER
 
 
+@pytest.mark.parametrize("bench", ["hidraw"], indirect=True)
 async def test_a_report_in_pieces(bench: Bench) -> None:
     await bench.start()
     report = magtek_report(LOYALTY)
@@ -98,11 +109,19 @@ async def test_a_report_in_pieces(bench: Bench) -> None:
 async def test_a_pulled_reader_is_gone_and_its_return_is_noticed(bench: Bench) -> None:
     await bench.start()
     await bench.swipe(magtek_report(LOYALTY))
-    await bench.command("hangup")
+    await bench.pull()
     assert await bench.said() == {"fault": "device-gone"}
     assert await bench.said() == {"facts": {"reads": 1, "bad_reads": 0}}
     await bench.command("add")
     assert await bench.said() == {"plugged": True}
+
+
+@pytest.mark.parametrize("bench", ["usb"], indirect=True)
+async def test_another_product_or_serial_number_is_not_ours(bench: Bench) -> None:
+    assert await bench.start(serial="B000001") == {"fault": "device-absent"}
+    assert bench.driver is not None
+    await bench.driver.communicate()
+    assert await bench.start(product=2, serial="B35F1F1") == {"opened": bench.identity}
 
 
 async def test_a_refused_card_is_left_nowhere_in_the_drivers_memory(bench: Bench) -> None:
