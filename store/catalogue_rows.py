@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from core.card import holds_card
+from core.card import holds_card, wipe
 from core.catalogue import COLUMNS
 from core.money import Currency
 from core.scan import check_digit
@@ -169,13 +169,13 @@ def read_stock(text: str, faults: list[str]) -> int:
 def _gtin(text: str, faults: list[str], what: str = "") -> int:
     length = len(text)
     if not (text.isascii() and text.isdigit() and length in _GTIN_LENGTHS):
-        faults.append(f"{what}{text!r} is no GTIN: 8, 12, 13 or 14 digits")
+        faults.append(f"{what}{wipe(text)!r} is no GTIN: 8, 12, 13 or 14 digits")
         return 0
     raw = text.encode()
     # Weights 1 and 3 from the right, the check digit included, come to a multiple of ten: the sums run in C.
     odd, even = raw[-1::-2], raw[-2::-2]
     if (sum(odd) + 3 * sum(even) - _ONLY_DIGIT * (len(odd) + 3 * len(even))) % 10:
-        faults.append(f"{what}{text} has the check digit {text[-1]}, and should have {check_digit(text[:-1])}")
+        faults.append(f"{what}{wipe(text)} has the check digit {text[-1]}, and should have {check_digit(text[:-1])}")
     return int(text)
 
 

@@ -126,6 +126,8 @@ def test_what_means_nothing(data: str, aim: str | None, condition: str) -> None:
         ("30569309025904", "**********5904"),  # Diners Club's test number: 14 digits
         ("4222222222222", "*********2222"),  # Visa's test number of 13 digits
         ("4111111111111111", "************1111"),
+        ("04222222222222", "**********2222"),  # with a zero before it
+        ("8100000000000007", "************0007"),  # RuPay
         ("4006381333931", "4006381333931"),  # an EAN-13 that fits no card
         ("96385074", "96385074"),
     ],
