@@ -79,13 +79,13 @@ class DiscountParams(Who, frozen=True, kw_only=True):
 
 
 class LineDiscountParams(DiscountParams, frozen=True, kw_only=True):
-    line: int = 0
+    line: LineNumber = 0
 
 
 class PriceParams(Who, frozen=True, kw_only=True):
     unit_price_minor: int
     reason: str
-    line: int = 0
+    line: LineNumber = 0
 
 
 class ExemptionParams(Who, frozen=True, kw_only=True):
