@@ -139,11 +139,13 @@ def methods(
     async def device_test(params: NameParams) -> object:
         for device in devices:
             if device.name == params.name:
+                dead = await device.probe()
+                fault = dead.code if dead is not None else device.fault
                 return {
                     "name": device.name,
-                    "works": device.ready.is_set(),
-                    "fault": device.fault,
-                    "remedy": device.remedy if device.fault else "",
+                    "works": dead is None and device.ready.is_set(),
+                    "fault": fault,
+                    "remedy": (dead.remedy if dead is not None else device.remedy) if fault else "",
                 }
         raise Refused(message("device-not-known", device=_named(params.name)))
 
