@@ -5,7 +5,6 @@ digit is a Luhn check digit. Tracks are those of ISO/IEC 7813.
 """
 
 import re
-from typing import Any
 
 _PAN_DIGITS_MIN = 13
 _PAN_DIGITS_MAX = 19
@@ -37,24 +36,16 @@ def holds_card(text: str) -> bool:
     return wipe(text) != text
 
 
-def wipe_all(value: Any) -> Any:
-    """What came as JSON, with every text in it wiped, names of fields too, and None for a number that is a card's.
+def is_card_number(code: str) -> bool:
+    """Whether the whole of a code may be a card's number.
 
-    13 digits are left: milliseconds of our time have as many.
-
-    >>> wipe_all({"x": ["4111111111111111", 4111111111111111, 1795361327338]})
-    {'x': ['************1111', None, 1795361327338]}
+    >>> is_card_number("4111111111111111"), is_card_number("4006381333931")
+    (True, False)
     """
-    match value:
-        case str():
-            return wipe(value)
-        case int() if value >= 10**_PAN_DIGITS_MIN and holds_card(str(value)):
-            return None
-        case dict():
-            return {wipe_all(name): wipe_all(each) for name, each in value.items()}
-        case list():
-            return [wipe_all(each) for each in value]
-    return value
+    if not (_PAN_DIGITS_MIN <= len(code) <= _PAN_DIGITS_MAX and code.isascii() and code.isdigit()):
+        return False
+    digits = [int(digit) for digit in code]
+    return (digits[0], digits[1]) in _SCHEMES and _luhn(digits)
 
 
 def mask(pan: str) -> str:

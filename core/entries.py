@@ -169,6 +169,7 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     tax: str
     entry_method: str
     lot: str | None = None
+    serial: str | None = None
     use_by: str | None = None
     best_before: str | None = None
     item: str | None = None
@@ -197,6 +198,7 @@ class ItemRefused(Entry, tag="item_refused", frozen=True, kw_only=True):
     STREAM = Stream.TECHNICAL
     reason: str
     gtin: str | None = None
+    lot: str | None = None
 
 
 class CustomerIdentified(Entry, tag="customer_identified", frozen=True, kw_only=True):

@@ -7,8 +7,9 @@ from core import entries as e
 from core import events as v
 from core.catalogue import Item
 from core.money import divide_half_up, extend
+from core.product_recall import doubt, gtins_of, hit
 from core.scan import Reading, shown
-from core.state import Basket, Line
+from core.state import Basket, Line, Shop
 from core.step import Facts, ItemWanted, Step, refuse
 from core.text import Message, message
 
@@ -16,7 +17,7 @@ QUANTITY_MILLI_MAX = 9_999_000
 LINES_MAX = 1_000
 
 
-def ring_up(basket: Basket, facts: Facts) -> Step:
+def ring_up(shop: Shop, basket: Basket, facts: Facts) -> Step:
     """A code becomes a line, counts the last one up, or is refused with its reason."""
     question, item = facts.question, facts.item
     if isinstance(question, Message):
@@ -32,11 +33,8 @@ def ring_up(basket: Basket, facts: Facts) -> Step:
             refuse("item-not-found", code=shown(code)),
             entries=(e.ItemRefused(reason="item-not-found", gtin=reading.gtin if known_code else None),),
         )
-    if reading.use_by is not None and reading.use_by < facts.business_day:
-        return msgspec.structs.replace(
-            refuse("item-expired", name=item.name, use_by=reading.use_by),
-            entries=(e.ItemRefused(reason="item-expired", gtin=reading.gtin),),
-        )
+    if (unfit := _unfit(shop, basket, item, reading, facts)) is not None:
+        return msgspec.structs.replace(unfit, entries=(_refused(unfit, reading),))
     if len(basket.lines) >= LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
     if item.unit == "kg" and reading.weight_g is None and reading.price_minor is None:
@@ -47,14 +45,53 @@ def ring_up(basket: Basket, facts: Facts) -> Step:
     last = basket.lines[-1] if basket.lines else None
     if last is not None and _same_goods(last, added):
         return _requantify(last, last.item.quantity_milli + added.quantity_milli)
-    stale = reading.best_before is not None and reading.best_before < facts.business_day
-    return Step(
-        entries=(added,),
-        notice=message("item-past-best-before", name=item.name, best_before=reading.best_before or "")
-        if stale
-        else None,
-        level="warning" if stale else "info",
-    )
+    warning = _doubt(item, reading, facts)
+    return Step(entries=(added,), notice=warning, level="warning" if warning else "info")
+
+
+def _unfit(shop: Shop, basket: Basket, item: Item, reading: Reading, facts: Facts) -> Step | None:
+    """Why goods may not be sold. Past their use-by date or recalled, nobody may sell them; the rest is the shop's rule."""
+    today = facts.business_day
+    if reading.use_by is not None and reading.use_by < today:
+        return refuse("item-expired", name=item.name, use_by=reading.use_by)
+    if reading.expires is not None and (reading.expires[:10] < today or _is_past(reading.expires, facts)):
+        return refuse("item-expired", name=item.name, use_by=reading.expires.replace("T", " "))
+    recall = hit(facts.recalls, gtins_of(reading.gtin, item.item), reading.lot)
+    if recall is not None:
+        return refuse("item-recalled", name=item.name, why=recall.reason, recall=recall.id)
+    if shop.best_before == "refuse" and reading.best_before is not None and reading.best_before < today:
+        return refuse("item-too-old", name=item.name, best_before=reading.best_before)
+    if shop.sell_by == "refuse" and reading.sell_by is not None and reading.sell_by < today:
+        return refuse("item-too-late", name=item.name, sell_by=reading.sell_by)
+    if reading.serial is not None and any(
+        not line.voided and (line.item.gtin, line.item.serial) == (reading.gtin, reading.serial)
+        for line in basket.lines
+    ):
+        return refuse("serial-twice", name=item.name)
+    return None
+
+
+def _is_past(expires: str, facts: Facts) -> bool:
+    """Whether a time of this day is over. On a doubted clock it is the day alone that counts."""
+    now = facts.local_time[: len(expires)]
+    return now[:10] == facts.business_day and expires < now
+
+
+def _doubt(item: Item, reading: Reading, facts: Facts) -> Message | None:
+    """What the operator is told of goods that are sold nevertheless."""
+    recall = doubt(facts.recalls, gtins_of(reading.gtin, item.item), reading.lot)
+    if recall is not None:
+        return message("item-lot-recalled", name=item.name, lot=recall.lot, why=recall.reason)
+    if reading.sell_by is not None and reading.sell_by < facts.business_day:
+        return message("item-past-sell-by", name=item.name, sell_by=reading.sell_by)
+    if reading.best_before is not None and reading.best_before < facts.business_day:
+        return message("item-past-best-before", name=item.name, best_before=reading.best_before)
+    return None
+
+
+def _refused(step: Step, reading: Reading) -> e.ItemRefused:
+    assert step.notice is not None
+    return e.ItemRefused(reason=step.notice.id, gtin=reading.gtin, lot=reading.lot)
 
 
 def weighing_reference(basket: Basket) -> str:
@@ -83,7 +120,7 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
         amount_minor = reading.price_minor
         if item.unit == "each":
             quantity_milli, unit_price_minor = 1000, amount_minor
-        if item.unit == "kg" and item.unit_price_minor > 0:
+        if item.unit == "kg" and item.unit_price_minor > 0 and reading.weight_g is None:
             quantity_milli = max(1, divide_half_up(amount_minor * 1000, item.unit_price_minor))
     return e.ItemAdded(
         line=number,
@@ -96,7 +133,8 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
         tax=item.tax,
         entry_method=reading.method,
         lot=reading.lot,
-        use_by=reading.use_by,
+        serial=reading.serial,
+        use_by=reading.use_by or (reading.expires[:10] if reading.expires else None),
         best_before=reading.best_before,
         item=item.item,
         contains=item.contains,
@@ -119,6 +157,7 @@ def _same_goods(line: Line, added: e.ItemAdded) -> bool:
         and line.given is None
         and line.regular_minor is None
         and was.unit == "each"
+        and added.serial is None
         and (was.gtin, was.unit_price_minor, was.tax, was.lot, was.use_by, was.best_before)
         == (added.gtin, added.unit_price_minor, added.tax, added.lot, added.use_by, added.best_before)
     )
@@ -129,6 +168,8 @@ def change_quantity(basket: Basket, event: v.QuantityKeyed) -> Step:
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
+    if line.item.serial is not None:
+        return refuse("quantity-is-one")
     if line.item.unit != "each" or event.quantity_milli % 1000:
         return refuse("quantity-is-weighed" if line.item.unit != "each" else "quantity-not-valid")
     return _requantify(line, event.quantity_milli)

@@ -25,3 +25,6 @@ EXPONENTS = {code: int(places) for code, _, places in _ROWS}
 
 NUMBERS = {code: number for code, number, _ in _ROWS}
 """The three digits by which payment protocols name a currency."""
+
+CODES = {number: code for code, number in NUMBERS.items()}
+"""Each number's currency."""

@@ -14,6 +14,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.codes import question
 from core.counter import ORDERS, sense
 from core.goods import change_quantity, identify_customer, ring_up, void, weighing_reference
 from core.papers import print_again, print_receipt, reprint
@@ -31,8 +32,8 @@ from core.payment import (
     take_cash,
     unreversed,
 )
+from core.product_recall import gtins_in, recalled_line
 from core.repricing import reprice
-from core.scan import Reading, classify
 from core.state import (
     Authorizing,
     Basket,
@@ -46,7 +47,7 @@ from core.state import (
     Till,
     Weighing,
 )
-from core.step import NOTHING, CustomerWanted, Facts, ItemWanted, Question, Step, refuse
+from core.step import NOTHING, CouponShown, CustomerWanted, Facts, ItemWanted, Question, RecallsWanted, Step, refuse
 from core.text import message
 from core.weighing import give_up_weighing, refuse_while_weighing, take_keyed_weight, take_weight
 
@@ -58,20 +59,22 @@ _OperatorEvent = (
 _SaleEvent = _OperatorEvent | PaymentEvent
 
 
-def read(shop: Shop, event: v.AnyEvent) -> Question | None:
-    """What an event asks of the store before it can be decided; None when it asks nothing."""
+def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | None:
+    """What an event asks of the store before it can be decided, on the shop's date (ISO 8601); None when it asks nothing."""
     match event:
-        case v.Scanned():
-            reading = classify(event.data, event.aim, "scanned", shop.layouts)
-        case v.CodeKeyed():
-            reading = classify(event.data, None, "keyed", shop.layouts)
+        case v.Scanned() | v.CodeKeyed():
+            return question(shop, till, event, today)
         case v.TagPresented():
             return CustomerWanted(uid=event.uid)
         case v.CardSwiped(kind="loyalty"):
             return CustomerWanted(uid=f"card:{event.number}".encode().hex())
+        case v.CashKeyed() | v.CardKeyed():
+            # Goods may have been recalled since they were scanned; once a part is paid they are the customer's.
+            return RecallsWanted(gtins=gtins_in(till.sale.basket)) if isinstance(till.sale, Ringing) else None
+        case v.ButtonPressed():
+            return read(shop, till, ORDERS[event.order], today)
         case _:
             return None
-    return ItemWanted(reading=reading) if isinstance(reading, Reading) else reading
 
 
 def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
@@ -167,9 +170,9 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
                 began=facts.local_time,
             )
             basket = Basket(number=opened.number, business_day=opened.business_day, began=opened.began)
-            added = (
-                identify_customer(facts) if isinstance(event, v.TagPresented | v.CardSwiped) else ring_up(basket, facts)
-            )
+            if isinstance(facts.question, CouponShown):
+                return refuse("no-open-sale")
+            added = _present(shop, basket, facts)
             if added.refused:
                 return added
             return msgspec.structs.replace(added, entries=(opened, *added.entries))
@@ -193,7 +196,11 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
     basket = sale.basket
     match event:
         case v.Scanned() | v.CodeKeyed():
-            return ring_up(basket, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
+            if isinstance(sale, Tendering) and isinstance(facts.question, ItemWanted | CouponShown):
+                return refuse("partly-paid")
+            if isinstance(facts.question, CouponShown):
+                return reprice(shop, till, basket, v.CouponPresented(code=facts.question.code))
+            return _present(shop, basket, facts)
         case v.TagPresented() | v.CardSwiped():
             return identify_customer(facts)
         case v.QuantityKeyed():
@@ -212,9 +219,9 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
         case v.CashKeyed() | v.CardKeyed() if till.power_weak:
             return refuse("power-weak")
         case v.CashKeyed():
-            return take_cash(shop, till, basket, event, facts)
+            return _recalled(sale, facts) or take_cash(shop, till, basket, event, facts)
         case v.CardKeyed():
-            return charge_card(shop, basket, event, facts)
+            return _recalled(sale, facts) or charge_card(shop, basket, event, facts)
         case v.CancelKeyed():
             return cancel(shop, basket)
         case (
@@ -228,7 +235,7 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
 def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case v.WeightSensed():
-            return take_weight(sale, event, facts)
+            return take_weight(shop, sale, event, facts)
         case v.WeightKeyed():
             return take_keyed_weight(shop, sale, event, facts)
         case v.TagPresented() | v.CardSwiped():
@@ -311,6 +318,17 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
         case v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered():
             return ignore_stray(event)
     assert_never(event)
+
+
+def _present(shop: Shop, basket: Basket, facts: Facts) -> Step:
+    """What a code, a tag or a card at the counter stands for joins the sale: a customer or goods."""
+    return identify_customer(facts) if isinstance(facts.question, CustomerWanted) else ring_up(shop, basket, facts)
+
+
+def _recalled(sale: Ringing | Tendering, facts: Facts) -> Step | None:
+    """Nothing is paid for goods that were recalled after they were scanned."""
+    line = recalled_line(sale.basket, facts.recalls) if isinstance(sale, Ringing) else None
+    return refuse("recalled-in-basket", name=line.item.name, line=line.item.line) if line is not None else None
 
 
 # --- devices, boot ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import msgspec
 from core import entries as e
 from core.money import Currency, Rounding
 from core.promotion import Rulebook
-from core.scan import VariableMeasure
+from core.scan import CodeRules, VariableMeasure
 from core.tax import TaxRate, TaxRounding
 
 COUPONS_MAX = 500
@@ -20,8 +20,14 @@ UNPRINTED_MAX = 20
 """Receipts that wait for a printer; of more, the oldest are only to be had as a copy from the journal."""
 
 
+DatePolicy = Literal["warn", "refuse"]
+
+
 class Shop(msgspec.Struct, frozen=True, kw_only=True):
-    """What a till is told by its configuration, and its promotions, which headquarters may send too."""
+    """What a till is told by its configuration, and its promotions, which headquarters may send too.
+
+    `vouchers`, `staff` and `loyalty` are what the shop's own codes begin with.
+    """
 
     name: str
     address: tuple[str, ...]
@@ -29,6 +35,11 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     currency: Currency
     taxes: tuple[TaxRate, ...]
     layouts: tuple[VariableMeasure, ...] = ()
+    vouchers: tuple[str, ...] = ()
+    staff: tuple[str, ...] = ()
+    loyalty: tuple[str, ...] = ()
+    best_before: DatePolicy = "warn"
+    sell_by: DatePolicy = "warn"
     paper_columns: int = 42
     promotions: Rulebook = Rulebook()
     tax_rounding: TaxRounding = "total"
@@ -37,6 +48,16 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     price_minor_max: int = 10**8
     keyed_weight: bool = True
     """Whether a weight may be typed."""
+
+    def code_rules(self) -> CodeRules:
+        """What its codes are understood by."""
+        return CodeRules(
+            layouts=self.layouts,
+            vouchers=self.vouchers,
+            staff=self.staff,
+            loyalty=self.loyalty,
+            currency=self.currency,
+        )
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

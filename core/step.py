@@ -7,6 +7,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core.catalogue import Item
+from core.product_recall import ProductRecall
 from core.scan import Reading
 from core.text import Message, message
 
@@ -23,7 +24,19 @@ class CustomerWanted(msgspec.Struct, frozen=True, kw_only=True, tag="customer"):
     uid: str
 
 
-Question = ItemWanted | CustomerWanted | Message
+class RecallsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="recalls"):
+    """Asks the catalogue which of these goods (GTINs) are recalled: a basket is about to be paid."""
+
+    gtins: tuple[str, ...]
+
+
+class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
+    """A code that is a coupon or a voucher; the shop's own rules know it, and no store is asked."""
+
+    code: str
+
+
+Question = ItemWanted | CustomerWanted | RecallsWanted | CouponShown | Message
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
 
@@ -37,6 +50,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     local_time: str
     question: Question | None = None
     item: Item | None = None
+    recalls: tuple[ProductRecall, ...] = ()
+    """Of the goods that the question names."""
     customer: str | None = None
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""

@@ -17,7 +17,7 @@ from core.step import NOTHING, Facts, ItemWanted, Step, refuse
 from core.text import message
 
 
-def take_weight(sale: Weighing, event: v.WeightSensed, facts: Facts) -> Step:
+def take_weight(shop: Shop, sale: Weighing, event: v.WeightSensed, facts: Facts) -> Step:
     """What the scale shows, while an item waits for it."""
     if event.reference != weighing_reference(sale.basket):
         return NOTHING
@@ -33,7 +33,7 @@ def take_weight(sale: Weighing, event: v.WeightSensed, facts: Facts) -> Step:
                 return NOTHING
             if not event.cleared:
                 return Step(notice=message("scale-not-cleared"), level="warning")
-            return _sell(sale, event.weight_g, "scale-net" if event.net else "scale", facts)
+            return _sell(shop, sale, event.weight_g, "scale-net" if event.net else "scale", facts)
     assert_never(event.condition)
 
 
@@ -41,7 +41,7 @@ def take_keyed_weight(shop: Shop, sale: Weighing, event: v.WeightKeyed, facts: F
     """A weight that a person typed."""
     if not shop.keyed_weight:
         return refuse("weight-not-keyed")
-    return _sell(sale, event.weight_g, "keyed", facts)
+    return _sell(shop, sale, event.weight_g, "keyed", facts)
 
 
 def give_up_weighing(sale: Weighing) -> Step:
@@ -58,10 +58,12 @@ def refuse_while_weighing(sale: Weighing) -> Step:
     return refuse("weight-awaited", name=sale.awaited.item.name)
 
 
-def _sell(sale: Weighing, weight_g: int, weighed: e.Weighed, facts: Facts) -> Step:
+def _sell(shop: Shop, sale: Weighing, weight_g: int, weighed: e.Weighed, facts: Facts) -> Step:
     awaited = sale.awaited
     reading = msgspec.structs.replace(awaited.reading, weight_g=weight_g)
-    rung = ring_up(sale.basket, msgspec.structs.replace(facts, question=ItemWanted(reading=reading), item=awaited.item))
+    rung = ring_up(
+        shop, sale.basket, msgspec.structs.replace(facts, question=ItemWanted(reading=reading), item=awaited.item)
+    )
     if rung.refused:
         return rung
     entries = tuple(

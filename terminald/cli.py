@@ -86,6 +86,10 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("params", nargs="?", default="{}", metavar="JSON")
     call.add_argument("--socket", type=Path, default=Path("/run/terminald/control.sock"), metavar="PATH")
 
+    scans = add("classify", "what scans mean: one a line on standard input", _late("classify_cli", "classify_lines"))
+    scans.add_argument("--state", choices=("idle", "ringing", "tendering"), default="ringing", help="of the till")
+    scans.add_argument("--config", type=Path, metavar="FILE", help="the shop's own codes; without it none are known")
+
     journal = commands.add_parser("journal", help="look into the journal").add_subparsers(required=True)
     with_config(add("verify", "check every record; status 0 whole, 1 a finding, 2 cannot be opened", _verify, journal))
     with_config(add("show", "print every record, one JSON object a line", _show, journal), json=False)
@@ -206,15 +210,7 @@ def _parser() -> argparse.ArgumentParser:
 
     with_config(add("status", "what the daemon says of itself", _late("technician", "status")))
     devices = commands.add_parser("devices", help="what is plugged in").add_subparsers(required=True)
-    with_config(
-        add("list", "the devices, their state and their quality", _late("devices_cli", "list_devices"), devices)
-    )
-    with_config(add("watch", "each change of a device, until interrupted", _late("devices_cli", "watch"), devices))
-    tried = with_config(add("test", "whether a device works; status 1 if not", _late("devices_cli", "test"), devices))
-    tried.add_argument("name")
-    found = _late("devices_cli", "suggest")
-    suggested = with_config(add("suggest", "tables for what is plugged in and has none", found, devices))
-    suggested.add_argument("--all", action="store_true", help="for what has one too")
+    with_config(add("list", "the devices and their state", _late("technician", "devices"), devices))
     with_config(
         add("network", "address, time, name lookup and a round trip to the broker", _late("technician", "network"))
     )

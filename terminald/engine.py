@@ -19,10 +19,11 @@ from core.catalogue import Item
 from core.effects import AnyEffect
 from core.ledger import Record, Stamp, open_record
 from core.ports import Clock, Journal, JournalError
+from core.product_recall import ProductRecall, gtins_of
 from core.sale import read, step
 from core.signs import signs
 from core.state import Idle, Shop, Till, apply
-from core.step import CustomerWanted, Facts, ItemWanted, Step
+from core.step import CustomerWanted, Facts, ItemWanted, Question, RecallsWanted, Step
 from core.text import Message
 from core.view import NoticeView
 from terminald.timekeeper import Timekeeper
@@ -83,6 +84,17 @@ def state_of(till: Till) -> bytes:
     return msgspec.json.encode((CHECKPOINT_VERSION, till))
 
 
+def _goods_of(question: Question | None, item: Item | None) -> tuple[str, ...]:
+    """The goods of which it matters whether they are recalled."""
+    match question:
+        case ItemWanted(reading=reading) if item is not None:
+            return gtins_of(reading.gtin, item.item)
+        case RecallsWanted(gtins=gtins):
+            return gtins
+        case _:
+            return ()
+
+
 def till_of(state: bytes) -> Till | None:
     """The till in a checkpoint; None where another version of this software wrote it."""
     try:
@@ -111,7 +123,7 @@ class Doubles:
 class Engine:
     """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done.
 
-    `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted. `blocked` names why no new sale
+    `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted, `recalls` GTINs. `blocked` names why no new sale
     may begin now, or gives None. `secure` has what was kept put elsewhere too, before anything is done because of it.
     """
 
@@ -123,6 +135,7 @@ class Engine:
         clock: Clock,
         local_time: Callable[[Stamp], datetime],
         lookup: Callable[[str, str], Item | None],
+        recalls: Callable[[Sequence[str]], tuple[ProductRecall, ...]] = lambda gtins: (),
         identify: Callable[[str], Awaitable[str]],
         perform: Callable[[AnyEffect], None],
         changed: Callable[[], None],
@@ -131,10 +144,8 @@ class Engine:
         blocked: Callable[[], str | None] = lambda: None,
         secure: Secure | None = None,
         timekeeper: Timekeeper | None = None,
-        refreshed: Callable[[Shop], Shop] = lambda shop: shop,
     ) -> None:
         self.shop = shop
-        self._refreshed = refreshed
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
@@ -143,6 +154,7 @@ class Engine:
         self._journal = journal
         self._local_time = local_time
         self._lookup = lookup
+        self._recalls = recalls
         self._identify = identify
         self._perform = perform
         self._changed = changed
@@ -160,7 +172,6 @@ class Engine:
 
     async def boot(self) -> int:
         """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
-        self.shop = self._refreshed(self.shop)
         count = await self._fold()
         self._time.begin(await self._last_stamp(), self.till.clock_doubted)
         clean = not self.till.started
@@ -243,8 +254,6 @@ class Engine:
         stamp = self._time.stamp()
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))
-        if isinstance(self.till.sale, Idle):
-            self.shop = self._refreshed(self.shop)  # a sale keeps the promotions that it began with
         taken = step(self.shop, self.till, event, await self._facts(event, stamp))
         if isinstance(event, v.Scanned) and taken.notice is not None and taken.notice.id == "check-digit-wrong":
             self.misreads[event.device] += 1
@@ -267,12 +276,15 @@ class Engine:
     async def _facts(self, event: v.AnyEvent, stamp: Stamp) -> Facts:
         local = self._local_time(stamp)
         local_time = local.isoformat(timespec="seconds")
-        question = read(self.shop, event)
+        today = self._time.business_day(stamp)
+        question = read(self.shop, self.till, event, today)
+        item = self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None
         return Facts(
-            business_day=self._time.business_day(stamp),
+            business_day=today,
             local_time=local_time,
             question=question,
-            item=self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None,
+            item=item,
+            recalls=self._recalls(_goods_of(question, item)),
             customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) else None,
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,

@@ -8,12 +8,13 @@ from typing import cast, get_args
 from core.money import Rounding, currency, is_currency
 from core.promotion import Kind, Precedence, Promotion, Rulebook, faults
 from core.scan import VariableMeasure
-from core.state import Shop
+from core.state import DatePolicy, Shop
 from core.tax import TaxRate, TaxRounding
 from store.catalogue_rows import ALWAYS, read_gtin, read_validity
 from terminald.toml_table import Table
 
 PROMOTIONS_MAX = 1_000
+CODE_BEGINNING_MAX = 32
 PRICE_MINOR_MAX = 10**12
 _WHOLE_PPM = 1_000_000
 
@@ -34,6 +35,11 @@ def read_shop(
         currency=currency(code),
         taxes=_taxes(table),
         layouts=tuple(_layout(layout) for layout in scan.tables("variable")),
+        vouchers=_beginnings(scan, "vouchers"),
+        staff=_beginnings(scan, "staff"),
+        loyalty=_beginnings(scan, "loyalty"),
+        best_before=_dates(scan, "best_before"),
+        sell_by=_dates(scan, "sell_by"),
         keyed_weight=keyed_weight,
         tax_rounding=cast(TaxRounding, _choice(table, "tax_rounding", "total", get_args(TaxRounding))),
         cash_unit_minor=table.whole("cash_rounding_minor", 1, 1, 1_000_000),
@@ -122,7 +128,10 @@ def _layout(table: Table) -> VariableMeasure:
     value = table.text("value", "price")
     if value not in ("price", "weight"):
         table.fault("value", f'value {value!r} must be "price" or "weight"')
-    if not (prefix.isascii() and prefix.isdigit()) or len(prefix) + item_digits + value_digits > 12:
+    value_check = table.truth("value_check", False)
+    if value_check and value_digits not in (4, 5):
+        table.fault("value_check", "value_check is defined for value_digits 4 and 5 alone")
+    if not (prefix.isascii() and prefix.isdigit()) or len(prefix) + item_digits + value_check + value_digits > 12:
         table.fault("prefix", "prefix, item_digits and value_digits must be digits that fit into the 12 of an EAN-13")
     table.end()
     return VariableMeasure(
@@ -130,7 +139,24 @@ def _layout(table: Table) -> VariableMeasure:
         item_digits=item_digits,
         value_digits=value_digits,
         value="weight" if value == "weight" else "price",
+        value_check=value_check,
     )
+
+
+def _beginnings(table: Table, key: str) -> tuple[str, ...]:
+    """What codes of a kind begin with."""
+    texts = table.texts(key)
+    for text in texts:
+        if not (1 <= len(text) <= CODE_BEGINNING_MAX and text.isascii() and text.isprintable()):
+            table.fault(key, f"{key} {text!r} must be 1 to {CODE_BEGINNING_MAX} printable ASCII characters")
+    return texts
+
+
+def _dates(table: Table, key: str) -> DatePolicy:
+    policy = table.text(key, "warn")
+    if policy not in get_args(DatePolicy):
+        table.fault(key, f"{key} {policy!r} must be one of {', '.join(get_args(DatePolicy))}")
+    return "refuse" if policy == "refuse" else "warn"
 
 
 # --- promotions -------------------------------------------------------------------------------------------------------

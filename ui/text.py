@@ -13,6 +13,25 @@ WORDS: dict[str, tuple[str, str]] = {
     "check-digit-wrong": ("{code} was misread: its check digit is wrong.", "Scan it again, or type it."),
     "code-not-valid": ("This code is damaged or incomplete.", "Scan it again, or type its number."),
     "code-unknown": ("This code is none that the shop sells by.", "Look for another barcode on the item."),
+    "code-of-no-item": (
+        "This code names no item: it is for a carton, a place or a paper.",
+        "Scan the item's own code.",
+    ),
+    "code-separator-lost": (
+        "The scanner lost a part of this code.",
+        "Scan the plain barcode, or type its number. Tell your technician: the scanner drops separators.",
+    ),
+    "code-currency": ("The price in this code is in another currency.", "Ask for its price."),
+    "code-is-card": (
+        "This looks like a payment card's number. It was kept nowhere.",
+        "Take payment: cards go into the payment device.",
+    ),
+    "code-of-merchant": ("This is a code that is paid to.", "Ask for the code that the customer's phone pays with."),
+    "codes-glued": ("Two codes came as one: neither was taken.", "Scan them again, one at a time."),
+    "wallet-too-early": ("This looks like a phone's payment code.", "Finish the goods and take payment first."),
+    "wallet-not-taken": ("Phones cannot pay here yet.", "Take cash or a card."),
+    "receipt-not-taken": ("This is one of our receipts: goods cannot be given back by it yet.", "Call your manager."),
+    "receipt-in-a-sale": ("This is one of our receipts.", "Finish or cancel the open sale first."),
     "scan-garbled": ("The scan came through {fault}.", "Scan it again."),
     "scan-layout-unknown": (
         "This code reads in two ways: the keyboard layout of {device} is not known yet.",
@@ -20,6 +39,28 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "item-expired": ("{name} is past its use-by date {use_by} and may not be sold.", "Take it off the shelf."),
     "item-past-best-before": ("{name} is past its best-before date {best_before}.", "Tell the customer."),
+    "item-recalled": (
+        "{name} was recalled ({recall}): {why}. It may not be sold.",
+        "Take it and its lot off the shelf.",
+    ),
+    "item-lot-recalled": (
+        "Lot {lot} of {name} was recalled: {why}.",
+        "Look at the lot on the item before you sell it.",
+    ),
+    "recalled-in-basket": (
+        "{name} in line {line} was recalled meanwhile.",
+        "Void the line, keep the item, then take payment.",
+    ),
+    "item-too-old": (
+        "{name} is past its best-before date {best_before}.",
+        "This shop does not sell it: take it off the shelf.",
+    ),
+    "item-past-sell-by": ("{name} is past its sell-by date {sell_by}.", "Tell the customer."),
+    "item-too-late": (
+        "{name} is past its sell-by date {sell_by}.",
+        "This shop does not sell it: take it off the shelf.",
+    ),
+    "serial-twice": ("This very {name} is in the basket already.", "Scan the next item."),
     "item-voided": ("{name} was taken back.", ""),
     "line-not-found": ("There is no such line to change.", "Pick a line that is not struck through."),
     "quantity-not-valid": ("This quantity cannot be sold.", "Type a whole number from 1 to 9999."),
@@ -32,6 +73,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "scale-overload": ("There is too much on the scale.", "Take some off, and weigh it in two parts."),
     "scale-underload": ("The scale shows less than nothing.", "Empty it, and press its key for zero or for tare."),
     "scale-not-cleared": ("What lies on the scale was sold already.", "Take everything off it first."),
+    "quantity-is-one": ("Each of these has a serial number of its own.", "Scan each one, or void the line."),
     "too-many-lines": ("A basket holds {lines} lines at most.", "Take payment, then begin another sale."),
     "scan-while-paying": ("The customer is paying: nothing was added.", "Finish or stop the payment first."),
     # prices

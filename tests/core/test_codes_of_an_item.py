@@ -19,7 +19,8 @@ CRATE = replace(SINGLE, gtin="10012345678902", name="Crate of cola", unit_price_
 
 def scan(till: Till, item: Item) -> tuple[Till, Step]:
     event = v.CodeKeyed(data=item.gtin)
-    taken = step(SHOP, till, event, Facts(business_day=TODAY, local_time=NOW, question=read(SHOP, event), item=item))
+    question = read(SHOP, till, event, TODAY)
+    taken = step(SHOP, till, event, Facts(business_day=TODAY, local_time=NOW, question=question, item=item))
     for entry in taken.entries:
         till = apply(till, e.decode(e.encode(entry)))
     return till, taken

@@ -21,7 +21,7 @@ _AMOUNT = re.compile(r"(-?[\d,]+\.\d\d)$")
 def _sold(basket: list[tuple[str, bool]], note_minor: int) -> Completed:
     till = Till()
     for event in _events(basket, note_minor):
-        question = read(SHOP, event)
+        question = read(SHOP, till, event, TODAY)
         item = CATALOGUE.get(question.reading.gtin) if isinstance(question, ItemWanted) else None
         facts = Facts(business_day=TODAY, local_time=NOW, question=question, item=item)
         for entry in step(SHOP, till, event, facts).entries:

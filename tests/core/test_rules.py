@@ -84,9 +84,9 @@ def test_a_payments_reference_is_the_journals_own() -> None:
 
 
 def test_a_scan_asks_the_catalogue_and_a_typed_code_says_that_it_was_typed() -> None:
-    scanned = read(SHOP, v.Scanned(device="scanner", data="96385074"))
-    keyed = read(SHOP, v.CodeKeyed(data="96385074"))
+    scanned = read(SHOP, Till(), v.Scanned(device="scanner", data="96385074"), TODAY)
+    keyed = read(SHOP, Till(), v.CodeKeyed(data="96385074"), TODAY)
     assert isinstance(scanned, ItemWanted)
     assert isinstance(keyed, ItemWanted)
     assert (scanned.reading.method, keyed.reading.method) == ("scanned", "keyed")
-    assert read(SHOP, v.CashKeyed()) is None
+    assert read(SHOP, Till(), v.CashKeyed(), TODAY) is None

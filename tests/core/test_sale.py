@@ -125,7 +125,7 @@ def test_the_product_covers_every_event() -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_every_pair_is_decided(state: str, event: v.AnyEvent) -> None:
     till = STATES[state]
-    question = read(SHOP, event)
+    question = read(SHOP, till, event, TODAY)
     item = CATALOGUE["00000096385074"]
     facts = Facts(business_day=TODAY, local_time=NOW, question=question, item=item, customer="c0ffee")
     taken = step(SHOP, till, event, facts)
@@ -146,7 +146,10 @@ def test_a_key_that_is_not_allowed_is_refused(state: str) -> None:
         tag = str(event.__struct_config__.tag)
         if (tag.endswith("_keyed") or tag == "coupon_presented") and tag not in allowed(SHOP, till):
             facts = Facts(
-                business_day=TODAY, local_time=NOW, question=read(SHOP, event), item=CATALOGUE["00000096385074"]
+                business_day=TODAY,
+                local_time=NOW,
+                question=read(SHOP, till, event, TODAY),
+                item=CATALOGUE["00000096385074"],
             )
             assert step(SHOP, till, event, facts).refused, tag
 

@@ -95,7 +95,7 @@ class SaleMachine(RuleBasedStateMachine):
 
     def take(self, event: v.AnyEvent) -> Step:
         """Does with an event what the engine does, and checks what must hold for every step."""
-        question = read(SHOP, event)
+        question = read(SHOP, self.till, event, TODAY)
         facts = Facts(
             business_day=TODAY,
             local_time=NOW,

@@ -24,6 +24,7 @@ from core import events as v
 from core.catalogue import Item
 from core.document import Cut, Document, Feed, QrCode, Rule, Text
 from core.money import currency
+from core.product_recall import ProductRecall
 from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
@@ -43,6 +44,8 @@ SHOP = Shop(
     currency=currency("EUR"),
     taxes=(TaxRate(code="A", rate_bp=1900), TaxRate(code="B", rate_bp=700)),
     layouts=(VariableMeasure(prefix="21", item_digits=5, value_digits=5, value="price"),),
+    staff=("STAFF:",),
+    loyalty=("L-",),
 )
 
 CATALOGUE = {
@@ -64,6 +67,7 @@ class Player:
     kept: list[e.AnyEntry] = field(default_factory=list)
     shop: Shop = SHOP
     catalogue: dict[str, Item] = field(default_factory=lambda: dict(CATALOGUE))
+    recalls: list[ProductRecall] = field(default_factory=list)
 
     @property
     def till(self) -> Till:
@@ -73,12 +77,13 @@ class Player:
         return till
 
     def take(self, event: v.AnyEvent) -> Step:
-        question = read(self.shop, event)
+        question = read(self.shop, self.till, event, TODAY)
         facts = Facts(
             business_day=TODAY,
             local_time=NOW,
             question=question,
             item=self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            recalls=tuple(self.recalls),
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
         )
         taken = step(self.shop, self.till, event, facts)
@@ -106,6 +111,10 @@ def play(script: str) -> str:
 
 def _equip(player: Player, line: str) -> None:
     what, *arguments = shlex.split(line)
+    if what == "recall":
+        gtin, lot, why = arguments
+        player.recalls.append(ProductRecall(id="R-7", gtin=gtin, lot=lot, reason=why, since=TODAY))
+        return
     words = dict(argument.split("=", 1) for argument in arguments)
     fields: dict[str, object] = dict(words)
     shop = player.shop

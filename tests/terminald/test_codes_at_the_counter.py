@@ -98,7 +98,7 @@ async def test_two_codes_in_one_are_refused(counter: Countertop) -> None:
     """Two codes without an end between them are no item that either of them is."""
     await counter.ring_up(NUTELLA_CODE)
     counter.bench.scanner.scan(b"54490000009963017620422003")
-    await counter.notice("code-unknown")
+    await counter.notice("codes-glued")
     await _sells_on(counter)
 
 

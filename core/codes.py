@@ -1,0 +1,34 @@
+"""One scan, one meaning for the state that the till is in: which question a code asks, or why the state cannot take it."""
+
+from typing import assert_never
+
+from core import events as v
+from core.scan import Method, classify, reading, refusal
+from core.state import Idle, Shop, Tendering, Till
+from core.step import CouponShown, CustomerWanted, ItemWanted, Question
+from core.text import message
+
+
+def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str) -> Question:
+    """What a code asks of the store, on a day (ISO 8601). A code that is not an item has its own refusal, with the next step."""
+    aim = event.aim if isinstance(event, v.Scanned) else None
+    method: Method = "scanned" if isinstance(event, v.Scanned) else "keyed"
+    scan = classify(event.data, aim, shop.code_rules(), tendering=isinstance(till.sale, Tendering))
+    match scan.kind:
+        case "gtin" | "gs1" | "digital_link" | "variable_measure":
+            item = reading(scan, method, today)
+            return ItemWanted(reading=item) if item is not None else message("code-of-no-item")
+        case "loyalty":
+            # As the number on a swiped card: the same customer by whichever way.
+            return CustomerWanted(uid=f"card:{scan.identity}".encode().hex())
+        case "wallet":
+            return message("wallet-not-taken")
+        case "voucher":
+            return CouponShown(code=scan.identity or "")
+        case "staff":
+            return message("staff-card-not-taken")
+        case "receipt":
+            return message("receipt-not-taken" if isinstance(till.sale, Idle) else "receipt-in-a-sale")
+        case "unknown" | "rejected":
+            return refusal(scan, event.data)
+    assert_never(scan.kind)
