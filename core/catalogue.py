@@ -6,7 +6,9 @@ An update is a text of JSON lines, in any compression that whoever carries it li
     {"op":"put","gtin":"4006381333931","name":"Pencil","unit":"each","price":"1.20","tax":"B"}
     {"op":"stock","gtin":"4006381333931","stock":"31"}
     {"op":"drop","gtin":"40170725"}
-    {"lines":3,"sha256":"..."}
+    {"op":"put-promotion","promotion":{"id":"autumn","reason":"Autumn sale","kind":"percent","percent_bp":1000}}
+    {"op":"drop-promotion","id":"summer"}
+    {"lines":5,"sha256":"..."}
 
 The last line hashes all bytes before it; that hash is also the name of the version which the update makes. The first
 names the version which it changes: its number, and its hash (of the update that made it, or of the CSV file that was
@@ -21,7 +23,12 @@ from typing import Literal
 
 import msgspec
 
-COLUMNS = ("gtin", "name", "unit", "price", "tax", "item", "pack", "list", "valid_from", "valid_to", "stock")
+from core.promotion import Promotion
+
+COLUMNS = (
+    "gtin", "name", "unit", "price", "tax", "item", "pack", "list", "valid_from", "valid_to", "stock",
+    "discount", "deposit", "min_age", "open_price",
+)  # fmt: skip
 """What a row of goods may say, in CSV by its column and in an update by its field; `store.catalogue_rows` reads them."""
 
 COLUMNS_NEEDED = COLUMNS[:5]
@@ -34,6 +41,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     `unit_price_minor` is the price of one `unit` in minor units of the shop's currency, `tax` the code of a tax rate in
     the shop's configuration. A code that carries a price or a weight (GS1 restricted circulation number) is kept under
     its digits with the value field zeroed and the check digit computed anew.
+
+    Of an item that is not `discountable` nothing is taken off. `deposit` is the GTIN of the item that is rung up with each
+    unit, `min_age` the age in years below which it may not be sold (0: none); of an `open_price` the price is asked.
 
     Many codes may stand for one item: then `item` is that item's own GTIN. One scan of a pack without a price of its
     own rings up `count` of it; a pack with a price is one unit, and `contains` so many.
@@ -48,6 +58,18 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     contains: int = 1
     discountable: bool = True
+    deposit: str | None = None
+    min_age: int = 0
+    open_price: bool = False
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What few items have: kept as one text with the item, none for most."""
+
+    discountable: bool = True
+    deposit: str | None = None
+    min_age: int = 0
+    open_price: bool = False
 
 
 class UpdateHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,12 +84,13 @@ class UpdateHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One change: a row put in place of what was there, dropped, or only an item's stock counted anew.
 
+    A `promotion` is as in `core.promotion`, with amounts in minor units; one is dropped by its `id`.
     Without `list`, `valid_from` and `valid_to` a drop takes an item with its codes, prices and stock, or one code; with
     them one price.
     """
 
-    op: Literal["put", "drop", "stock"]
-    gtin: str
+    op: Literal["put", "drop", "stock", "put-promotion", "drop-promotion"]
+    gtin: str = ""
     name: str = ""
     unit: str = ""
     price: str = ""
@@ -78,12 +101,18 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     valid_from: str = ""
     valid_to: str = ""
     stock: str = ""
+    discount: str = ""
+    deposit: str = ""
+    min_age: str = ""
+    open_price: str = ""
+    id: str = ""
+    promotion: Promotion | None = None
 
     def fields(self) -> tuple[str, ...]:
         """What it says, in the order of `COLUMNS`."""
         return (
             self.gtin, self.name, self.unit, self.price, self.tax, self.item, self.pack, self.list, self.valid_from,
-            self.valid_to, self.stock,
+            self.valid_to, self.stock, self.discount, self.deposit, self.min_age, self.open_price,
         )  # fmt: skip
 
 

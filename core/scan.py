@@ -180,11 +180,9 @@ def refusal(scan: Scan, data: str) -> Message:
 
 
 def shown(code: str) -> str:
-    """A code that may be told to people: what could be a card's number keeps its last four digits alone.
-
-    ISO/IEC 7812: 13 to 19 digits with a Luhn check digit, of a range that card schemes use.
-    """
-    return "*" * (len(code) - 4) + code[-4:] if is_card_number(code) else code
+    """A code that may be told to people: what could be a card's number, with zeros before it or not, keeps its last four
+    digits alone."""
+    return wipe(code)
 
 
 # --- which kind --------------------------------------------------------------------------------------------------

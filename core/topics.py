@@ -6,6 +6,8 @@ publish under another's name.
 
 import re
 
+from core.card import holds_card
+
 PREFIX = "pos/v1"
 TERMINAL_CHARACTERS_MAX = 63
 
@@ -21,6 +23,8 @@ _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 def check_terminal(terminal: str) -> str:
     """The same id. Raises ValueError where it could not stand in a topic, a client id and a certificate's name."""
+    if holds_card(terminal):
+        raise ValueError("a terminal id must not look like a card's number: use fewer digits, or letters between them")
     if not _TERMINAL.fullmatch(terminal):
         raise ValueError(
             f"{terminal!r} is no terminal id: 1 to {TERMINAL_CHARACTERS_MAX} letters, digits, dots, dashes and"

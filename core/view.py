@@ -121,6 +121,7 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     fault: str | None = None
     identity: str = ""
     detail: dict[str, str | int] = {}
+    remedy: str = ""
     driver: str = ""
     place: str = ""
     between_faults_s: int | None = None

@@ -59,6 +59,11 @@ class Process:
             self._process.kill()
             await self._process.wait()
 
+    def signal(self, number: int) -> None:
+        """Sends it a signal; nothing where it does not run."""
+        if self._process is not None and self.running:
+            self._process.send_signal(number)
+
     async def stop(self) -> int | None:
         """SIGTERM and patience, then SIGKILL. Returns the exit status."""
         if self._process is None:

@@ -39,12 +39,12 @@ class World:
         """Sets up a fresh terminal and headquarters. Raises DidNotStart, FileExistsError."""
         layout = self.layout
         layout.make()
-        self.bench = Bench(layout)
+        self.bench = self.new_bench()
         await self.bench.start()
         self._broker_port = free_port()
         self.broker = processes.broker(layout, self._broker_port)
         self.collector = processes.collector(layout, self._broker_port)
-        self.daemon = processes.daemon(layout, self.bench.drawer.environment())
+        self.daemon = self.new_daemon()
         self._say(f"starting the {self.broker.name}")
         await self.broker.start()
         await self.broker.wait_for_port(self._broker_port)
@@ -61,6 +61,14 @@ class World:
         await self.collector.start()
         await self.daemon.start()
         await self.daemon.wait_for_path(layout.control_socket)
+
+    def new_bench(self) -> Bench:
+        """The far end of the cables."""
+        return Bench(self.layout)
+
+    def new_daemon(self) -> Process:
+        """The terminal's process, not started."""
+        return processes.daemon(self.layout, self.bench.drawer.environment())
 
     async def pull_the_plug(self, dark_s: float = 0.0) -> None:
         """The daemon is killed without warning, and started again `dark_s` later."""

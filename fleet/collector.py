@@ -9,10 +9,12 @@ import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import msgspec
 
 from core import topics
+from core.card import wipe, wipe_all
 from core.delivery import AckError, encode_ack, open_ack
 from core.ports import Clock, Signer
 from fleet.database import Database
@@ -41,7 +43,7 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class _Values(msgspec.Struct, frozen=True):
-    epoch: str = ""
+    epoch: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
     hwm: int = 0
     generation: int = 0
 
@@ -163,13 +165,13 @@ class Collector:
         except ValueError:
             return
         if terminal is not None:
-            self._note(Presence(terminal, status.state[:16], status.boot_id[:64], status.connection))
+            self._note(Presence(terminal, wipe(status.state)[:16], wipe(status.boot_id)[:64], status.connection))
 
     def _on_tele(self, message: Message) -> None:
         terminal = _terminal_of(message)
         try:
             values = msgspec.json.decode(message.payload, type=_Measurements).v
-            measurements = message.payload.decode()
+            measurements = msgspec.json.encode(wipe_all(msgspec.json.decode(message.payload))).decode()
         except ValueError:
             return
         if terminal is not None:

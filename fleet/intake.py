@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from core.card import wipe
 from core.delivery import (
     ACK_RANGES_MAX,
     Ack,
@@ -23,6 +24,7 @@ from core.delivery import (
     check,
     decode,
     opening_key,
+    wiped,
 )
 from core.ledger import GENESIS, link
 from fleet.database import Database
@@ -372,7 +374,8 @@ class _Transaction:
 
     def _refuse(self, arrival: Arrival, error: BatchError) -> None:
         """Keeps the payload as evidence; where it is proven to be the terminal's own word, the stream moves on."""
-        self._refusals.append(Refusal(arrival.terminal, error.code, str(error), isinstance(error, _ALARMS)))
+        detail = wipe(str(error))
+        self._refusals.append(Refusal(arrival.terminal, error.code, detail, isinstance(error, _ALARMS)))
         if isinstance(error, TerminalUnknown):
             return
         header = error.header if error.header and error.header.terminal == arrival.terminal else None
@@ -380,11 +383,12 @@ class _Transaction:
         (known,) = self._run("SELECT count(*) FROM quarantine WHERE terminal = ?", (arrival.terminal,)).fetchone()
         place = (header.epoch, header.first, header.last, header.head.hash) if header else (None, None, None, None)
         if known < EVIDENCE_MAX or error.proven:
+            evidence = arrival.payload if error.proven else wiped(arrival.payload)
             self._run(
                 "INSERT INTO quarantine (terminal, digest, reason, detail, epoch, first_seq, last_seq, last_hash,"
                 " passed, payload, times, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)"
                 " ON CONFLICT DO NOTHING",
-                (arrival.terminal, digest, error.code, str(error), *place, arrival.payload, self._now_ms),
+                (arrival.terminal, digest, error.code, detail, *place, evidence, self._now_ms),
             )
         self._run(
             "UPDATE quarantine SET times = times + 1 WHERE terminal = ? AND digest = ?", (arrival.terminal, digest)
@@ -392,7 +396,7 @@ class _Transaction:
         if header is None:
             return
         epoch = self._epoch(arrival.terminal, header.epoch)
-        epoch.fault = f"{error.code}: {error}"
+        epoch.fault = f"{error.code}: {detail}"
         if error.proven and self._joins(epoch, header):
             self._run("UPDATE quarantine SET passed = 1 WHERE terminal = ? AND digest = ?", (arrival.terminal, digest))
             if header.last > epoch.top_seq:

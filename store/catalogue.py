@@ -5,6 +5,7 @@ A reader sees the whole of one version: what is imported or applied beside it (`
 up with its value field zeroed and the check digit computed anew, and stands so in the catalogue.
 """
 
+import logging
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,9 @@ from typing import Any, Self
 import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from core.catalogue import Item
+from core.catalogue import Item, Traits
 from core.product_recall import ProductRecall
+from core.promotion import Promotion
 from store.catalogue_import import import_csv
 from store.catalogue_rows import ALWAYS
 from store.database import explain, open_database
@@ -28,11 +30,15 @@ CACHE_BYTES = 8 << 20
 """Pages kept decrypted. A shop of a million items is quicker with 64 MiB; a shop's usual few thousand need one."""
 
 SEARCH_MAX = 200
+_log = logging.getLogger(__name__)
+_traits: msgspec.json.Decoder[Traits] = msgspec.json.Decoder(Traits)
+_promotion: msgspec.json.Decoder[Promotion] = msgspec.json.Decoder(Promotion)
 _WORD = re.compile(r"[^\W_]+")
 
-_ITEM = "SELECT name, unit, price_minor, tax, dated FROM item WHERE gtin = ?"
+_ITEM = "SELECT name, unit, price_minor, tax, dated, traits FROM item WHERE gtin = ?"
 _CODE = (
-    "SELECT b.item, b.pack, b.name, b.price_minor, b.dated, i.name, i.unit, i.price_minor, i.tax, i.dated"
+    "SELECT b.item, b.pack, b.name, b.price_minor, b.dated, i.name, i.unit, i.price_minor, i.tax, i.dated,"
+    " i.traits"
     " FROM barcode b JOIN item i ON i.gtin = b.item WHERE b.gtin = ?"
 )
 # The till's own list before everybody's; in a list, what is for a time before what always holds.
@@ -108,12 +114,12 @@ class Catalogue:
         try:
             # All rows, though there is one at most: a statement that is not run to its end holds on to its version.
             rows = self._cursor.execute(_ITEM, (int(gtin),)).fetchall()
-            if not rows or rows[0][4]:
+            if not rows or rows[0][4] or rows[0][5]:
                 with self._one_version():
                     return self._find(gtin, at)
         except sqlcipher.Error as error:
             raise explain(self._path, self._key, error) from error
-        name, unit, price_minor, tax, _ = rows[0]
+        name, unit, price_minor, tax, _, _ = rows[0]
         return Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax)
 
     def recalls(self, gtins: Sequence[str]) -> tuple[ProductRecall, ...]:
@@ -192,6 +198,21 @@ class Catalogue:
             taxes=taxes,
         )
 
+    def version(self) -> tuple[int, str]:
+        """Number and hash of the version that there is. Takes microseconds. Raises JournalError."""
+        rows = self._ask("SELECT number, hash FROM version ORDER BY number DESC LIMIT 1")
+        return tuple(rows[0]) if rows else (0, "")
+
+    def promotions(self) -> tuple[Promotion, ...]:
+        """Headquarters' promotions; one that this software cannot read is left out. Raises JournalError."""
+        found: list[Promotion] = []
+        for id_, rule in self._ask("SELECT id, rule FROM promotion ORDER BY id"):
+            try:
+                found.append(_promotion.decode(rule))
+            except msgspec.MsgspecError as error:
+                _log.error("a promotion cannot be read and is left out", extra={"promotion": id_, "fault": str(error)})
+        return tuple(found)
+
     def close(self) -> None:
         """May be called twice."""
         self._connection.close()
@@ -208,26 +229,29 @@ class Catalogue:
         """As `find`, for what takes more than one question; all of them are asked of one version."""
         rows = self._ask(_ITEM, int(gtin))
         if rows:
-            name, unit, price_minor, tax, dated = rows[0]
+            name, unit, price_minor, tax, dated, traits = rows[0]
             if dated:
                 price_minor = self._price_at(gtin, at, price_minor)
-            return Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax)
+            item = Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax)
+            return _with_traits(item, traits)
         rows = self._ask(_CODE, int(gtin))
         if not rows:
             return None
-        item, pack, own_name, own_minor, own_dated, name, unit, price_minor, tax, dated = rows[0]
-        item_gtin = f"{item:014d}"
+        base, pack, own_name, own_minor, own_dated, name, unit, price_minor, tax, dated, traits = rows[0]
+        item_gtin = f"{base:014d}"
         if own_dated:
             own_minor = self._price_at(gtin, at, own_minor)
         if own_minor is not None:
             name = own_name or (name if pack == 1 else f"{pack} \N{MULTIPLICATION SIGN} {name}")
-            return Item(
+            item = Item(
                 gtin=gtin, name=name, unit=unit, unit_price_minor=own_minor, tax=tax, item=item_gtin, contains=pack
             )
+            return _with_traits(item, traits)
         if dated:
             price_minor = self._price_at(item_gtin, at, price_minor)
         name = own_name if own_name and pack == 1 else name
-        return Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax, item=item_gtin, count=pack)
+        item = Item(gtin=gtin, name=name, unit=unit, unit_price_minor=price_minor, tax=tax, item=item_gtin, count=pack)
+        return _with_traits(item, traits)
 
     def _price_at(self, gtin: str, at: str, standing_minor: int | None) -> int | None:
         rows = self._ask(_PRICE, int(gtin), self._price_list, at, at)
@@ -248,3 +272,12 @@ class Catalogue:
         except sqlcipher.Error as error:
             raise explain(self._path, self._key, error) from error
         return rows
+
+
+def _with_traits(item: Item, traits: str | None) -> Item:
+    if traits is None:
+        return item
+    has = _traits.decode(traits)
+    return msgspec.structs.replace(
+        item, discountable=has.discountable, deposit=has.deposit, min_age=has.min_age, open_price=has.open_price
+    )

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
+from core.card import wipe
 from core.catalogue import COLUMNS, COLUMNS_NEEDED
 from core.money import Currency
 from store.catalogue_rows import RowReader
@@ -170,7 +171,7 @@ def _places(columns: list[str]) -> list[int]:
         if names:
             raise CatalogueRefused(
                 (
-                    f"line 1: the header {words} {', '.join(repr(name[:50]) for name in names[:20])};"
+                    f"line 1: the header {words} {', '.join(repr(wipe(name)[:50]) for name in names[:20])};"
                     f" it must name {','.join(COLUMNS_NEEDED)} and may name {','.join(COLUMNS[len(COLUMNS_NEEDED) :])}",
                 )
             )

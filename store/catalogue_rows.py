@@ -1,6 +1,7 @@
 """What a row of goods says, and all that is wrong with one. A row is of one of three kinds:
 
-- an item: gtin, name, unit, price, tax, and perhaps stock;
+- an item: gtin, name, unit, price, tax, and perhaps stock, discount (``no``: nothing is taken off), deposit (the GTIN of the
+  item rung up with it), min_age (in years), open_price (``yes``: it is asked);
 - a code of an item: gtin, item (the GTIN of that item), and perhaps pack (how many of it), a name and a price of the pack;
 - a price of one of these: gtin, price, and at least one of list, valid_from and valid_to.
 
@@ -15,8 +16,10 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from core.card import holds_card
-from core.catalogue import COLUMNS
+import msgspec
+
+from core.card import holds_card, wipe
+from core.catalogue import COLUMNS, Traits
 from core.money import Currency
 from core.scan import check_digit
 
@@ -28,6 +31,8 @@ STOCK_MAX = 10**9
 ALWAYS = ("", "9999")
 """`valid_from` and `valid_to` of a price whose sides are both open."""
 
+AGE_MAX = 99
+_TRAITS = (11, 12, 13, 14)
 _GTIN_LENGTHS = (8, 12, 13, 14)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d)?", re.ASCII)
 _STOCK = re.compile(r"(\d{1,10})(?:[.,](\d{1,3}))?", re.ASCII)
@@ -43,6 +48,7 @@ class ItemRow(NamedTuple):
     price_minor: int
     tax: str
     stock_milli: int | None
+    traits: str | None = None
 
 
 class CodeRow(NamedTuple):
@@ -86,7 +92,7 @@ class RowReader:
         return row
 
     def _item(self, fields: Sequence[str], faults: list[str]) -> ItemRow:
-        gtin, name, unit, price, tax, _, pack, _, _, _, stock = fields
+        gtin, name, unit, price, tax, _, pack, _, _, _, stock, discount, deposit, min_age, open_price = fields
         number = _gtin(gtin, faults)
         _check_name(name, faults)
         if unit not in ("each", "kg"):
@@ -96,12 +102,14 @@ class RowReader:
             faults.append(f"tax {tax!r} is none of {', '.join(sorted(self._taxes))}")
         if pack and pack != "1":
             faults.append(f"pack {pack!r} needs the GTIN of what is in it as item")
-        return ItemRow(number, name, unit, price_minor, tax, read_stock(stock, faults) if stock else None)
+        stock_milli = read_stock(stock, faults) if stock else None
+        traits = _traits(fields, faults) if discount or deposit or min_age or open_price else None
+        return ItemRow(number, name, unit, price_minor, tax, stock_milli, traits)
 
     def _code(self, fields: Sequence[str], faults: list[str]) -> CodeRow:
-        gtin, name, _, price, _, item, pack, _, _, _, _ = fields
+        gtin, name, _, price, _, item, pack = fields[:7]
         number, item_number = _gtin(gtin, faults), _gtin(item, faults, "item ")
-        _refuse_filled(fields, (2, 4, 7, 8, 9, 10), "a code of another item", faults)
+        _refuse_filled(fields, (2, 4, 7, 8, 9, 10, *_TRAITS), "a code of another item", faults)
         if number == item_number and not faults:
             faults.append(f"{gtin} stands for itself")
         if name:
@@ -115,9 +123,9 @@ class RowReader:
         return CodeRow(number, item_number, count, name or None, self._amount(price, faults) if price else None)
 
     def _price(self, fields: Sequence[str], faults: list[str]) -> PriceRow:
-        gtin, _, _, price, _, _, _, price_list, _, _, _ = fields
+        gtin, price, price_list = fields[0], fields[3], fields[7]
         number = _gtin(gtin, faults)
-        _refuse_filled(fields, (1, 2, 4, 6, 10), "a price of a list or for a time", faults)
+        _refuse_filled(fields, (1, 2, 4, 6, 10, *_TRAITS), "a price of a list or for a time", faults)
         valid_from, valid_to = read_validity(fields, faults)
         return PriceRow(number, price_list, valid_from, valid_to, self._amount(price, faults))
 
@@ -166,16 +174,33 @@ def read_stock(text: str, faults: list[str]) -> int:
     return int(match[1]) * 1000 + int((match[2] or "").ljust(3, "0"))
 
 
+def _traits(fields: Sequence[str], faults: list[str]) -> str | None:
+    discount, deposit, min_age, open_price = (fields[place] for place in _TRAITS)
+    for name, value in (("discount", discount), ("open_price", open_price)):
+        if value not in ("", "yes", "no"):
+            faults.append(f"{name} {value!r} is neither yes nor no")
+    if min_age and not (min_age.isascii() and min_age.isdigit() and len(min_age) <= 2):
+        faults.append(f"min_age {min_age!r} is not an age from 0 to {AGE_MAX}")
+        min_age = ""
+    traits = Traits(
+        discountable=discount != "no",
+        deposit=f"{_gtin(deposit, faults, 'deposit '):014d}" if deposit else None,
+        min_age=int(min_age or 0),
+        open_price=open_price == "yes",
+    )
+    return None if traits == Traits() else msgspec.json.encode(traits).decode()
+
+
 def _gtin(text: str, faults: list[str], what: str = "") -> int:
     length = len(text)
     if not (text.isascii() and text.isdigit() and length in _GTIN_LENGTHS):
-        faults.append(f"{what}{text!r} is no GTIN: 8, 12, 13 or 14 digits")
+        faults.append(f"{what}{wipe(text)!r} is no GTIN: 8, 12, 13 or 14 digits")
         return 0
     raw = text.encode()
     # Weights 1 and 3 from the right, the check digit included, come to a multiple of ten: the sums run in C.
     odd, even = raw[-1::-2], raw[-2::-2]
     if (sum(odd) + 3 * sum(even) - _ONLY_DIGIT * (len(odd) + 3 * len(even))) % 10:
-        faults.append(f"{what}{text} has the check digit {text[-1]}, and should have {check_digit(text[:-1])}")
+        faults.append(f"{what}{wipe(text)} has the check digit {text[-1]}, and should have {check_digit(text[:-1])}")
     return int(text)
 
 

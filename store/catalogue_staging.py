@@ -19,7 +19,8 @@ _CACHE_KIB = 64 << 10
 
 _TABLES = """
 CREATE TABLE item (
-    gtin INTEGER PRIMARY KEY, name TEXT, unit TEXT, price_minor INTEGER, tax TEXT, stock_milli INTEGER, line INTEGER
+    gtin INTEGER PRIMARY KEY, name TEXT, unit TEXT, price_minor INTEGER, tax TEXT, stock_milli INTEGER, traits TEXT,
+    line INTEGER
 ) STRICT;
 CREATE TABLE barcode (
     gtin INTEGER PRIMARY KEY, item INTEGER, pack INTEGER, name TEXT, price_minor INTEGER, line INTEGER
@@ -110,9 +111,9 @@ class Staging:
     def rows(self) -> Iterator[tuple[str, Iterable[tuple[Any, ...]]]]:
         """Statements for the catalogue, each with its rows, in the order of its table."""
         yield (
-            "INSERT INTO item (gtin, name, unit, price_minor, tax, dated) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO item (gtin, name, unit, price_minor, tax, traits, dated) VALUES (?, ?, ?, ?, ?, ?, ?)",
             self._connection.execute(
-                "SELECT gtin, name, unit, price_minor, tax, EXISTS (SELECT 1 FROM price p WHERE p.gtin = i.gtin)"
+                "SELECT gtin, name, unit, price_minor, tax, traits, EXISTS (SELECT 1 FROM price p WHERE p.gtin = i.gtin)"
                 " FROM item i ORDER BY gtin"
             ),
         )
@@ -152,7 +153,7 @@ class Staging:
 
 
 _INTO: dict[type, tuple[str, str, int]] = {
-    ItemRow: ("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?, ?, ?, ?)", "SELECT line FROM item WHERE gtin = ?", 1),
+    ItemRow: ("INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)", "SELECT line FROM item WHERE gtin = ?", 1),
     CodeRow: ("INSERT OR IGNORE INTO barcode VALUES (?, ?, ?, ?, ?, ?)", "SELECT line FROM barcode WHERE gtin = ?", 1),
     PriceRow: (
         "INSERT OR IGNORE INTO price VALUES (?, ?, ?, ?, ?, ?)",

@@ -18,6 +18,7 @@ from sqlcipher3 import dbapi2 as sqlcipher
 
 from core.catalogue import Change, UpdateEnd, UpdateHead, UpdateTorn, check_update, read_change
 from core.money import Currency
+from core.promotion import faults as faults_of
 from store.catalogue_import import add_version
 from store.catalogue_rows import CodeRow, ItemRow, PriceRow, RowReader, read_gtin, read_stock, read_validity
 from store.catalogue_staging import Faults, check
@@ -155,13 +156,20 @@ class _Changes:
                 self._stock(change)
             case "drop":
                 self._drop(line, change)
+            case "put-promotion":
+                self._put_promotion(change)
+            case "drop-promotion":
+                _only(change, "id")
+                if not self._do("DELETE FROM promotion WHERE id = ?", change.id):
+                    raise ValueError(f"there is no promotion {change.id!r}")
 
     def _put(self, line: int, row: ItemRow | CodeRow | PriceRow) -> None:
         match row:
             case ItemRow():
                 self._forget_name(row.gtin)
                 self._do(
-                    "INSERT OR REPLACE INTO item (gtin, name, unit, price_minor, tax) VALUES (?, ?, ?, ?, ?)", *row[:5]
+                    "INSERT OR REPLACE INTO item (gtin, name, unit, price_minor, tax, traits) VALUES (?, ?, ?, ?, ?, ?)",
+                    *(*row[:5], row.traits),
                 )
                 self._do("INSERT INTO search (rowid, name) VALUES (?, ?)", row.gtin, row.name)
                 if row.stock_milli is not None:
@@ -175,9 +183,18 @@ class _Changes:
         keys = row[1:4] if isinstance(row, PriceRow) else (None, None, None)
         self._do("INSERT INTO touched VALUES (?, ?, ?, ?, ?)", line, row.gtin, *keys)
 
+    def _put_promotion(self, change: Change) -> None:
+        _only(change, "promotion")
+        if change.promotion is None:
+            raise ValueError("put-promotion has no promotion")
+        if wrong := faults_of(change.promotion):
+            raise ValueError("; ".join(wrong))
+        rule = msgspec.json.encode(change.promotion).decode()
+        self._do("INSERT OR REPLACE INTO promotion (id, rule) VALUES (?, ?)", change.promotion.id, rule)
+
     def _stock(self, change: Change) -> None:
         gtin = read_gtin(change.gtin)
-        _only(change, "stock")
+        _only(change, "gtin", "stock")
         faults: list[str] = []
         quantity_milli = read_stock(change.stock, faults)
         if faults:
@@ -188,7 +205,7 @@ class _Changes:
 
     def _drop(self, line: int, change: Change) -> None:
         gtin = read_gtin(change.gtin)
-        _only(change, "list", "valid_from", "valid_to")
+        _only(change, "gtin", "list", "valid_from", "valid_to")
         is_price = bool(change.list or change.valid_from or change.valid_to)
         if is_price:
             faults: list[str] = []
@@ -233,7 +250,7 @@ class _Changes:
 
 def _only(change: Change, *names: str) -> None:
     """Raises ValueError where a change says more than it can mean."""
-    more = [name for name in change.__struct_fields__[2:] if getattr(change, name) and name not in names]
+    more = [name for name in change.__struct_fields__[1:] if getattr(change, name) and name not in names]
     if more:
         raise ValueError(f"{change.op} has no {', '.join(more)}")
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from core.card import wipe
 from core.money import Currency
 from core.ports import JournalError
 from store.catalogue import Card, Catalogue, Summary
@@ -112,7 +113,7 @@ def show(given: argparse.Namespace) -> int:
         with _open(config) as catalogue:
             card = catalogue.card(gtin, at)
         if card is None:
-            return fail(f"{given.gtin} is not in the catalogue", FINDING)
+            return fail(f"{wipe(given.gtin)} is not in the catalogue", FINDING)
         if given.json:
             emit(card)
         else:

@@ -210,7 +210,15 @@ def _parser() -> argparse.ArgumentParser:
 
     with_config(add("status", "what the daemon says of itself", _late("technician", "status")))
     devices = commands.add_parser("devices", help="what is plugged in").add_subparsers(required=True)
-    with_config(add("list", "the devices and their state", _late("technician", "devices"), devices))
+    with_config(
+        add("list", "the devices, their state and their quality", _late("devices_cli", "list_devices"), devices)
+    )
+    with_config(add("watch", "each change of a device, until interrupted", _late("devices_cli", "watch"), devices))
+    tried = with_config(add("test", "whether a device works; status 1 if not", _late("devices_cli", "test"), devices))
+    tried.add_argument("name")
+    found = _late("devices_cli", "suggest")
+    suggested = with_config(add("suggest", "tables for what is plugged in and has none", found, devices))
+    suggested.add_argument("--all", action="store_true", help="for what has one too")
     with_config(
         add("network", "address, time, name lookup and a round trip to the broker", _late("technician", "network"))
     )

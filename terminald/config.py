@@ -21,6 +21,7 @@ from terminald.shop_config import read_shop
 from terminald.toml_table import Fault, Lines, Table
 
 DEVICES_MAX = 64
+DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 class ConfigError(ValueError):
@@ -335,7 +336,7 @@ def _devices(table: Table, links: Path) -> tuple[DeviceConfig, ...]:
     devices: list[DeviceConfig] = []
     for name in table.names():
         device = table.table(name)
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name):
+        if not DEVICE_NAME.fullmatch(name):
             table.fault(name, f"a device's name {name!r} must be small letters, digits and '-', at most 32")
         driver = device.text("driver")
         try:

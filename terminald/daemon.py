@@ -41,6 +41,7 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
+from terminald.promotions import Promotions
 from terminald.recall import Recaller, recall_facts
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
@@ -149,6 +150,7 @@ class Terminal:
             double_read_ms=config.double_read_ms,
             blocked=self._blocked,
             secure=self._secure,
+            refreshed=Promotions(catalogue, config.shop.promotions).refreshed,
         )
         self._second_medium = self._mirror(signer, owner)
         self._backups = self._keeper_of_backups()

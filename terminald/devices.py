@@ -82,7 +82,7 @@ class Devices:
         self._look = look
         self._book = DeviceBook(config.journal.parent / BOOK)
         self._links = links_of(config.socket)
-        self._tables = {device.name: device for device in config.devices} | _adopters(config)
+        self._tables = {device.name: device for device in config.devices} | adopters(config)
         self._wishes = [_wish(table) for table in self._tables.values() if _is_found(table)]
         self._seats: list[_Seat] = []
         self._tasks: asyncio.TaskGroup | None = None
@@ -275,7 +275,7 @@ class Devices:
                 self._book.save()
 
 
-def _adopters(config: Config) -> dict[str, DeviceConfig]:
+def adopters(config: Config) -> dict[str, DeviceConfig]:
     """A table for each driver that adopts: what it takes is called ``scanner-…``. No table of a file has such a name."""
     links = links_of(config.socket)
     made = {}
@@ -284,6 +284,27 @@ def _adopters(config: Config) -> dict[str, DeviceConfig]:
         options = registry.options_for(driver, {"path": str(links / "scanner")}, "devices")
         made[name] = DeviceConfig(name=name, driver=driver, options=options)
     return made
+
+
+def places(config: Config) -> dict[str, tuple[Node | None, bool]]:
+    """Without a daemon: each table, and each adopting driver, to the first node that it has and whether it is there.
+
+    A device that is not in the file system is left out.
+    """
+    present = plugged_in()
+    by_path = {node.path: node for node in present}
+    found: dict[str, tuple[Node | None, bool]] = {}
+    for device in config.devices:
+        paths = registry.paths_of(device.options, config.base)
+        if device.match is None and paths:
+            path = os.path.realpath(paths[0])
+            found[device.name] = by_path.get(path), os.path.exists(path)
+    tables = {device.name: device for device in config.devices} | adopters(config)
+    wishes = [_wish(table) for table in tables.values() if _is_found(table)]
+    taken = {node.path for node, _ in found.values() if node is not None}
+    for name, given in assigned(present, wishes, taken, any_keyboard=config.adopt.keyboards).items():
+        found[name] = (given[0], True) if given else (None, False)
+    return found
 
 
 def _is_found(table: DeviceConfig) -> bool:

@@ -144,8 +144,10 @@ class Engine:
         blocked: Callable[[], str | None] = lambda: None,
         secure: Secure | None = None,
         timekeeper: Timekeeper | None = None,
+        refreshed: Callable[[Shop], Shop] = lambda shop: shop,
     ) -> None:
         self.shop = shop
+        self._refreshed = refreshed
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
@@ -172,6 +174,7 @@ class Engine:
 
     async def boot(self) -> int:
         """Folds the journal, says so in it, and resolves what was pending. Returns the number of records folded."""
+        self.shop = self._refreshed(self.shop)
         count = await self._fold()
         self._time.begin(await self._last_stamp(), self.till.clock_doubted)
         clean = not self.till.started
@@ -254,6 +257,8 @@ class Engine:
         stamp = self._time.stamp()
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))
+        if isinstance(self.till.sale, Idle):
+            self.shop = self._refreshed(self.shop)  # a sale keeps the promotions that it began with
         taken = step(self.shop, self.till, event, await self._facts(event, stamp))
         if isinstance(event, v.Scanned) and taken.notice is not None and taken.notice.id == "check-digit-wrong":
             self.misreads[event.device] += 1

@@ -2,23 +2,26 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from core import events as v
-from core.card import holds_card, wipe
+from core.card import holds_card
+from core.goods import LINES_MAX
 from core.history import Transaction
 from core.ports import Journal
 from core.pricing import cash_due_minor, paid_minor, price
 from core.state import basket_of
 from core.text import message
 from store.history import Query
+from terminald.config import DEVICE_NAME
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
 from terminald.supervisor import Supervisor
 from terminald.views import Views, device_view
 
 DATA_LENGTH_MAX = 4096
-NAME_LENGTH_MAX = 80
 ORDERS = (
     "sale.scan", "sale.quantity", "sale.void", "sale.cash", "sale.card", "sale.cancel", "receipt.reprint", "drawer.open",
 )  # fmt: skip
@@ -37,9 +40,13 @@ class ScanParams(Keyed, frozen=True, kw_only=True):
     data: str
 
 
+LineNumber = Annotated[int, msgspec.Meta(ge=0, le=LINES_MAX)]
+"""0 is the last line. A refusal tells people which line it was, so it must be one."""
+
+
 class QuantityParams(Keyed, frozen=True, kw_only=True):
     quantity_milli: int
-    line: int = 0
+    line: LineNumber = 0
 
 
 class WeightParams(Keyed, frozen=True, kw_only=True):
@@ -47,7 +54,7 @@ class WeightParams(Keyed, frozen=True, kw_only=True):
 
 
 class LineParams(Keyed, frozen=True, kw_only=True):
-    line: int = 0
+    line: LineNumber = 0
 
 
 class AmountParams(Keyed, frozen=True, kw_only=True):
@@ -72,13 +79,13 @@ class DiscountParams(Who, frozen=True, kw_only=True):
 
 
 class LineDiscountParams(DiscountParams, frozen=True, kw_only=True):
-    line: int = 0
+    line: LineNumber = 0
 
 
 class PriceParams(Who, frozen=True, kw_only=True):
     unit_price_minor: int
     reason: str
-    line: int = 0
+    line: LineNumber = 0
 
 
 class ExemptionParams(Who, frozen=True, kw_only=True):
@@ -132,13 +139,15 @@ def methods(
     async def device_test(params: NameParams) -> object:
         for device in devices:
             if device.name == params.name:
+                dead = await device.probe()
+                fault = dead.code if dead is not None else device.fault
                 return {
                     "name": device.name,
-                    "works": device.ready.is_set(),
-                    "fault": device.fault,
-                    "remedy": device.remedy if device.fault else "",
+                    "works": dead is None and device.ready.is_set(),
+                    "fault": fault,
+                    "remedy": (dead.remedy if dead is not None else device.remedy) if fault else "",
                 }
-        raise Refused(message("device-not-known", device=wipe(params.name[:NAME_LENGTH_MAX])))
+        raise Refused(message("device-not-known", device=_named(params.name)))
 
     async def journal_status(_: Params) -> object:
         head = journal.head
@@ -255,6 +264,11 @@ def methods(
         ),
         "daemon.status": Method(summary="What the daemon says of itself", params=Params, handler=daemon_status),
     }
+
+
+def _named(device: str) -> str:
+    """What no device is called, as it may be told: only what could be a device's name."""
+    return device if DEVICE_NAME.fullmatch(device) and not holds_card(device) else "?"
 
 
 def _is_key(key: str) -> bool:

@@ -82,17 +82,21 @@ class Supervisor:
                 failures = 0
             failures = 0 if await self._pause(failures, error, plugged) else failures + 1
 
-    async def probe(self) -> None:
+    async def probe(self) -> DeviceError | None:
         """Asks an open device for a sign of life, where its driver can be asked; without one its life here ends."""
         if not self.ready.is_set() or not isinstance(self.device, Probed):
-            return
+            return None
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 await self.device.probe()
-        except DeviceError as error:
-            self.end(error)
-        except TimeoutError:
-            self.end(DeviceStalled(f"{self.name}: no sign of life in {PROBE_TIMEOUT_S} s"))
+            return None
+        except TimeoutError as late:
+            missing = f"{self.name}: no sign of life in {PROBE_TIMEOUT_S} s"
+            error: DeviceError = late if isinstance(late, DeviceError) else DeviceStalled(missing)
+        except DeviceError as failed:
+            error = failed
+        self.end(error)
+        return error
 
     def end(self, error: DeviceError) -> None:
         """Ends the present life of the device, whatever its driver still believes. Without one, nothing happens."""

@@ -1,4 +1,4 @@
-"""What the command `terminald` answers technicians: PINs, status, devices, network, log. Works beside a running daemon
+"""What the command `terminald` answers technicians: PINs, status, network, log. Works beside a running daemon
 and without one; every answer is also one flat JSON object (``--json``), which the console reads.
 
 ``pin status``  {"role", "set"}
@@ -6,7 +6,6 @@ and without one; every answer is also one flat JSON object (``--json``), which t
                 the present PIN of the role or of the owner the second one where the role has a PIN already
 ``pin check``   {"role", "granted", "tries_left", "locked_until_ms", "error"}; the PIN is the first line
 ``status``      {"running": true, ...daemon.status} or {"running": false, "error", "terminal", "records", "whole"}
-``devices list``  {"running", "devices": [{"name", "kind", "phase", "fault", "remedy", "identity", "detail"}]}
 ``network``     see `terminald.network`
 ``log``         {"records": [{"seq", "time_ms", "clock", "type", ...the record's body}]}
 """
@@ -23,7 +22,6 @@ import msgspec
 
 from core.ledger import Stream, open_record
 from core.ports import JournalError
-from drivers import registry
 from store.credentials import Credentials, Denied, Granted, Locked, NotSet, PinRefused, Role
 from store.verify import iter_records, verify_journal
 from terminald import paths
@@ -110,28 +108,6 @@ def status(given: argparse.Namespace) -> int:
     running = {"running": True, **answered}
     _tell(given, running, _table(running))
     return 0
-
-
-def devices(given: argparse.Namespace) -> int:
-    """The devices and their state; without a daemon, those that the configuration names."""
-    config = load_config(given.config)
-    if config is None:
-        return CANNOT
-    try:
-        listed = call_once(config.socket, "device.list", timeout_s=5.0)
-        running = True
-    except (Disconnected, CallFailed, TimeoutError):
-        running = False
-        listed = [
-            {"name": device.name, "kind": registry.kind_of(device.options), "phase": "not-looked-at", "fault": None}
-            for device in config.devices
-        ]
-    assert isinstance(listed, list)
-    lines = [
-        f"{device['name']:<16} {device['kind']:<12} {device['phase']:<14} {device['fault'] or ''}" for device in listed
-    ]
-    _tell(given, {"running": running, "devices": listed}, "\n".join(line.rstrip() for line in lines))
-    return 0 if running else FINDING
 
 
 def network(given: argparse.Namespace) -> int:

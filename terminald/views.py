@@ -114,6 +114,7 @@ def device_view(device: Supervisor, misreads: Mapping[str, int]) -> DeviceView:
         fault=device.fault,
         identity=device.identity,
         detail=device.device.facts() | seen | {"faults": device.faults},
+        remedy=device.remedy if device.fault else "",
         driver=device.driver,
         place=device.place,
         between_faults_s=device.between_faults_s,

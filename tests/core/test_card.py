@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.card import holds_card, mask, wipe
+from core.card import holds_card, mask, wipe, wipe_all
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,18 @@ def test_other_numbers_stay(text: str) -> None:
 )
 def test_a_masked_number_shows_four_digits_and_nothing_else(pan: str, shown: str) -> None:
     assert mask(pan) == shown
+
+
+def test_what_came_as_json_is_wiped_to_the_last_field() -> None:
+    told = {
+        "4111111111111111": [4111111111111111, {"x": "4111111111111111"}],
+        "ts": 2000000000008,
+        "on": True,
+        "f": 1.5,
+    }
+    assert wipe_all(told) == {
+        "************1111": [None, {"x": "************1111"}],
+        "ts": 2000000000008,
+        "on": True,
+        "f": 1.5,
+    }

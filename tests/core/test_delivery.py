@@ -33,6 +33,7 @@ from core.delivery import (
     encode,
     encode_ack,
     open_ack,
+    wiped,
 )
 from core.ledger import GENESIS, Head, Record, link
 from tests.records import KEY, TERMINAL, chain, completed, follow, head_of, sales, start_of
@@ -229,3 +230,12 @@ def test_an_acknowledgement_is_believed_under_headquarters_key_alone() -> None:
 def test_what_is_no_acknowledgement_is_named(payload: bytes) -> None:
     with pytest.raises(AckUnreadable):
         open_ack(TERMINAL, payload, HEADQUARTERS.public_key)
+
+
+def test_what_proves_nothing_is_kept_without_card_numbers() -> None:
+    """In the open and within a batch; what holds none is kept as it came."""
+    assert wiped(b"noise 4111111111111111") == b"noise ************1111"
+    packed = zstandard.ZstdCompressor(write_content_size=True).compress(b'{"x":";4111111111111111=29121010000000123?"}')
+    assert zstandard.ZstdDecompressor().decompress(wiped(packed)) == b'{"x":"' + b"*" * 32 + b'1111"}'
+    for honest in (b"noise", zstandard.ZstdCompressor(write_content_size=True).compress(b"{}"), b""):
+        assert wiped(honest) == honest

@@ -18,6 +18,12 @@ def test_an_id_that_would_not_stand_in_a_topic_is_refused(terminal: str) -> None
         topics.batch(terminal)
 
 
+def test_an_id_that_looks_like_a_cards_number_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="must not look like a card's number") as refused:
+        topics.terminal_of("pos/v1/4111111111111111/status")
+    assert "4111" not in str(refused.value)
+
+
 def test_the_terminal_of_a_topic() -> None:
     assert topics.terminal_of("pos/v1/till-3/money/batch") == "till-3"
 

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -150,6 +151,33 @@ async def test_what_a_terminal_last_said_is_written_down_before_the_end(
         await asyncio.sleep(0.3)  # less than what the collector waits for more to write
         assert collect.stop() == 0
     assert state() == "offline"
+
+
+async def test_card_numbers_in_what_a_terminal_says_are_not_kept(
+    tmp_path: Path, mosquitto: Mosquitto, collect: Collect
+) -> None:
+    def kept() -> list[tuple[str, ...]]:
+        with contextlib.closing(sqlite3.connect(f"file:{collect.database}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT terminal, state, boot, measurements FROM presence").fetchall()
+
+    card = "4111111111111111"
+    status = json.dumps({"state": card, "boot_id": f";{card}=29121010000000123?", "connection": 1})
+    told = json.dumps({"ts": 1, "clk": "ntp", "seq": 1, "v": {card: card, "n": int(card), "epoch": card}})
+    honest = json.dumps({"ts": 1, "clk": "ntp", "seq": 1, "v": {card: card, "n": int(card), "depth": 7}})
+    collect.start(mosquitto.url)
+    async with connect(parse_url(mosquitto.url), "till-3") as connection:
+        while not collect.database.exists() or not kept():
+            for topic, payload in (
+                (topics.tele("till-3", "till"), told), (topics.tele("till-3", "till"), honest),
+                (topics.status("till-3"), status), (f"{topics.PREFIX}/{card}/status", status),
+                (f"{topics.PREFIX}/{card}/money/batch", card),
+            ):  # fmt: skip
+                await connection.publish(topic, payload.encode())
+            await asyncio.sleep(0.1)
+    assert collect.stop() == 0
+    ((terminal, state, _, measurements),) = kept()
+    assert (terminal, state, json.loads(measurements)["v"]["depth"]) == ("till-3", "*" * 12 + "1111", 7)
+    assert card not in f"{kept()}{collect.log.read_text()}"
 
 
 async def test_a_collector_killed_between_commit_and_acknowledgement(

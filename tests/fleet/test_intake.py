@@ -329,6 +329,15 @@ def test_an_old_will_does_not_overwrite_a_newer_status(database: Database) -> No
     assert summarize(database.path).terminals[0].state == "online"
 
 
+def test_a_card_number_in_what_is_refused_is_not_kept(database: Database) -> None:
+    intake = take(database, b'{"terminal": "%B4111111111111111^DOE/JANE^29121010000000123?"}')
+    assert [refusal.code for refusal in intake.refusals] == ["batch-torn"]
+    kept = sqlite3.connect(database.path).execute("SELECT detail, payload FROM quarantine").fetchall()
+    assert len(kept) == 1
+    assert "4111111" not in str(kept)
+    assert "DOE" not in str(kept)
+
+
 def test_the_list_names_totals_gaps_trust_and_quarantine(database: Database) -> None:
     take(database, payload(1, 10), payload(31, 40), b"noise")
     text = as_text(summarize(database.path))

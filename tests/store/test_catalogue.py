@@ -126,6 +126,8 @@ def test_every_bad_line_is_named_and_nothing_is_taken(tmp_path: Path, source: Pa
         (HEADER + "4006381333931," + "x" * 101 + ",each,1,A\n", "longer than 100"),
         (HEADER + "4006381333931,Gold,each,99999999999999,A\n", "too high"),
         (HEADER + "\u0664006381333931,Pencil,each,1,A\n", "no GTIN"),
+        (HEADER.strip() + ",4111111111111111\n", "unknown columns '************1111'"),
+        (HEADER + "4222222222222,Pencil,each,1,A\n", "*********2222 has the check digit 2"),
     ],
 )
 def test_a_file_that_is_none(tmp_path: Path, source: Path, text: str | bytes, words: str) -> None:

@@ -76,7 +76,7 @@ def apply(path: Path, source: Path, key: bytes = KEY) -> tuple[int, bool]:
 
 
 def put(gtin: str, **fields: str) -> Change:
-    return Change(op="put", gtin=gtin, **fields)
+    return msgspec.convert({"op": "put", "gtin": gtin, **fields}, Change)
 
 
 PRICE = put("4006381333931", name="Pencil HB", unit="each", price="1.30", tax="B")

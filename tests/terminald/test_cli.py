@@ -204,6 +204,14 @@ async def test_call(counter: Countertop, capsys: pytest.CaptureFixture[str]) -> 
     status, out, _ = await call("device.test", '{"name": "printer"}')
     assert json.loads(out) == {"name": "printer", "works": True, "fault": None, "remedy": ""}
     assert "device-not-known" in (await call("device.test", '{"name": "toaster"}'))[2]
+    for told in ('{"name": "4111111111111111"}', '{"name": "pin 1B3C1604415870FA"}'):
+        status, out, err = await call("device.test", told)
+        assert (status, out) == (1, "")
+        assert "device-not-known" in err
+        assert not any(part in err for part in ("4111", "1B3C"))
+    status, out, err = await call("sale.void", '{"line": 4111111111111111}')
+    assert (status, "<= 1000" in err) == (1, True)
+    assert "4111" not in out + err
     status, out, _ = await call("journal.status")
     assert json.loads(out)["seq"] == counter.view.journal.seq
 

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.tax import TaxRate
+from drivers.nodes import Match
 from drivers.options import SerialScannerOptions
-from terminald.config import Config, ConfigError, load
+from terminald.config import AdoptConfig, Config, ConfigError, load
 from terminald.toml_table import Fault
 
 SHOP = '[terminal]\nid = "till-3"\n[shop]\nname = "Corner Shop"\n'
@@ -259,3 +260,49 @@ def test_faults_of_taxes_and_promotions_have_their_lines(tmp_path: Path) -> None
         (30, "value '1.005' has more than 2 decimal places"), (31, "should have 1"),
     ):  # fmt: skip
         assert any(at == line and named in message for at, message in faults), f"{line} {named}\n{told}"
+
+
+def test_devices_that_are_found_by_what_they_are(tmp_path: Path) -> None:
+    config = _load(
+        tmp_path,
+        SHOP
+        + '[device.desk]\ndriver = "scanner-hid"\nvendor = "0C2E:0B61"\nserial = "S1"\n'
+        + '[device.paper]\ndriver = "printer-escpos"\nvendor = "0x04b8"\nproduct = "0202"\n'
+        + '[devices]\nadopt = ["scanner-hid"]\nadopt_keyboards = true\n',
+    )
+    desk, paper = config.devices
+    assert desk.match == Match(vendor="0c2e", product="0b61", serial="S1")
+    assert paper.match == Match(vendor="04b8", product="0202")
+    assert desk.options.path == tmp_path / "devices" / "desk"
+    assert config.adopt == AdoptConfig(drivers=("scanner-hid",), keyboards=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('driver = "scanner-hid"\nvendor = "honeywell"', "vendor must be four hexadecimal digits"),
+        ('driver = "scanner-hid"\nvendor = 3118', "vendor must be a text, not 3118"),
+        ('driver = "scanner-hid"\nserial = ""', "serial must be a text"),
+        ('driver = "scanner-hid"\nproduct = "0b61"', "product needs a vendor"),
+        ('driver = "scanner-hid"\nvendor = "0c2e:0b61"\nproduct = "0b61"', "vendor holds a product already"),
+        ('driver = "scanner-hid"\npath = "/dev/x"\nserial = "S"', "give either a path or serial"),
+        ('driver = "drawer-gpio"\nkick_pin = 17\nserial = "S"', "drawer-gpio is not found by such keys"),
+        ('driver = "scanner-hid"\nseriel = "S"\npath = "x"', "unknown key 'seriel'"),
+        ('driver = "scanner-hid"', "path is missing"),
+    ],
+)
+def test_what_is_looked_for_has_to_make_sense(tmp_path: Path, table: str, message: str) -> None:
+    faults = _faults(tmp_path, SHOP + f"[device.desk]\n{table}\n")
+    assert any(message in told for _, told in faults), faults
+
+
+def test_two_tables_for_the_very_same_devices(tmp_path: Path) -> None:
+    same = 'driver = "scanner-hid"\nvendor = "0c2e"\n'
+    ((line, message),) = _faults(tmp_path, SHOP + f"[device.a]\n{same}[device.b]\n{same}")
+    assert "matches the very devices of [device.a]" in message
+    assert line == 8
+
+
+def test_only_drivers_of_scanners_adopt(tmp_path: Path) -> None:
+    ((_, message),) = _faults(tmp_path, SHOP + '[devices]\nadopt = ["drawer-gpio"]\n')
+    assert "must be one of scanner-hid, scanner-serial" in message

@@ -4,14 +4,17 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from core.events import AnyEvent, DeviceChanged, DevicePhase
-from core.ports import DeviceAbsent, DeviceDenied, DeviceStalled
+from core.ports import DeviceAbsent, DeviceDenied, DeviceGone, DeviceStalled
+from store.device_book import DeviceBook
 from terminald.clock import SystemClock
 from terminald.supervisor import BACKOFF_MAX_S, BACKOFF_MIN_S, Supervisor
 from tests.countertop import until
+from tests.jumping_clock import JumpingClock
 from tests.terminald.devices import FakeDevice
 
 
@@ -125,3 +128,99 @@ async def test_a_fault_of_ours_is_not_retried() -> None:
     with pytest.raises(ZeroDivisionError):
         await made.keeper.run(made.plugged)
     assert (device.opened, device.closed) == (1, 1)
+
+
+class MuteDevice(FakeDevice):
+    """Open, and as `answer` says alive, dead, or silent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: DeviceGone | None = None
+
+    async def probe(self) -> None:
+        if self.answer is not None:
+            raise self.answer
+
+
+async def test_a_device_that_is_open_and_dead_is_found_out() -> None:
+    device = MuteDevice()
+    async with kept(device) as kept_device:
+        await kept_device.keeper.ready.wait()
+        assert await kept_device.keeper.probe() is None
+        assert device.opened == 1
+        device.answer = DeviceGone("scanner: its node is gone")
+        assert await kept_device.keeper.probe() is device.answer
+        device.answer = None
+        await until(lambda: device.opened == 2, "the second opening")
+        await kept_device.keeper.ready.wait()
+        assert kept_device.phases == ["opening", "ready", "absent", "opening", "ready"]
+
+
+async def test_one_that_cannot_be_asked_is_let_be() -> None:
+    async with kept(FakeDevice()) as kept_device:
+        await kept_device.keeper.ready.wait()
+        assert await kept_device.keeper.probe() is None
+
+
+async def test_a_life_is_ended_from_outside() -> None:
+    """udev says that it went, and its driver waits for ever."""
+    async with kept(FakeDevice()) as kept_device:
+        kept_device.keeper.end(DeviceGone("before it is open, nothing happens"))
+        await kept_device.keeper.ready.wait()
+        kept_device.keeper.end(DeviceGone("it went"))
+        await until(lambda: kept_device.device.opened == 2, "the second opening")
+        assert "absent" in kept_device.phases
+
+
+async def test_that_a_pulled_device_is_away_is_no_second_fault() -> None:
+    device = FakeDevice(iter([None, DeviceAbsent("away"), DeviceAbsent("away"), None]))
+    device.fault = DeviceGone("pulled")
+    async with kept(device) as kept_device:
+        await kept_device.keeper.ready.wait()
+        device.broken.set()
+        await until(lambda: device.opened == 4, "the fourth opening")
+        assert kept_device.keeper.faults == 1
+
+
+async def test_a_plug_event_makes_the_next_pause_short_again() -> None:
+    device = FakeDevice(itertools.repeat(DeviceAbsent("none")))
+    async with kept(device) as kept_device:
+        for opened in range(1, 7):
+            await until(lambda opened=opened: device.opened >= opened, f"opening {opened}")  # type: ignore[misc]
+            kept_device.plug.set()
+        opened = device.opened
+        # The seventh pause would be at least 8 s long.
+        await until(lambda: device.opened > opened + 1, "an opening after a short pause")
+
+
+async def test_the_time_between_faults_is_kept(tmp_path: Path) -> None:
+    book = DeviceBook(tmp_path / "devices.json")
+    clock = JumpingClock()
+    device = FakeDevice()
+    keeper = Supervisor(
+        name="scanner", kind="Scanner", device=device, emit=lambda _: None, clock=clock, jitter=lambda: 0.0, book=book
+    )
+    plug = asyncio.Event()
+
+    async def plugged() -> None:
+        await plug.wait()
+        plug.clear()
+
+    running = asyncio.create_task(keeper.run(plugged), name="keeper")
+    for worked_s in (100, 300):
+        await keeper.ready.wait()
+        clock.pass_ms(worked_s * 1000)
+        device.broken.set()
+        await until(lambda: keeper.fault is not None, "the fault")
+        plug.set()
+    await keeper.ready.wait()
+    assert keeper.between_faults_s == 200
+    clock.pass_ms(200_000)
+    assert keeper.between_faults_s == 300
+    running.cancel()
+    await asyncio.wait([running])
+    book.save()
+    again = DeviceBook(tmp_path / "devices.json")
+    assert again.past("device").between_faults_s == 300
+    assert again.past("device").faults == 2
+    assert again.holder_of("scanner") == "device"

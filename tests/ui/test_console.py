@@ -226,6 +226,10 @@ def test_it_answers_when_the_daemon_is_down(config: Path) -> None:
         shown = line.do("devices")
         assert "THE DAEMON IS NOT RUNNING" in shown
         assert re.search(r"scanner +\w", shown)
+        assert "DOES NOT WORK: device-absent" in line.do("devices test scanner")
+        assert "there are:" in line.do("devices test scaner")
+        assert "devices alone lists them" in line.do("devices test --help")
+        assert "devices alone lists them" not in line.do("devices suggest")
         assert "no headquarters is configured" in line.do("network").replace("\r\n                    ", " ")
         assert "No answer: terminald: there is no journal" in line.do("journal verify")
         assert "No answer: terminald: there is no journal" in line.do("log 5")

@@ -104,6 +104,21 @@ async def watched(till: FakeTill, size: tuple[int, int] = (100, 46)) -> AsyncIte
 RINGING = view(sale=sale(basket()))
 
 
+async def test_views_that_come_while_the_screen_is_taken_down_are_no_fault(till: FakeTill) -> None:
+    async def flood() -> None:
+        revision = 10
+        while True:
+            revision += 1
+            till.show(msgspec.structs.replace(RINGING, revision=revision))
+            await asyncio.sleep(0)
+
+    for _ in range(5):
+        async with watched(till):
+            flooding = asyncio.create_task(flood(), name="flood")
+            await asyncio.sleep(0.05)
+        flooding.cancel()
+
+
 KEYS: tuple[tuple[str, tuple[str, dict[str, Any]]], ...] = (
     ("f1 enter", ("sale.cash", {})),
     ("f1 5 0 enter", ("sale.cash", {"amount_minor": 5000})),

@@ -35,8 +35,15 @@ class CounterApp(App[None]):
     async def _order(self, method: str, params: Mapping[str, object]) -> object:
         return await self._link.order(method, params)
 
+    @property
+    def _shown(self) -> bool:
+        """Whether there still is a screen: the link goes on while the widgets are taken down."""
+        return self.is_running and self.counter.is_attached
+
     def _on_view(self, view: View) -> None:
-        self.counter.update_view(view)
+        if self._shown:
+            self.counter.update_view(view)
 
     def _on_away(self, reason: str) -> None:
-        self.counter.away(reason)
+        if self._shown:
+            self.counter.away(reason)

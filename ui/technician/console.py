@@ -1,5 +1,6 @@
 """The technician's console: who is there, and then one command a line. It answers also when the daemon is down."""
 
+import re
 import time
 from collections.abc import Callable
 
@@ -13,11 +14,14 @@ LOGIN_S = 120.0
 LOG_LINES = 20
 LOG_LINES_MAX = 1000
 ROLES = ("technician", "owner")
+DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 _BANNER = "\nterminald: technician's console"
 _HELP = (
     ("status", "what the daemon says of itself, or the journal without it"),
     ("devices", "what is plugged in, its faults and what to do"),
+    ("devices test NAME", "whether a device works"),
+    ("devices suggest", "lines of configuration for what is plugged in and has none"),
     ("network", "address, time, name lookup, a round trip to the broker"),
     ("journal verify", "checks every record of the journal"),
     ("log [n]", f"the newest n records of the technical log ({LOG_LINES})"),
@@ -37,7 +41,7 @@ class Console:
         self._role = ""
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "status": self._plain(report.status, "status"),
-            "devices": self._plain(report.devices, "devices", "list"),
+            "devices": self._devices,
             "network": self._plain(report.network, "network"),
             "journal": self._journal,
             "log": self._log,
@@ -175,6 +179,17 @@ class Console:
             self._line.say("The journal can be verified: journal verify")
             return
         self._line.say(report.journal(self._terminald.ask("journal", "verify", answer_s=VERIFY_S_MAX)))
+
+    def _devices(self, rest: list[str]) -> None:
+        match rest:
+            case []:
+                self._line.say(report.devices(self._terminald.ask("devices", "list")))
+            case ["test", name] if DEVICE_NAME.fullmatch(name):
+                self._line.say(report.tried(self._terminald.ask("devices", "test", name)))
+            case ["suggest"]:
+                self._line.say(report.suggested(self._terminald.ask("devices", "suggest")))
+            case _:
+                self._line.say("devices alone lists them; devices test NAME, devices suggest")
 
     def _log(self, rest: list[str]) -> None:
         count = rest[0] if rest else str(LOG_LINES)

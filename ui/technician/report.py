@@ -62,6 +62,22 @@ def devices(answer: Answer) -> str:
     return "\n".join(rows) if listed else "No device is configured."
 
 
+def tried(answer: Answer) -> str:
+    """Whether a device works, and what to do if not."""
+    if answer.get("works"):
+        return f"{answer.get('name')} works."
+    return "\n".join(
+        [f"{answer.get('name')} DOES NOT WORK: {answer.get('fault')}", *_wrapped("", str(answer.get("remedy")))]
+    )
+
+
+def suggested(answer: Answer) -> str:
+    """The tables, to be copied."""
+    found = answer.get("devices")
+    tables = [str(device.get("table", "")) for device in found] if isinstance(found, list) else []
+    return "\n\n".join(tables) or "Nothing is plugged in that the configuration does not have."
+
+
 def journal(answer: Answer) -> str:
     """Whether the chain is whole."""
     if answer.get("whole"):
