@@ -89,12 +89,12 @@ PROOFS = [Proof(id="R15", title="wear of the card", run=run, parts=("a", "b", "c
 def bytes_a_sale(wear: Wear) -> Counter[str]:
     """By file. Copies into the database come once in many sales, so they are of the quick ones; all else of the paced."""
     found: Counter[str] = Counter()
-    for sales, wanted in ((wear.quick, (DATABASE,)), (wear.paced or wear.quick, ())):
+    for sales, of_copies in ((wear.quick, True), (wear.paced or wear.quick, False)):
         written: Counter[str] = Counter()
         for sale in sales:
             written += sale.ringing.written + sale.paying.written
         for name, size in written.items():
-            if (name in wanted) == bool(wanted):
+            if (name == DATABASE) is of_copies:
                 found[name] = round(size / len(sales))
     return found
 
