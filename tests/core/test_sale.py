@@ -158,3 +158,23 @@ def test_a_key_that_is_not_allowed_is_refused(state: str) -> None:
 def test_a_checkpoint_holds_the_whole_state(state: str) -> None:
     till = STATES[state]
     assert msgspec.json.decode(msgspec.json.encode(till), type=Till) == till
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        v.LineDiscountKeyed(percent_bp=1000, reason="x"),
+        v.TotalDiscountKeyed(amount_minor=10, reason="x"),
+        v.PriceKeyed(unit_price_minor=50, reason="x"),
+        v.TaxExemptionKeyed(reason="x", certificate="x"),
+    ],
+    ids=lambda event: str(event.__struct_config__.tag),
+)
+def test_a_card_number_in_any_text_of_an_order_is_not_kept(event: v.AnyEvent) -> None:
+    facts = Facts(business_day=TODAY, local_time=NOW, question=None)
+    card = "4111111111111111"
+    for name in event.__struct_fields__:
+        if isinstance(getattr(event, name), str):
+            taken = step(SHOP, STATES["ringing"], msgspec.structs.replace(event, **{name: f"it is {card}"}), facts)
+            assert taken.entries
+            assert card.encode() not in msgspec.json.encode(taken)

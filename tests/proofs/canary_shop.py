@@ -25,7 +25,7 @@ from demo.world import World, until
 from drivers.simulated.payment import SimulatedPaymentDevice
 from terminald.config import load
 from terminald.paths import load_keys
-from tests.proofs.canary_doors import Doors
+from tests.proofs.canary_doors import STRIPE, Doors
 from tests.proofs.canary_lines import Blabbing
 from tests.proofs.canary_places import places
 from tests.proofs.card_canary import Card, Searcher, make_cards
@@ -53,6 +53,9 @@ _MORE = """
 [mirror]
 path = "../stick"
 policy = "folder"
+[device.stripe]
+driver = "msr-serial"
+path = "../bench/{stripe}"
 [keys]
 recovery_key = "{recovery_key}"
 [backup]
@@ -69,7 +72,9 @@ class _Layout(Layout):
         Layout.write_config(
             self, broker_port=broker_port, payment_port=payment_port, ack_key=ack_key, double_read_ms=double_read_ms
         )
-        self.config.write_text(self.config.read_text() + _MORE.format(recovery_key=RECOVERY_PUBLIC.hex()))
+        self.config.write_text(
+            self.config.read_text() + _MORE.format(recovery_key=RECOVERY_PUBLIC.hex(), stripe=STRIPE)
+        )
         for name in ("stick", "backups", "cores", GIVEN):
             (self.root / name).mkdir()
 
