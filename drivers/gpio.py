@@ -136,16 +136,16 @@ class Pins:
 
 
 class Contacts:
-    """Switches on input pins, each debounced: `changed(pin, level)` is called on the loop with a level that has settled.
+    """Switches on input pins, each debounced: `changed(pin)` is called on the loop when a level has settled as another one.
 
-    Their levels at the opening are told too, one after the other.
+    `changed(None)` is called once at the opening, when all `levels` are known.
     """
 
-    def __init__(self, name: str, debounce_ms: int, changed: Callable[[int, int], None]) -> None:
+    def __init__(self, name: str, debounce_ms: int, changed: Callable[[int | None], None]) -> None:
+        self.levels: dict[int, int] = {}
         self._pins = Pins(name)
         self._debounce_s = debounce_ms / 1000
         self._changed = changed
-        self._levels: dict[int, int] = {}
         self._settling: dict[int, asyncio.TimerHandle] = {}
         self._fault: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -154,10 +154,10 @@ class Contacts:
         """Takes the pins. Raises DeviceAbsent or DeviceBusy."""
         self._loop = asyncio.get_running_loop()
         self._fault = self._loop.create_future()
-        self._levels = {}
+        self.levels = {}
         await self._pins.open(inputs=inputs, on_edge=self._heard)
-        for pin in inputs:
-            self._settle(pin)
+        self.levels = {pin: self._pins.read(pin) for pin in inputs}
+        self._changed(None)
 
     async def serve(self) -> None:
         """Runs until the chip goes away. Raises DeviceGone."""
@@ -166,7 +166,7 @@ class Contacts:
             done, _ = await asyncio.wait((self._fault,), timeout=HEALTH_S)
             if done:
                 self._fault.result()
-            for pin in self._levels:
+            for pin in self.levels:
                 self._pins.read(pin)
 
     def close(self) -> None:
@@ -196,9 +196,9 @@ class Contacts:
             if self._fault is not None and not self._fault.done():
                 self._fault.set_exception(error)
             return
-        if level != self._levels.get(pin):
-            self._levels[pin] = level
-            self._changed(pin, level)
+        if level != self.levels.get(pin):
+            self.levels[pin] = level
+            self._changed(pin)
 
 
 def place_fifo() -> None:

@@ -5,6 +5,7 @@ in the table, its default the value of a missing key. `__post_init__` raises Val
 message beginning with the key. A relative Path counts from the configuration's own folder.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -272,6 +273,103 @@ class GpioDrawerOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EscposDisplayOptions:
+    """display-escpos: a customer's display of two rows that speaks Epson's ESC/POS, on a serial port."""
+
+    path: Path
+    baud: int = 9600
+    columns: int = 20
+    codepage: CodePage = "CP858"
+    refresh_s: float = 10.0
+    """How often it is drawn anew, for one that was switched off and on."""
+
+    def __post_init__(self) -> None:
+        _display(self.baud, self.columns, self.refresh_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cd5220DisplayOptions:
+    """display-cd5220: a customer's display of two rows that speaks CD5220, on a serial port."""
+
+    path: Path
+    baud: int = 9600
+    columns: int = 20
+    codepage: Literal["CP437", "CP850"] = "CP850"
+    refresh_s: float = 10.0
+    """How often it is drawn anew, for one that was switched off and on."""
+
+    def __post_init__(self) -> None:
+        _display(self.baud, self.columns, self.refresh_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpioLightsOptions:
+    """lights-gpio: lamps on pins, each behind a driver stage. Pins have Broadcom's numbers."""
+
+    green_pin: int | None = None
+    yellow_pin: int | None = None
+    red_pin: int | None = None
+    lit_level: Literal["high", "low"] = "high"
+
+    def __post_init__(self) -> None:
+        _pins({"green_pin": self.green_pin, "yellow_pin": self.yellow_pin, "red_pin": self.red_pin})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpioToneOptions:
+    """tone-gpio: a passive buzzer on a pin. Pins have Broadcom's numbers."""
+
+    pin: int
+    pitch_hz: int = 2400
+
+    def __post_init__(self) -> None:
+        _within("pin", self.pin, 0, 53)
+        _within("pitch_hz", self.pitch_hz, 100, 10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpioKeylockOptions:
+    """keylock-gpio: a key lock with a contact for each position. Pins have Broadcom's numbers."""
+
+    normal_pin: int
+    supervisor_pin: int | None = None
+    lock_pin: int | None = None
+    closed_level: Literal["high", "low"] = "low"
+    pull: Literal["up", "down", "off"] = "up"
+    debounce_ms: int = 30
+
+    def __post_init__(self) -> None:
+        _pins({"normal_pin": self.normal_pin, "supervisor_pin": self.supervisor_pin, "lock_pin": self.lock_pin})
+        _within("debounce_ms", self.debounce_ms, 1, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpioButtonsOptions:
+    """buttons-gpio: buttons that each give an order. Pins have Broadcom's numbers."""
+
+    no_sale_pin: int | None = None
+    cancel_pin: int | None = None
+    reprint_pin: int | None = None
+    cash_pin: int | None = None
+    card_pin: int | None = None
+    closed_level: Literal["high", "low"] = "low"
+    """The level while a button is pressed."""
+    pull: Literal["up", "down", "off"] = "up"
+    debounce_ms: int = 20
+
+    def __post_init__(self) -> None:
+        pins = {
+            "no_sale_pin": self.no_sale_pin,
+            "cancel_pin": self.cancel_pin,
+            "reprint_pin": self.reprint_pin,
+            "cash_pin": self.cash_pin,
+            "card_pin": self.card_pin,
+        }
+        _pins(pins)
+        _within("debounce_ms", self.debounce_ms, 1, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpioTamperOptions:
     """tamper-gpio: the switch under the terminal's case. Pins have Broadcom's numbers."""
 
@@ -300,6 +398,25 @@ class RpiPowerOptions:
     def __post_init__(self) -> None:
         _within("poll_ms", self.poll_ms, 20, 500)
         _within("recover_s", self.recover_s, 0.0, 600.0)
+
+
+def _display(baud: int, columns: int, refresh_s: float) -> None:
+    _within("baud", baud, 50, 4_000_000)
+    _within("columns", columns, 16, 40)
+    _within("refresh_s", refresh_s, 0.1, 3600.0)
+
+
+def _pins(pins: Mapping[str, int | None]) -> None:
+    """Pins of one device: at least one, each once."""
+    taken: dict[int, str] = {}
+    for key, pin in pins.items():
+        if pin is not None:
+            _within(key, pin, 0, 53)
+            if pin in taken:
+                raise ValueError(f"{key}: {pin} is {taken[pin]} already")
+            taken[pin] = key
+    if not taken:
+        raise ValueError(f"{next(iter(pins))}: give at least one of {', '.join(pins)}")
 
 
 def _framing(prefix: str, suffix: str, length_max: int, gap_s: float) -> None:

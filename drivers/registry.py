@@ -71,6 +71,18 @@ DRIVERS: Mapping[str, Driver] = {
     ),
     "msr-usb": Driver(kind="MSR", options=o.UsbMsrOptions, implementation="drivers.msr_usb:UsbCardReader"),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
+    "display-escpos": Driver(
+        kind="LineDisplay", options=o.EscposDisplayOptions, implementation="drivers.display:SerialDisplay"
+    ),
+    "display-cd5220": Driver(
+        kind="LineDisplay", options=o.Cd5220DisplayOptions, implementation="drivers.display:SerialDisplay"
+    ),
+    "lights-gpio": Driver(kind="Lights", options=o.GpioLightsOptions, implementation="drivers.lights:GpioLights"),
+    "tone-gpio": Driver(kind="ToneIndicator", options=o.GpioToneOptions, implementation="drivers.tone:GpioTone"),
+    "keylock-gpio": Driver(kind="Keylock", options=o.GpioKeylockOptions, implementation="drivers.contacts:GpioKeylock"),
+    "buttons-gpio": Driver(
+        kind="POSKeyboard", options=o.GpioButtonsOptions, implementation="drivers.contacts:GpioButtons"
+    ),
     "power-rpi": Driver(kind="POSPower", options=o.RpiPowerOptions, implementation="drivers.power:RpiPower"),
     "tamper-gpio": Driver(
         kind="TamperSwitch", options=o.GpioTamperOptions, implementation="drivers.tamper:GpioTamperSwitch"

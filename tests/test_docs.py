@@ -292,6 +292,14 @@ def test_each_default_is_the_documented_one(tmp_path: Path, name: str) -> None:
             load([other for other in required if other != line])
 
 
+ONE_OF: dict[str, dict[str, object]] = {
+    "printer-escpos": {"path": "/dev/usb/lp0"},
+    "lights-gpio": {"red_pin": 6},
+    "buttons-gpio": {"cancel_pin": 6},
+}
+"""Drivers that need one of several keys."""
+
+
 @pytest.mark.parametrize("name", DRIVERS)
 def test_each_option_of_a_driver_is_documented(name: str) -> None:
     fields = {field.name: field for field in dataclasses.fields(DRIVERS[name].options)}
@@ -303,9 +311,8 @@ def test_each_option_of_a_driver_is_documented(name: str) -> None:
     values = {key: tomllib.loads(f"x = {code(cell)}")["x"] for key, cell in keys.items() if cell != "none"}
     required = {key: values[key] for key, cell in keys.items() if cell.startswith(REQUIRED)}
     driver = name.rpartition(" ")[2]
-    if driver == "printer-escpos":
-        required = values = {"path": "/dev/usb/lp0", **values}
-        required = {"path": "/dev/usb/lp0"}
+    if driver in ONE_OF:
+        required, values = ONE_OF[driver], {**ONE_OF[driver], **values}
     assert registry.options_for(driver, values, "doc") == registry.options_for(driver, required, "doc")
 
 

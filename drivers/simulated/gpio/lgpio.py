@@ -8,6 +8,7 @@ end); from the bench: ``level GPIO LEVEL``.
 """
 
 import os
+import queue
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ _MODE_INPUT, _MODE_OUTPUT, _MODE_ALERT = 0x100, 0x200, 0x400
 _LINES = 54
 _SETTLE_TIMEOUT_S = 2.0
 _READ_BYTES_MAX = 4096
+_END = (-1, -1)
 
 Handler = Callable[[int, int, int, int], None]
 
@@ -41,7 +43,10 @@ class _Chip:
         self.gone = False
         self._link = link
         self._settled = threading.Event()
+        self._edges: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
         threading.Thread(target=self._listen, name="lgpio", daemon=True).start()
+        # As in lgpio: a handler that takes its time holds up the other handlers, and no reading of a level.
+        threading.Thread(target=self._call, name="lgpio-callbacks", daemon=True).start()
         self._settled.wait(_SETTLE_TIMEOUT_S)
 
     def tell(self, line: str) -> int:
@@ -68,6 +73,7 @@ class _Chip:
             if not data:
                 self.gone = True
                 self._settled.set()
+                self._edges.put(_END)
                 return
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
@@ -84,8 +90,12 @@ class _Chip:
         wanted = mode >> _EDGE_SHIFT & (RISING_EDGE if level else FALLING_EDGE)
         if level == before or not mode & _MODE_ALERT or not wanted:
             return
-        for watcher in list(self.callbacks):
-            watcher.call(gpio, level)
+        self._edges.put((gpio, level))
+
+    def _call(self) -> None:
+        while (edge := self._edges.get()) != _END:
+            for watcher in list(self.callbacks):
+                watcher.call(*edge)
 
 
 class _Callback:
