@@ -33,6 +33,7 @@ class Pins:
         self._gpio: Any = None  # the module RPi.GPIO while pins are held
         self._mine: list[int] = []
         self._is_wanted = False
+        self._closed = asyncio.Event()
 
     async def open(
         self,
@@ -47,8 +48,16 @@ class Pins:
         """
         place_fifo()
         self._is_wanted = True
+        self._closed.clear()
         # Loading the library and opening the chip takes tens of milliseconds that a scan should not wait for.
         await asyncio.to_thread(self._claim, dict(inputs or {}), dict(outputs or {}), on_edge)
+
+    async def rest(self) -> None:
+        """Waits until it is time for a look at a pin. Raises DeviceGone once they are closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEALTH_S):
+                await self._closed.wait()
+                raise DeviceGone(f"{self._name}: its pins were let go of")
 
     def read(self, pin: int) -> int:
         """An input's level, 0 or 1. Raises DeviceGone."""
@@ -76,6 +85,7 @@ class Pins:
     def close(self) -> None:
         """Lets go of them. Never raises, may be called twice."""
         self._is_wanted = False
+        self._closed.set()
         with _claiming:
             self._release()
 
@@ -147,13 +157,11 @@ class Contacts:
         self._debounce_s = debounce_ms / 1000
         self._changed = changed
         self._settling: dict[int, asyncio.TimerHandle] = {}
-        self._fault: asyncio.Future[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self, inputs: Mapping[int, Pull]) -> None:
         """Takes the pins. Raises DeviceAbsent or DeviceBusy."""
         self._loop = asyncio.get_running_loop()
-        self._fault = self._loop.create_future()
         self.levels = {}
         await self._pins.open(inputs=inputs, on_edge=self._heard)
         self.levels = {pin: self._pins.read(pin) for pin in inputs}
@@ -161,11 +169,8 @@ class Contacts:
 
     async def serve(self) -> None:
         """Runs until the chip goes away. Raises DeviceGone."""
-        assert self._fault is not None, "open() comes first"
         while True:
-            done, _ = await asyncio.wait((self._fault,), timeout=HEALTH_S)
-            if done:
-                self._fault.result()
+            await self._pins.rest()
             for pin in self.levels:
                 self._pins.read(pin)
 
@@ -192,10 +197,8 @@ class Contacts:
         self._settling.pop(pin, None)
         try:
             level = self._pins.read(pin)
-        except DeviceGone as error:
-            if self._fault is not None and not self._fault.done():
-                self._fault.set_exception(error)
-            return
+        except DeviceGone:
+            return  # the next look raises it
         if level != self.levels.get(pin):
             self.levels[pin] = level
             self._changed(pin)

@@ -2,11 +2,9 @@
 red while it has something to tell the operator.
 """
 
-import asyncio
-
 from core.effects import LightState
 from core.ports import Clock, Emit
-from drivers.gpio import HEALTH_S, Pins
+from drivers.gpio import Pins
 from drivers.options import GpioLightsOptions
 
 
@@ -27,7 +25,7 @@ class GpioLights:
 
     async def serve(self) -> None:
         while True:
-            await asyncio.sleep(HEALTH_S)
+            await self._pins.rest()
             self._pins.read(next(iter(self._lamps.values())))
 
     def close(self) -> None:

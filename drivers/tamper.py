@@ -4,13 +4,12 @@ It is closed while the case is, and a cut wire is an open case. The event is emi
 told, so that nothing that the event loop is busy with lies between the edge and the end of the keys.
 """
 
-import asyncio
 import contextlib
 import time
 
 from core.events import CaseOpened
 from core.ports import Clock, DeviceGone, Emit
-from drivers.gpio import HEALTH_S, Pins
+from drivers.gpio import Pins
 from drivers.options import GpioTamperOptions
 
 
@@ -31,7 +30,7 @@ class GpioTamperSwitch:
 
     async def serve(self) -> None:
         while True:
-            await asyncio.sleep(HEALTH_S)
+            await self._pins.rest()
             self._look()  # nobody relies on an edge alone
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from core.effects import ToneName
 from core.ports import Clock, Emit
-from drivers.gpio import HEALTH_S, Pins
+from drivers.gpio import Pins
 from drivers.options import GpioToneOptions
 
 PATTERNS: Final[Mapping[ToneName, tuple[tuple[float, float], ...]]] = {
@@ -32,7 +32,7 @@ class GpioTone:
 
     async def serve(self) -> None:
         while True:
-            await asyncio.sleep(HEALTH_S)
+            await self._pins.rest()
             if not self._sounding.locked():
                 self._pins.read(self._options.pin)
 
