@@ -15,6 +15,7 @@ import msgspec
 import zstandard
 from msgspec import structs
 
+from core import nesting
 from core.card import wipe
 from core.entries import EpochOpened, TransactionCompleted
 from core.ledger import GENESIS, Head, Record, Stream, ack_message, head_message, link, open_record, verify
@@ -227,11 +228,13 @@ def decode(payload: bytes) -> Batch:
     """The batch of a payload, as it says of itself. Raises BatchTorn or BatchOverlong."""
     lines = _unpack(payload).split(b"\n")
     try:
-        header = _header_decoder.decode(lines[0])
-        plain = bytes.fromhex(header.prev_hash + header.last_hash + header.signature + header.seal)
+        header = nesting.decode(_header_decoder, lines[0])
+        # Each by itself: what another field lacks could make up for one that is too long.
+        fields = (header.prev_hash, header.last_hash, header.signature, header.seal)
+        sizes = [len(bytes.fromhex(field)) for field in fields]
     except ValueError as error:
         raise BatchTorn(f"the first line is no header: {error}") from error
-    whole = header.version == VERSION and len(plain) == 2 * len(GENESIS) + 128 and lines[-1] == b""
+    whole = header.version == VERSION and sizes == [len(GENESIS), len(GENESIS), 64, 64] and lines[-1] == b""
     if not whole or not 1 <= header.count <= BATCH_RECORDS_MAX or header.first < 1:
         raise BatchTorn("the header is not one of a batch")
     if not header.count == header.last - header.first + 1 == len(lines) - 2:
@@ -310,9 +313,9 @@ def encode_ack(terminal: str, ack: Ack, sign: Sign) -> bytes:
 def open_ack(terminal: str, payload: bytes, public_key: bytes) -> Ack:
     """The acknowledgement of a payload, believed. Raises AckUnreadable or AckForged."""
     try:
-        signed = _signed_decoder.decode(payload)
+        signed = nesting.decode(_signed_decoder, payload)
         signature = bytes.fromhex(signed.signature)
-        ack = _ack_decoder.decode(signed.ack)
+        ack = nesting.decode(_ack_decoder, signed.ack)
         bytes.fromhex(ack.hash_at_hwm)
     except ValueError as error:
         raise AckUnreadable(f"no acknowledgement: {error}") from error
@@ -397,13 +400,18 @@ def _completed(first: int, lines: Iterable[bytes], epoch: str | None = None) -> 
         envelope = open_record(exact)
         if epoch is not None and (envelope.epoch, envelope.seq) != (epoch, seq):
             raise ValueError(f"record {envelope.seq} of {envelope.epoch} stands in place {seq} of {epoch}")
-        if envelope.stream is Stream.SALES and _kind_decoder.decode(envelope.body).type == "transaction_completed":
-            found.append(Completed(seq=seq, time_ms=envelope.time_ms, sale=_sale_decoder.decode(envelope.body)))
+        if (
+            envelope.stream is Stream.SALES
+            and nesting.decode(_kind_decoder, envelope.body).type == "transaction_completed"
+        ):
+            found.append(
+                Completed(seq=seq, time_ms=envelope.time_ms, sale=nesting.decode(_sale_decoder, envelope.body))
+            )
     return tuple(found)
 
 
 def _opened(exact: bytes) -> EpochOpened:
-    return _opened_decoder.decode(open_record(exact).body)
+    return nesting.decode(_opened_decoder, open_record(exact).body)
 
 
 def _totals(completed: Iterable[Completed]) -> tuple[ControlTotal, ...]:

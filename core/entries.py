@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from core import nesting
 from core.catalogue import Item
 from core.ledger import Draft, Stream
 from core.scan import Reading
@@ -520,7 +521,7 @@ def encode(entry: AnyEntry) -> bytes:
 
 def decode(body: bytes | msgspec.Raw) -> AnyEntry:
     """The entry in a record's body. Raises msgspec.DecodeError or ValidationError (ValueErrors) on anything else."""
-    return _decoder.decode(body)
+    return nesting.decode(_decoder, body)
 
 
 def draft(entry: AnyEntry) -> Draft:

@@ -14,6 +14,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from core import nesting
+
 VERSION = 1
 GENESIS = bytes(32)
 _HEAD_TAG = b"terminald/head/1\0"
@@ -119,7 +121,7 @@ def seal(envelope: Envelope, prev: bytes) -> Record:
 
 def open_record(exact: bytes) -> Envelope:
     """The fields of a record's exact bytes. Raises msgspec.DecodeError (a ValueError) on anything else."""
-    return _decoder.decode(exact)
+    return nesting.decode(_decoder, exact)
 
 
 def head_message(terminal: str, head: Head) -> bytes:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
+from core import nesting
 from core.ledger import verify
 
 ORDER_BYTES_MAX = 4_096
@@ -95,9 +96,9 @@ def open_order(
     if len(payload) > ORDER_BYTES_MAX:
         raise OrderUnreadable(f"an order has {ORDER_BYTES_MAX} bytes at most")
     try:
-        signed = _signed_decoder.decode(payload)
+        signed = nesting.decode(_signed_decoder, payload)
         signature = bytes.fromhex(signed.signature)
-        order = _order_decoder.decode(signed.order)
+        order = nesting.decode(_order_decoder, signed.order)
     except ValueError as error:
         raise OrderUnreadable(f"no signed order: {error}") from error
     if not verify(public_key, _message(order.terminal, bytes(signed.order)), signature):

@@ -12,6 +12,7 @@ from typing import ClassVar, TypeVar
 
 import msgspec
 
+from core import nesting
 from core.ledger import verify
 
 RECALL_BYTES_MAX = 2_048
@@ -112,6 +113,9 @@ class _Signed(msgspec.Struct, frozen=True, kw_only=True):
     signature: str
 
 
+_signed_decoder = msgspec.json.Decoder(_Signed)
+
+
 def _sealed(tag: bytes, message: Recall | Holdings, sign: Sign) -> bytes:
     body = msgspec.json.encode(message)
     return msgspec.json.encode(_Signed(body=msgspec.Raw(body), signature=sign(tag + body).hex()))
@@ -121,8 +125,8 @@ def _opened(tag: bytes, payload: bytes, bytes_max: int, public_key: bytes, kind:
     if len(payload) > bytes_max:
         raise RecallUnreadable(f"{len(payload)} bytes are more than such a message has")
     try:
-        signed = msgspec.json.decode(payload, type=_Signed)
-        signature, message = bytes.fromhex(signed.signature), msgspec.json.decode(signed.body, type=kind)
+        signed = nesting.decode(_signed_decoder, payload)
+        signature, message = bytes.fromhex(signed.signature), nesting.decode(msgspec.json.Decoder(kind), signed.body)
     except ValueError as error:
         raise RecallUnreadable(f"no such message: {error}") from error
     if not verify(public_key, tag + bytes(signed.body), signature):

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from core import topics
+from core import nesting, topics
 from core.card import wipe, wipe_all
 from core.delivery import AckError, encode_ack, open_ack
 from core.ports import Clock, Signer
@@ -50,6 +50,11 @@ class _Values(msgspec.Struct, frozen=True):
 
 class _Measurements(msgspec.Struct, frozen=True):
     v: _Values
+
+
+_status_decoder = msgspec.json.Decoder(_Status)
+_any_decoder = msgspec.json.Decoder()
+_measurements_decoder = msgspec.json.Decoder(_Measurements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +166,7 @@ class Collector:
         connection.acknowledge(message)
         terminal = _terminal_of(message)
         try:
-            status = msgspec.json.decode(message.payload, type=_Status)
+            status = nesting.decode(_status_decoder, message.payload)
         except ValueError:
             return
         if terminal is not None:
@@ -170,9 +175,9 @@ class Collector:
     def _on_tele(self, message: Message) -> None:
         terminal = _terminal_of(message)
         try:
-            values = msgspec.json.decode(message.payload, type=_Measurements).v
-            measurements = msgspec.json.encode(wipe_all(msgspec.json.decode(message.payload))).decode()
-        except ValueError:
+            values = nesting.decode(_measurements_decoder, message.payload).v
+            measurements = msgspec.json.encode(wipe_all(nesting.decode(_any_decoder, message.payload))).decode()
+        except (ValueError, RecursionError):  # what is nested less deeply may still be too much to wipe
             return
         if terminal is not None:
             self._note(Presence(terminal, measurements=measurements))

@@ -107,7 +107,7 @@ class _Answer(msgspec.Struct, frozen=True):
 def _mark(ack: str) -> int:
     try:
         return msgspec.json.decode(ack, type=_Answer).ack.hwm
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise MirrorAltered(f"headquarters' answer on the medium cannot be read: {error}") from error
 
 
@@ -181,7 +181,7 @@ def read_note(journal: Path) -> Note | None:
         return None
     try:
         return msgspec.json.decode(content, type=Note)
-    except msgspec.DecodeError:
+    except (ValueError, RecursionError):
         return Note(terminal="another one", epoch="")
 
 

@@ -210,7 +210,7 @@ def decode_tail(content: bytes, what: str) -> Tail:
     """A tail as it is kept. Raises JournalDamaged."""
     try:
         return msgspec.json.decode(content, type=Tail)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise JournalDamaged(f"{what} cannot be read: {error}") from error
 
 

@@ -155,7 +155,7 @@ class Sealed:
             raise KeyringDamaged(f"{name} is cut off, or no keyring of this software")
         try:
             self._content = msgspec.json.decode(self._signed[len(_TITLE) :], type=_Content)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             raise KeyringDamaged(f"{name} is altered: it cannot be read") from None
 
     @property

@@ -309,7 +309,7 @@ def taken_over(folder: Path, files: Files | None = None) -> Taken | None:
     with stream:
         try:
             return msgspec.json.decode(stream.read(min(size, 4096)), type=Taken)
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return None
 
 

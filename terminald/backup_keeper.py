@@ -152,7 +152,7 @@ class BackupKeeper:
             return msgspec.json.decode(said, type=Answer)
         except TimeoutError:
             return Answer(made=False, fault="backup-too-slow", message="the medium for backups does not answer")
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             status = process.returncode
             return Answer(made=False, fault="backup-failed", message=f"the backup process ended with {status}")
         finally:

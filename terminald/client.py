@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import text, wire
+from core import nesting, text, wire
 from core.view import View
 from terminald import unixsocket
 
@@ -63,6 +63,7 @@ class _Incoming(msgspec.Struct, frozen=True, kw_only=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Incoming)
+_any_decoder = msgspec.json.Decoder()
 _view_decoder = msgspec.json.Decoder(View)
 
 
@@ -88,8 +89,8 @@ class Client:
         while True:
             raw = await self._connection.next_view()
             try:
-                view = _view_decoder.decode(raw)
-            except msgspec.DecodeError as error:
+                view = nesting.decode(_view_decoder, raw)
+            except ValueError as error:
                 raise NotUnderstood(f"the daemon's view is of another release: {error}") from error
             yield view
 
@@ -289,18 +290,25 @@ def _request(number: int, method: str, params: Mapping[str, object]) -> bytes:
 
 def _decode(line: bytes) -> _Incoming:
     try:
-        return _decoder.decode(line)
+        return nesting.decode(_decoder, line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotUnderstood(f"the daemon's answer cannot be read: {error}") from error
 
 
 def _result(incoming: _Incoming) -> object:
-    """The result in an answer. Raises CallRefused or CallFailed."""
+    """The result in an answer. Raises CallRefused, CallFailed or NotUnderstood."""
     fault = incoming.error
     if fault is None:
-        return msgspec.json.decode(incoming.result)
+        try:
+            return nesting.decode(_any_decoder, incoming.result)
+        except ValueError as error:
+            raise NotUnderstood(f"the daemon's result cannot be read: {error}") from error
     if fault.code == wire.REFUSED and fault.data is not None:
-        raise CallRefused(msgspec.convert(fault.data, text.Message))
+        try:
+            said = msgspec.convert(fault.data, text.Message)
+        except msgspec.ValidationError as error:
+            raise NotUnderstood(f"the daemon's refusal cannot be read: {error}") from error
+        raise CallRefused(said)
     raise CallFailed(fault.code, fault.message)
 
 

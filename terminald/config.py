@@ -154,6 +154,10 @@ def load(path: Path) -> Config:
         found = re.search(r"\(at line (\d+)", str(error))  # else it is at the end
         line = int(found[1]) if found else max(len(text.splitlines()), 1)
         raise ConfigError(path, (Fault(line=line, message=f"not TOML: {error}"),)) from error
+    except RecursionError:
+        raise ConfigError(
+            path, (Fault(line=1, message="not TOML that can be read: it is nested too deeply"),)
+        ) from None
     faults: list[Fault] = []
     config = _config(Table(document, (), Lines(text), faults), path.resolve())
     if faults:

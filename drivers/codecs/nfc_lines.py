@@ -4,6 +4,7 @@ import enum
 
 import msgspec
 
+from core import nesting
 from core.ports import ProtocolError
 
 
@@ -65,6 +66,6 @@ def encode(line: AnyLine) -> bytes:
 def decode(line: bytes) -> AnyLine:
     """A line without its end. Raises ProtocolError, which quotes none of it."""
     try:
-        return _decoder.decode(line)
+        return nesting.decode(_decoder, line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ProtocolError("The NFC helper process said something unknown.") from None

@@ -112,6 +112,13 @@ def test_a_batch_that_does_not_say_its_size_is_not_unpacked() -> None:
         decode(hidden)
 
 
+def test_a_header_whose_fields_run_into_each_other_is_torn() -> None:
+    header = BATCH.header
+    moved = structs.replace(header, signature=header.signature + header.seal[:1], seal=header.seal[1:])
+    with pytest.raises(BatchTorn):
+        decode(pack(msgspec.json.encode(moved), *BATCH.lines))
+
+
 def test_missing_lines_are_named_with_the_header() -> None:
     lines = zstandard.decompress(PAYLOAD).split(b"\n")[:-1]
     with pytest.raises(BatchTorn) as caught:

@@ -96,6 +96,7 @@ def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
     [
         ("[terminal\n", 1, "not TOML"),
         (SHOP + "address = [\n\n", 6, "not TOML"),
+        (SHOP + "address = " + "[" * 2_000, 1, "nested too deeply"),
         (SHOP + "[journal]\npath = 5\n", 6, "path must be a text in quotes"),
         (SHOP + '[journal]\npath = ""\n', 6, "path '' must name a file"),
         (SHOP + '[journal]\nkey = ".."\n', 6, "key '..' must name a file"),

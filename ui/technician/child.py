@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from core import nesting
+
 ANSWER_S_MAX = 60.0
 VERIFY_S_MAX = 1800.0
 """A journal of years on a slow card."""
@@ -20,6 +22,7 @@ ERROR_CHARS_MAX = 2000
 _WORKING_AFTER_S = 2.0
 _END_S = 3.0
 _CANNOT = 2
+_decoder = msgspec.json.Decoder()
 """The command's status for what cannot be done at all: a configuration, a key, a file."""
 
 
@@ -94,7 +97,7 @@ def _decode(status: int, out: bytes, err: bytes) -> Answer:
     if len(out) > ANSWER_BYTES_MAX:
         raise NoAnswer("the answer is too long")
     try:
-        answer: object = msgspec.json.decode(out)
+        answer: object = nesting.decode(_decoder, out)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise NoAnswer(said or "no answer that could be read") from None
     if not isinstance(answer, dict):

@@ -1,0 +1,240 @@
+"""Parsers as S1 calls them: each as its driver or its port does, in pieces where bytes come in pieces, to its end."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import zstandard
+
+from core import delivery, entries, ledger, orders, recall, scan, tlv
+from core.recall import RecallError
+from core.scan import CodeRules, VariableMeasure
+from core.stripe import CardRange
+from drivers.codecs import msr, nexo, track
+from drivers.codecs.escpos import StatusDecoder
+from drivers.codecs.keyscan import KeyScanDecoder
+from drivers.codecs.layouts import LAYOUTS
+from drivers.codecs.nexo_outcome import payment_outcome
+from drivers.codecs.scale import ScaleCodec
+from drivers.codecs.scan import Framing, ScanDecoder
+from fleet.collector import Collector
+from terminald import config
+from terminald.broker import Message
+from tests.drivers.typing_scanner import typed
+from tests.proofs.fuzzing import Parse
+from tests.records import KEY, TERMINAL
+from ui.technician.console import ROLES
+from ui.technician.line import Gone, Idle, Line, Unreadable
+
+CODES = CodeRules(
+    layouts=(
+        VariableMeasure(prefix="21", item_digits=5, value_digits=5, value="price"),
+        VariableMeasure(prefix="23", item_digits=4, value_digits=5, value="weight"),
+    ),
+    vouchers=("97", "V-"),
+    staff=("98",),
+    loyalty=("600649",),
+)
+RANGES = (CardRange(kind="loyalty", prefix="600649"), CardRange(kind="staff", prefix="98"))
+
+
+# --- cables ------------------------------------------------------------------------------------------------------------
+
+
+def scanner_bytes() -> Parse:
+    def parse(data: bytes) -> None:
+        decoder = ScanDecoder("scanner", Framing(prefix=b"\x02"[: len(data) & 1]))
+        decoder.whole(data)
+        for at in range(0, len(data), 4096):
+            decoder.feed(data[at : at + 4096], at / 1000)
+        decoder.expire(1e9)
+        decoder.meter.facts()
+
+    return parse
+
+
+def scanner_keys() -> Parse:
+    """Three bytes an event: key, value, and the pause before it in hundredths of a second."""
+
+    def parse(data: bytes) -> None:
+        decoder, now_s = KeyScanDecoder("scanner", Framing(), tuple(LAYOUTS), "f8"), 0.0
+        for code, value, pause in zip(*[iter(data)] * 3, strict=False):
+            now_s += pause / 100
+            decoder.key(code, value & 3, now_s)
+        decoder.lose(now_s, data[:8])
+        decoder.tear()
+
+    return parse
+
+
+def keys(text: str, layout: str) -> bytes:
+    return bytes(byte for code, value in typed(text, layout) for byte in (code, value, 0))
+
+
+def meaning() -> Parse:
+    """One code, at the counter and while something is to be paid: what it means, what it says of goods, what is refused."""
+    scan.warm()
+
+    def parse(data: bytes) -> None:
+        text = data.decode("latin-1")
+        for tendering in (False, True):
+            found = scan.classify(text, None, CODES, tendering=tendering)
+            scan.reading(found, "scanned", "2026-11-22")
+            scan.refusal(found, text)
+
+    return parse
+
+
+def swipe(decode: msr.Decode) -> Callable[[], Parse]:
+    def parse(data: bytes) -> None:
+        msr.outcome("msr", decode(memoryview(bytearray(data))), RANGES)
+
+    return lambda: parse
+
+
+def frames(make: Callable[[], msr.Frames]) -> Callable[[], Parse]:
+    def parse(data: bytes) -> None:
+        frames = make()
+        for at in range(0, len(data), 64):
+            frames.feed(memoryview(data)[at : at + 64])
+        frames.pause()
+
+    return lambda: parse
+
+
+def track_text(data: bytes) -> None:
+    for number in (1, 2, 3):
+        track.number_of(memoryview(bytearray(data)), number)
+        track.characters(memoryview(data), number)
+
+
+def scale(make: Callable[[], ScaleCodec]) -> Callable[[], Parse]:
+    def parse(data: bytes) -> None:
+        codec = make()
+        codec.ask()
+        for at in range(0, len(data), 5):
+            codec.feed(data[at : at + 5])
+
+    return lambda: parse
+
+
+def escpos(data: bytes) -> None:
+    decoder = StatusDecoder()
+    for at in range(0, len(data), 3):
+        decoder.feed(data[at : at + 3])
+
+
+def nexo_frames(data: bytes) -> None:
+    """Frames, their messages, and what an answer to a payment comes to."""
+    deframer = nexo.Deframer()
+    for at in range(0, len(data), 1024):
+        for payload in deframer.feed(data[at : at + 1024]):
+            nexo_message(payload)
+
+
+def nexo_message(payload: bytes) -> None:
+    message = nexo.decode(payload)
+    repr(message)
+    if message.payment_response is not None:
+        payment_outcome(message.payment_response, "till-3/17/1")
+
+
+def objects(data: bytes) -> None:
+    for found in tlv.walk(tlv.parse(data)):
+        repr(found)
+
+
+# --- networks, sockets, files, people ------------------------------------------------------------------------------------
+
+
+def batch(data: bytes) -> None:
+    batch = delivery.decode(data)
+    delivery.opening_key(batch)
+    delivery.check(batch, TERMINAL, KEY.public_key)
+
+
+def batch_text(data: bytes) -> None:
+    """What is inside a batch, under its terminal's own seal: the signature is right, the rest is anything."""
+    batch = delivery.decode(zstandard.compress(data))
+    sealed = delivery.decode(delivery.encode(batch.sealed(KEY.sign)))
+    delivery.check(sealed, TERMINAL, KEY.public_key)
+
+
+def order(data: bytes) -> None:
+    orders.open_order(data, terminal=TERMINAL, wanted=orders.RELEASE_TAMPER, public_key=KEY.public_key, now_ms=0)
+
+
+def acknowledgement(data: bytes) -> None:
+    delivery.open_ack(TERMINAL, data, KEY.public_key)
+
+
+def recalled(data: bytes) -> None:
+    if recall.is_holdings(data):
+        with contextlib.suppress(RecallError):
+            recall.open_holdings(TERMINAL, data, KEY.public_key)
+    recall.open_recall(TERMINAL, data, KEY.public_key)
+
+
+def record(data: bytes) -> None:
+    entries.decode(ledger.open_record(data).body)
+
+
+def simply(parse: Parse) -> Callable[[], Parse]:
+    """A parser that needs nothing made ready."""
+    return lambda: parse
+
+
+def retained(handler: str, topic: str) -> Callable[[], Parse]:
+    """What the collector does with a message that is no batch."""
+
+    def make() -> Parse:
+        collector = Collector(database=cast(Any, None), key=KEY, clock=cast(Any, None))
+        take: Callable[[Message], None] = getattr(collector, handler)
+        loop = asyncio.new_event_loop()
+
+        async def hear(data: bytes) -> None:
+            take(Message(topic=topic, payload=data, qos=0, retain=True, packet=1))
+
+        return lambda data: loop.run_until_complete(hear(data))
+
+    return make
+
+
+def configuration() -> Parse:
+    folder = tempfile.mkdtemp(prefix="terminald-s1-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    path = Path(folder, "terminal.toml")
+
+    def parse(data: bytes) -> None:
+        path.write_bytes(data)
+        config.load(path)
+
+    return parse
+
+
+def console() -> Parse:
+    """Lines of a person's terminal, which is a pipe here, until it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+
+    def parse(data: bytes) -> None:
+        incoming, outgoing = os.pipe()
+        try:
+            os.write(outgoing, data)
+            os.close(outgoing)
+            line = Line(incoming, nowhere)
+            while True:
+                try:
+                    said = line.ask("> ", 0.0)
+                    line.say(f"There is no command {said}.")
+                    next((role for role in ROLES if role.startswith(said)), None)
+                except Unreadable:
+                    pass
+                except (Gone, Idle):
+                    return
+        finally:
+            os.close(incoming)
+
+    return parse
