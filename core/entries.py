@@ -441,6 +441,13 @@ class ReceiptPrinted(Entry, tag="receipt_printed", frozen=True, kw_only=True):
     doubtful: bool = False
 
 
+class CopyOrdered(Entry, tag="copy_ordered", frozen=True, kw_only=True):
+    """A copy of a receipt was asked for. Each has a number of its own, whether it comes out of the printer or not."""
+
+    number: int
+    copy: int
+
+
 class DrawerCommanded(Entry, tag="drawer_commanded", frozen=True, kw_only=True):
     """The operator had the drawer opened without a sale (ARTS no sale); durable before the kick."""
 
@@ -505,7 +512,7 @@ AnyEntry = (
     EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | WeightAwaited | WeighingGivenUp | ItemAdded | QuantityChanged | LineVoided
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
-    | TransactionCancelled | ReceiptPrinted | DrawerCommanded | DrawerOpened
+    | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """Papers: the receipt, its copies, and the one that may be a copy."""
 
 from core import effects as x
+from core import entries as e
 from core import events as v
 from core.receipt import compose
 from core.state import Completed, Shop, Till
@@ -19,13 +20,17 @@ def print_receipt(shop: Shop, completed: Completed, *, copy: int, doubtful: bool
 
 
 def reprint(shop: Shop, till: Till) -> Step:
-    """A copy of the last receipt."""
-    last = till.last
-    if last is None or last.completed is None:
+    """A copy of the last receipt that there is, with a number that no other copy of it has."""
+    completed = till.last.completed if till.last is not None else None
+    if completed is None:
         return refuse("nothing-to-reprint")
-    if last.completed.printed == 0 and any(waiting.sale.number == last.number for waiting in till.unprinted):
+    number = completed.sale.number
+    if completed.printed == 0 and any(waiting.sale.number == number for waiting in till.unprinted):
         return refuse("receipt-waiting")
-    return Step(effects=(print_receipt(shop, last.completed, copy=last.completed.printed),))
+    copy = max(completed.printed, completed.copies + 1)
+    return Step(
+        entries=(e.CopyOrdered(number=number, copy=copy),), effects=(print_receipt(shop, completed, copy=copy),)
+    )
 
 
 def print_again(shop: Shop, till: Till, event: v.ReceiptUncertain) -> Step:

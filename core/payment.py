@@ -39,7 +39,7 @@ def take_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts:
     priced = price(shop, basket)
     fixed = _fixed(basket, priced)
     if priced.total_minor <= paid_minor(basket):
-        if event.amount_minor is None and any(not line.voided for line in basket.lines):
+        if not event.amount_minor and any(not line.voided for line in basket.lines):
             return _complete_if_paid(shop, till, fixed, facts)
         return refuse("nothing-due")
     due = cash_due_minor(shop, basket, priced.total_minor)

@@ -157,15 +157,16 @@ Sale = Idle | Ringing | Weighing | Tendering | Authorizing | Enquiring | Reversi
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished transaction, whole enough to print its receipt."""
+    """A finished transaction, whole enough to print its receipt: `printed` papers, `copies` that were asked for."""
 
     sale: e.TransactionCompleted
     basket: Basket
     printed: int = 0
+    copies: int = 0
 
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
-    """The transaction before: completed, or cancelled and then without a receipt."""
+    """The transaction before: completed, or cancelled. `completed` is the last one with a receipt, this or one before it."""
 
     number: int
     cancelled: bool = False
@@ -234,9 +235,13 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
         case e.TransactionCompleted():
             return _completed(till, entry)
         case e.TransactionCancelled():
-            return msgspec.structs.replace(till, sale=Idle(), last=Last(number=entry.number, cancelled=True))
+            completed = till.last.completed if till.last is not None else None
+            last = Last(number=entry.number, cancelled=True, completed=completed)
+            return msgspec.structs.replace(till, sale=Idle(), last=last)
         case e.ReceiptPrinted():
             return _printed(till, entry)
+        case e.CopyOrdered():
+            return msgspec.structs.replace(till, last=_copied(till.last, entry))
         case e.WeightAwaited() | e.WeighingGivenUp():
             return msgspec.structs.replace(till, sale=_weighing(till.sale, entry))
         case (
@@ -491,7 +496,13 @@ def _completed(till: Till, entry: e.TransactionCompleted) -> Till:
 def _printed(till: Till, entry: e.ReceiptPrinted) -> Till:
     unprinted = tuple(completed for completed in till.unprinted if completed.sale.number != entry.number)
     last = till.last
-    if last is not None and last.number == entry.number and last.completed is not None:
+    if last is not None and last.completed is not None and last.completed.sale.number == entry.number:
         counted = msgspec.structs.replace(last.completed, printed=last.completed.printed + 1)
         last = msgspec.structs.replace(last, completed=counted)
     return msgspec.structs.replace(till, unprinted=unprinted, last=last)
+
+
+def _copied(last: Last | None, entry: e.CopyOrdered) -> Last:
+    assert last is not None, "a copy of nothing"
+    assert last.completed is not None, "a copy of nothing"
+    return msgspec.structs.replace(last, completed=msgspec.structs.replace(last.completed, copies=entry.copy))

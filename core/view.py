@@ -235,7 +235,7 @@ def last_view(till: Till) -> LastView | None:
     last = till.last
     if last is None:
         return None
-    completed = last.completed
+    completed = last.completed if not last.cancelled else None
     return LastView(
         number=last.number,
         total_minor=completed.sale.total_minor if completed else 0,
