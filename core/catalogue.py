@@ -35,7 +35,7 @@ COLUMNS_NEEDED = COLUMNS[:5]
 FORMAT = 1
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a GTIN stands for (GS1 General Specifications, GTIN in 14 digits with leading zeros).
 
     `unit_price_minor` is the price of one `unit` in minor units of the shop's currency, `tax` the code of a tax rate in

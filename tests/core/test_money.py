@@ -1,12 +1,23 @@
 """Money: exact in every direction, for currencies with none to four decimal places."""
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.money import Currency, currency, divide_half_up, extend
+from core.iso4217 import EXPONENTS, NUMBERS
+from core.money import (
+    Currency,
+    Rounding,
+    currency,
+    currency_number,
+    divide_half_up,
+    extend,
+    is_currency,
+    round_to,
+    share,
+)
 
 CURRENCIES = st.sampled_from([currency(code) for code in ("EUR", "JPY", "KWD", "CLF")])
 AMOUNTS = st.integers(-(10**15), 10**15)
@@ -64,3 +75,34 @@ def test_a_line_is_price_times_quantity(unit_price_minor: int, quantity_milli: i
 )
 def test_decimal_places_of_iso_4217(code: str, exponent: int) -> None:
     assert currency(code).exponent == exponent
+
+
+def test_the_list_of_iso_4217() -> None:
+    assert len(NUMBERS) == len(set(NUMBERS.values())) == len(EXPONENTS) > 150
+    assert all(len(code) == 3 and len(number) == 3 and number.isdigit() for code, number in NUMBERS.items())
+    assert [currency_number(code) for code in ("EUR", "USD", "JPY", "CNY", "KWD", "CHF")] == [
+        "978", "840", "392", "156", "414", "756",
+    ]  # fmt: skip
+    assert is_currency("TND")
+    assert not is_currency("EUX")
+
+
+_MODES: dict[Rounding, str] = {"half-up": ROUND_HALF_UP, "half-even": ROUND_HALF_EVEN, "down": ROUND_DOWN}
+
+
+@given(AMOUNTS, st.integers(1, 10_000), st.sampled_from(sorted(_MODES)))
+def test_rounding_to_the_smallest_coin(amount_minor: int, unit_minor: int, mode: Rounding) -> None:
+    units = (Decimal(amount_minor) / unit_minor).quantize(Decimal(1), rounding=_MODES[mode])
+    assert round_to(amount_minor, unit_minor, mode) == units * unit_minor
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=20), st.integers(0, 10**9))
+def test_shares_add_up_and_are_as_near_as_can_be(weights: list[int], amount_minor: int) -> None:
+    parts = share(amount_minor, weights)
+    if sum(weights) == 0:
+        assert not any(parts)
+        return
+    assert sum(parts) == amount_minor
+    for part, weight in zip(parts, weights, strict=True):
+        assert abs(part * sum(weights) - amount_minor * weight) < sum(weights)
+        assert amount_minor > sum(weights) or part <= weight

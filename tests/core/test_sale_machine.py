@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -16,6 +17,7 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.pricing import due_minor, total_minor
+from core.promotion import Promotion, Rulebook
 from core.sale import read, step
 from core.state import (
     Authorizing,
@@ -74,6 +76,8 @@ class Charge:
 
 
 class SaleMachine(RuleBasedStateMachine):
+    shop = SHOP
+
     def __init__(self) -> None:
         super().__init__()
         self.till = Till()
@@ -89,13 +93,14 @@ class SaleMachine(RuleBasedStateMachine):
         self.basket: list[Line] = []
         self.cash_minor = 0
         self.sold_minor = 0
+        self.rounded_minor = 0
         self.card_sold_minor = 0
 
     # --- the till ------------------------------------------------------------------------------------------------
 
     def take(self, event: v.AnyEvent) -> Step:
         """Does with an event what the engine does, and checks what must hold for every step."""
-        question = read(SHOP, self.till, event, TODAY)
+        question = read(self.shop, self.till, event, TODAY)
         facts = Facts(
             business_day=TODAY,
             local_time=NOW,
@@ -103,7 +108,7 @@ class SaleMachine(RuleBasedStateMachine):
             item=CATALOGUE.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
         )
-        taken = step(SHOP, self.till, event, facts)
+        taken = step(self.shop, self.till, event, facts)
         for entry in taken.entries:
             self.keep(entry)
         if taken.refused:
@@ -136,12 +141,18 @@ class SaleMachine(RuleBasedStateMachine):
         assert self.till.last.completed is not None
         tenders = self.till.last.completed.basket.tenders
         assert all(tender.phase == "posted" for tender in tenders)
-        assert sum(tender.amount_minor for tender in tenders) == entry.total_minor + entry.change_minor
-        assert sum(total.amount_minor for total in entry.tenders) == entry.total_minor == self.total_minor()
+        assert sum(tender.amount_minor for tender in tenders) == (
+            entry.total_minor + entry.rounding_minor + entry.change_minor
+        )
+        assert sum(total.amount_minor for total in entry.tenders) == entry.total_minor + entry.rounding_minor
+        assert entry.total_minor == self.total_minor()
+        assert entry.discount_minor == self.full_minor() - self.total_minor()
+        assert abs(entry.rounding_minor) < self.shop.cash_unit_minor
         assert sum(tax.gross_minor for tax in entry.taxes) == entry.total_minor
         assert entry.change_minor >= 0
         self.cash_minor -= entry.change_minor
         self.sold_minor += entry.total_minor
+        self.rounded_minor += entry.rounding_minor
         self.card_sold_minor += sum(tender.amount_minor for tender in tenders if tender.kind == "CREDIT")
         self.basket = []
 
@@ -164,6 +175,9 @@ class SaleMachine(RuleBasedStateMachine):
                 raise AssertionError("signs follow from a step, and are no part of it")
 
     def total_minor(self) -> int:
+        return self.full_minor()
+
+    def full_minor(self) -> int:
         return sum(GOODS[line.code] * line.quantity for line in self.basket if not line.voided)
 
     # --- the operator --------------------------------------------------------------------------------------------
@@ -325,12 +339,12 @@ class SaleMachine(RuleBasedStateMachine):
     @invariant()
     def screen_shows_the_basket(self) -> None:
         basket = basket_of(self.till.sale)
-        assert sale_view(SHOP, self.till).total_minor == self.total_minor()
+        assert sale_view(self.shop, self.till).total_minor == self.total_minor()
         if basket is not None:
             assert [line.item.quantity_milli for line in basket.lines] == [1000 * line.quantity for line in self.basket]
-            assert total_minor(SHOP, basket) == self.total_minor()
+            assert total_minor(self.shop, basket) == self.total_minor()
             if isinstance(self.till.sale, Ringing):
-                assert due_minor(SHOP, basket) == self.total_minor()
+                assert due_minor(self.shop, basket) == self.total_minor()
 
     @invariant()
     def no_payment_is_requested_twice(self) -> None:
@@ -384,8 +398,34 @@ class SaleMachine(RuleBasedStateMachine):
         assert not self.till.unprinted
         charged_minor = sum(charge.amount_minor for charge in self.ledger.values() if not charge.is_reversed)
         assert charged_minor == self.card_sold_minor
-        assert self.cash_minor + charged_minor == self.sold_minor
+        assert self.cash_minor + charged_minor == self.sold_minor + self.rounded_minor
 
 
 SaleMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
 TestSaleMachine: Any = SaleMachine.TestCase
+
+
+class PricedSaleMachine(SaleMachine):
+    """The same with two promotions and coins of 0.05."""
+
+    shop = msgspec.structs.replace(
+        SHOP,
+        cash_unit_minor=5,
+        promotions=Rulebook(
+            (
+                Promotion(id="milk", reason="3 for 2", kind="buy-get", buy=2, get=1, percent_bp=10_000,
+                          items=("04006381333931",)),
+                Promotion(id="beans", reason="10 % off", kind="percent", percent_bp=1_000, items=("00000096385074",)),
+            )
+        ),
+    )  # fmt: skip
+
+    def total_minor(self) -> int:
+        counts: Counter[str] = Counter()
+        for line in self.basket:
+            counts[line.code] += 0 if line.voided else line.quantity
+        return self.full_minor() - counts["4006381333931"] // 3 * 129 - counts["96385074"] * 129
+
+
+PricedSaleMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestPricedSaleMachine: Any = PricedSaleMachine.TestCase
