@@ -122,8 +122,8 @@ def apply(
         return ()
     goods = _goods(lines)
     work = _Work(goods)
-    for group, places in _grouped(active.goods).items():
-        _off_goods(work, active, group, places, book)
+    for places in _grouped(active.goods).values():
+        _off_goods(work, active, places, book)
     for each in goods:
         if each.first.given is not None:
             work.take("", each.first.given.reason, [(each, _of_person(each.first.given, each.left_minor))])
@@ -168,18 +168,20 @@ def _grouped(rules: Sequence[Promotion]) -> dict[str, list[int]]:
 # --- off goods --------------------------------------------------------------------------------------------------------
 
 
-def _off_goods(work: _Work, active: Active, group: str, places: Sequence[int], book: Rulebook) -> None:
+def _off_goods(work: _Work, active: Active, places: Sequence[int], book: Rulebook) -> None:
     """The promotions of one group, each taking units that none of the group has taken yet."""
     matched: dict[int, list[_Goods]] = {}
+    by_item, everywhere, ours = active.by_item, active.everywhere, frozenset(places)
     for goods in work.goods:
         if goods.first.overridden:
             continue
         goods.free, goods.base_minor = goods.units, goods.left_minor
-        named = active.by_item.get(goods.first.gtin, ())
-        if goods.first.item != goods.first.gtin:
-            named = tuple(dict.fromkeys((*named, *active.by_item.get(goods.first.item, ()))))
-        for place in (*named, *active.everywhere):
-            if active.goods[place].group == group:
+        first = goods.first
+        named = by_item.get(first.gtin, ())
+        if first.item != first.gtin:
+            named = tuple(dict.fromkeys((*named, *by_item.get(first.item, ()))))
+        for place in (*named, *everywhere):
+            if place in ours:
                 matched.setdefault(place, []).append(goods)
     if book.precedence == "priority":
         for place in places:
@@ -194,23 +196,22 @@ def _greatest_first(work: _Work, rules: Sequence[Promotion], matched: dict[int, 
     claims = 0
     heap: list[tuple[int, int, int, list[_Taken]]] = []
     for place, goods in matched.items():
-        offer = _offer(rules[place], goods)
-        heap.append((-_worth(offer), place, claims, offer))
+        if offer := _offer(rules[place], goods):
+            heap.append((-_worth(offer), place, claims, offer))
     heapq.heapify(heap)
     while heap:
-        worth, place, known, offer = heapq.heappop(heap)
-        if worth == 0:
-            return
+        _, place, known, offer = heapq.heappop(heap)
         if known != claims and any(goods.free < units for goods, units, _ in offer):
             offer = _offer(rules[place], matched[place])
-            heapq.heappush(heap, (-_worth(offer), place, claims, offer))
+            if offer:
+                heapq.heappush(heap, (-_worth(offer), place, claims, offer))
             continue
         _claim(work, rules[place], offer)
         claims += 1
 
 
 def _worth(offer: Sequence[_Taken]) -> int:
-    return sum(amount_minor for _, _, amount_minor in offer)
+    return offer[0][2] if len(offer) == 1 else sum(amount_minor for _, _, amount_minor in offer)
 
 
 def _claim(work: _Work, rule: Promotion, offer: Sequence[_Taken]) -> None:
@@ -221,6 +222,15 @@ def _claim(work: _Work, rule: Promotion, offer: Sequence[_Taken]) -> None:
 
 def _offer(rule: Promotion, matched: Sequence[_Goods]) -> list[_Taken]:
     """What a promotion would take, and off what. Never more than the goods still cost."""
+    if len(matched) == 1 and rule.kind in ("percent", "amount"):
+        # The usual one, of one item: quick, for a shop may have hundreds of these in a basket.
+        only = matched[0]
+        base_minor = only.base_minor if only.free == only.units else _cost(only, only.free)
+        if rule.kind == "percent":
+            off_minor = divide_half_up(base_minor * rule.percent_bp, _WHOLE_BP)
+        else:
+            off_minor = min(rule.amount_minor * only.free, base_minor)
+        return [(only, only.free, off_minor)] if off_minor else []
     goods = [each for each in matched if each.free]
     if rule.kind == "buy-get":
         return _buy_get(rule, goods)

@@ -73,6 +73,8 @@ def share(amount_minor: int, weights: Sequence[int]) -> list[int]:
     whole = sum(weights)
     if amount_minor == 0 or whole == 0:
         return [0] * len(weights)
+    if len(weights) == 1:
+        return [amount_minor]
     parts = [amount_minor * weight // whole for weight in weights]
     short = amount_minor - sum(parts)
     if short:
