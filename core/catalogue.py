@@ -8,7 +8,9 @@ An update is a text of JSON lines, in any compression that whoever carries it li
     {"op":"drop","gtin":"40170725"}
     {"op":"put-promotion","promotion":{"id":"autumn","reason":"Autumn sale","kind":"percent","percent_bp":1000}}
     {"op":"drop-promotion","id":"summer"}
-    {"lines":5,"sha256":"..."}
+    {"op":"recall","id":"2026-114","gtin":"4006381333931","lot":"A17","reason":"glass splinters"}
+    {"op":"lift-recall","id":"2026-091"}
+    {"lines":7,"sha256":"..."}
 
 The last line hashes all bytes before it; that hash is also the name of the version which the update makes. The first
 names the version which it changes: its number, and its hash (of the update that made it, or of the CSV file that was
@@ -84,12 +86,13 @@ class UpdateHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One change: a row put in place of what was there, dropped, or only an item's stock counted anew.
 
-    A `promotion` is as in `core.promotion`, with amounts in minor units; one is dropped by its `id`.
+    A `promotion` is as in `core.promotion`, with amounts in minor units; one is dropped by its `id`. A recall of a `lot`,
+    or of all of an item where that is empty, has an `id` that it is lifted by; `since` is a date, for the record.
     Without `list`, `valid_from` and `valid_to` a drop takes an item with its codes, prices and stock, or one code; with
     them one price.
     """
 
-    op: Literal["put", "drop", "stock", "put-promotion", "drop-promotion"]
+    op: Literal["put", "drop", "stock", "put-promotion", "drop-promotion", "recall", "lift-recall"]
     gtin: str = ""
     name: str = ""
     unit: str = ""
@@ -107,6 +110,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     open_price: str = ""
     id: str = ""
     promotion: Promotion | None = None
+    lot: str = ""
+    reason: str = ""
+    since: str = ""
 
     def fields(self) -> tuple[str, ...]:
         """What it says, in the order of `COLUMNS`."""

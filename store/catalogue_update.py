@@ -24,6 +24,7 @@ from store.catalogue_rows import CodeRow, ItemRow, PriceRow, RowReader, read_gti
 from store.catalogue_staging import Faults, check
 from store.database import explain, open_database
 from store.errors import CatalogueUpdateTorn, CatalogueVersionOther
+from store.product_recalls import lift_recall, put_recall, recall_of
 
 CHANGES_MAX = 200_000
 """More than that is a whole catalogue: import it."""
@@ -158,6 +159,13 @@ class _Changes:
                 self._drop(line, change)
             case "put-promotion":
                 self._put_promotion(change)
+            case "recall":
+                _only(change, "gtin", "id", "lot", "reason", "since")
+                put_recall(self._connection, recall_of(change.gtin, change.lot, change.id, change.reason, change.since))
+            case "lift-recall":
+                _only(change, "id")
+                if not lift_recall(self._connection, change.id):
+                    raise ValueError(f"there is no recall {change.id!r}")
             case "drop-promotion":
                 _only(change, "id")
                 if not self._do("DELETE FROM promotion WHERE id = ?", change.id):

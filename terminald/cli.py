@@ -128,6 +128,17 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("gtin")
     shown.add_argument("--at", metavar="TIME", help="its price at a local time, such as 2026-11-24T18:00; else now")
 
+    recall = commands.add_parser("recall", help="goods that may not be sold").add_subparsers(required=True)
+    taken = with_config(add("add", "take a lot, or all of an item, off sale", _late("recalls_cli", "add"), recall))
+    taken.add_argument("gtin")
+    taken.add_argument("--lot", default="", help="else all of it")
+    taken.add_argument("--reason", required=True, help="what the screen says")
+    taken.add_argument("--id", required=True, metavar="ID", help="whose recall it is: it is lifted by this")
+    taken.add_argument("--since", default="", metavar="YYYY-MM-DD", help="for the record; else today")
+    with_config(add("list", "the recalls that there are", _late("recalls_cli", "list_"), recall))
+    lifted = with_config(add("lift", "sell again what a recall took off sale", _late("recalls_cli", "lift"), recall))
+    lifted.add_argument("id")
+
     keys = commands.add_parser("keys", help="what guards the data").add_subparsers(required=True)
     with_config(
         add(

@@ -452,6 +452,7 @@ class Terminal:
             "sales_at_risk": self._second_medium.sales_at_risk(),
             "receipts_waiting": self._peripherals.receipts_waiting,
             "double_reads": self._engine.doubles.count,
+            **self._engine.spoilt_scans(),
         }
         facts |= self._custody.facts()
         facts |= backup_facts(self._backups)

@@ -29,6 +29,13 @@ from core.view import NoticeView
 from terminald.timekeeper import Timekeeper
 
 EVENTS_MAX = 4096
+SPOILT = {
+    "check-digit-wrong": "misreads",
+    "codes-glued": "glued",
+    "code-separator-lost": "lost_separators",
+    "code-not-valid": "damaged",
+}
+"""Refusals that speak of the scanner, by what they are counted as."""
 KEYS_MAX = 1024
 """Idempotency keys of orders that the engine remembers itself; older ones are looked up in the journal."""
 CHECKPOINT_RECORDS = 2_000
@@ -151,8 +158,8 @@ class Engine:
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
-        self.misreads: Counter[str] = Counter()
-        """Whole codes whose check digit was wrong, by the scanner that gave them."""
+        self.spoilt: Counter[tuple[str, str]] = Counter()
+        """Codes that came wrong, by the scanner that gave them and what was wrong (`SPOILT`)."""
         self._journal = journal
         self._local_time = local_time
         self._lookup = lookup
@@ -229,6 +236,13 @@ class Engine:
         """The till's state with the epoch and the seq of the last record in it; None before the first one of this run."""
         return (*self._folded, state_of(self.till)) if self._folded is not None else None
 
+    def spoilt_scans(self) -> dict[str, int]:
+        """How many codes of all scanners came wrong, for telemetry."""
+        return {
+            f"scans_{name}": sum(count for (_, kind), count in self.spoilt.items() if kind == name)
+            for name in SPOILT.values()
+        }
+
     async def note(self, *entries: e.AnyEntry) -> None:
         """Keeps something that is no event at the till, between two that are."""
         async with self._turn:
@@ -260,8 +274,8 @@ class Engine:
         if isinstance(self.till.sale, Idle):
             self.shop = self._refreshed(self.shop)  # a sale keeps the promotions that it began with
         taken = step(self.shop, self.till, event, await self._facts(event, stamp))
-        if isinstance(event, v.Scanned) and taken.notice is not None and taken.notice.id == "check-digit-wrong":
-            self.misreads[event.device] += 1
+        if isinstance(event, v.Scanned) and taken.notice is not None and taken.notice.id in SPOILT:
+            self.spoilt[event.device, SPOILT[taken.notice.id]] += 1
         if taken.refused:
             key = None  # Nothing was done: the same order may be tried again.
         if taken.entries:

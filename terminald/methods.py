@@ -134,7 +134,7 @@ def methods(
         }
 
     async def device_list(_: Params) -> object:
-        return [device_view(device, engine.misreads) for device in devices]
+        return [device_view(device, engine.spoilt) for device in devices]
 
     async def device_test(params: NameParams) -> object:
         for device in devices:

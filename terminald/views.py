@@ -8,7 +8,7 @@ import msgspec
 from core.ports import Clock, Journal
 from core.text import Message
 from core.view import DayView, DeviceView, JournalView, LinkView, MirrorView, ShopView, View, last_view, sale_view
-from terminald.engine import Engine
+from terminald.engine import SPOILT, Engine
 from terminald.supervisor import Supervisor
 
 REFRESH_S = 1.0
@@ -90,7 +90,7 @@ class Views:
             last=last_view(engine.till),
             notice=engine.notice,
             receipts_waiting=self._receipts_waiting(),
-            devices=tuple(device_view(device, engine.misreads) for device in self._devices),
+            devices=tuple(device_view(device, engine.spoilt) for device in self._devices),
             day=DayView(business_day=day.business_day, transactions=day.transactions, amount_minor=day.amount_minor),
             journal=JournalView(
                 epoch=head.epoch,
@@ -104,9 +104,10 @@ class Views:
         )
 
 
-def device_view(device: Supervisor, misreads: Mapping[str, int]) -> DeviceView:
-    """One device as its supervisor sees it; what a scanner misread is known to the engine alone."""
-    seen = {"misreads": misreads.get(device.name, 0)} if device.kind == "Scanner" else {}
+def device_view(device: Supervisor, spoilt: Mapping[tuple[str, str], int]) -> DeviceView:
+    """One device as its supervisor sees it; which of a scanner's codes came wrong is known to the engine alone."""
+    names = SPOILT.values() if device.kind == "Scanner" else ()
+    seen = {name: spoilt.get((device.name, name), 0) for name in names}
     return DeviceView(
         name=device.name,
         kind=device.kind,

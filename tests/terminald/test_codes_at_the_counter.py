@@ -100,6 +100,7 @@ async def test_two_codes_in_one_are_refused(counter: Countertop) -> None:
     counter.bench.scanner.scan(b"54490000009963017620422003")
     await counter.notice("codes-glued")
     await _sells_on(counter)
+    assert int(_scanner(counter)["glued"]) >= 1
 
 
 async def test_binary_scan(counter: Countertop) -> None:
