@@ -10,7 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from tests.drivers.typing_scanner import typed
+from tests.drivers.typing_scanner import Keys, typed
 
 PRELOAD = "libumockdev-preload.so.0"
 WAIT_S = 12.0
@@ -53,9 +53,13 @@ class Bus:
         """A serial device sends bytes."""
         await self._command("send", name, data.hex())
 
-    async def type(self, name: str, text: str) -> None:
+    async def type(self, name: str, text: str, layout: str = "us") -> None:
         """A keyboard types, and presses Enter."""
-        events = b"".join(_EVENT.pack(0, 0, 1, key, down) + _EVENT.pack(0, 0, 0, 0, 0) for key, down in typed(text))
+        await self.press(name, typed(text, layout))
+
+    async def press(self, name: str, keys: Keys) -> None:
+        """A keyboard's keys go down and up."""
+        events = b"".join(_EVENT.pack(0, 0, 1, key, down) + _EVENT.pack(0, 0, 0, 0, 0) for key, down in keys)
         await self._command("send", name, events.hex())
 
     async def _command(self, *words: str) -> None:
