@@ -1,8 +1,10 @@
 """PINs of the roles: Argon2id over HMAC(pepper, PIN), and a lock that a restart does not open.
 
 There is no PIN by default. A try is counted, durably, before the PIN is looked at, so that cutting the power during the
-check wins nothing. Five tries, then 30 minutes (stricter than PCI DSS 8.3.4: ten tries, 30 minutes). The pepper is not in
-the database: from that alone a PIN cannot be found, however short it is.
+check wins nothing. Five tries, then 30 minutes (stricter than PCI DSS 8.3.4: ten tries, 30 minutes), by the clock that
+runs from the kernel's start: no setting of the wall clock shortens or lengthens them, and a start anew goes on with what
+was left when a PIN was last asked for. The pepper is not in the database: from that alone a PIN cannot be found, however
+short it is.
 """
 
 import enum
@@ -23,6 +25,8 @@ from store.errors import JournalDamaged
 
 TRIES_MAX = 5
 LOCK_MS = 30 * 60 * 1000
+KEPT_EVERY_MS = 60_000
+"""What is left of a lock is written down at most so often, when somebody asks."""
 PIN_DIGITS_MIN = 6
 PIN_DIGITS_MAX = 12
 
@@ -39,6 +43,14 @@ class PinRefused(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """When something is asked: the kernel's boot, and the milliseconds since, sleep included (CLOCK_BOOTTIME)."""
+
+    boot: str
+    up_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Granted:
     """It was the right PIN."""
 
@@ -52,9 +64,9 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """Too many wrong ones: none is looked at before `until_ms`, Unix time in milliseconds."""
+    """Too many wrong ones: none is looked at for `left_ms` more."""
 
-    until_ms: int
+    left_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,30 +100,36 @@ class Credentials:
         with self._one:
             self._run(
                 "INSERT INTO pin (role, hash) VALUES (?, ?) ON CONFLICT (role)"
-                " DO UPDATE SET hash = excluded.hash, failures = 0, locked_until_ms = 0",
+                " DO UPDATE SET hash = excluded.hash, failures = 0, locked_ms = 0",
                 role,
                 self._hasher.hash(self._peppered(role, pin)),
             )
 
-    def check(self, role: Role, pin: str, now_ms: int) -> Answer:
-        """Looks whether a PIN is a role's. `now_ms` is Unix time; the count is on the medium before the PIN is tried."""
+    def check(self, role: Role, pin: str, now: Moment) -> Answer:
+        """Looks whether a PIN is a role's. The count is on the medium before the PIN is tried."""
         with self._one:
-            rows = self._run("SELECT hash, failures, locked_until_ms FROM pin WHERE role = ?", role)
+            rows = self._run("SELECT hash, failures, locked_ms, seen_boot, seen_up_ms FROM pin WHERE role = ?", role)
             if not rows:
                 return NotSet()
-            hash_, failures, locked_until_ms = rows[0]
-            if locked_until_ms > now_ms:
-                return self._still_locked(role, locked_until_ms, now_ms)
-            failures = (0 if locked_until_ms else failures) + 1
-            until_ms = now_ms + LOCK_MS if failures >= TRIES_MAX else 0
-            self._run("UPDATE pin SET failures = ?, locked_until_ms = ? WHERE role = ?", failures, until_ms, role)
+            hash_, failures, locked_ms, boot, up_ms = rows[0]
+            passed_ms = max(0, now.up_ms - up_ms) if boot == now.boot else 0
+            if locked_ms > passed_ms:
+                if boot != now.boot or passed_ms >= KEPT_EVERY_MS:
+                    self._lock(role, locked_ms - passed_ms, now)
+                return Locked(locked_ms - passed_ms)
+            failures = (0 if locked_ms else failures) + 1
+            left_ms = LOCK_MS if failures >= TRIES_MAX else 0
+            self._run(
+                "UPDATE pin SET failures = ?, locked_ms = ?, seen_boot = ?, seen_up_ms = ? WHERE role = ?",
+                *(failures, left_ms, now.boot, now.up_ms, role),
+            )
             try:
                 self._hasher.verify(hash_, self._peppered(role, pin))
             except VerifyMismatchError:
-                return Locked(until_ms) if until_ms else Denied(TRIES_MAX - failures)
+                return Locked(left_ms) if left_ms else Denied(TRIES_MAX - failures)
             except InvalidHashError as error:
                 raise JournalDamaged(f"{self._path.name} holds no hash for the {role}'s PIN") from error
-            self._run("UPDATE pin SET failures = 0, locked_until_ms = 0 WHERE role = ?", role)
+            self._run("UPDATE pin SET failures = 0, locked_ms = 0 WHERE role = ?", role)
             return Granted()
 
     def close(self) -> None:
@@ -126,11 +144,11 @@ class Credentials:
     ) -> None:
         self.close()
 
-    def _still_locked(self, role: Role, until_ms: int, now_ms: int) -> Locked:
-        if until_ms - now_ms > LOCK_MS:  # the clock was set back: the lock is no longer than it ever was
-            until_ms = now_ms + LOCK_MS
-            self._run("UPDATE pin SET locked_until_ms = ? WHERE role = ?", until_ms, role)
-        return Locked(until_ms)
+    def _lock(self, role: Role, left_ms: int, now: Moment) -> None:
+        self._run(
+            "UPDATE pin SET locked_ms = ?, seen_boot = ?, seen_up_ms = ? WHERE role = ?",
+            *(left_ms, now.boot, now.up_ms, role),
+        )
 
     def _peppered(self, role: Role, pin: str) -> bytes:
         return hmac.digest(self._pepper, f"{role}\0{pin}".encode(), "sha256")

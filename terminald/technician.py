@@ -4,7 +4,7 @@ and without one; every answer is also one flat JSON object (``--json``), which t
 ``pin status``  {"role", "set"}
 ``pin set``     {"role", "set"} or {"role", "set", "error", "message"}; the new PIN is the first line of standard input,
                 the present PIN of the role or of the owner the second one where the role has a PIN already
-``pin check``   {"role", "granted", "tries_left", "locked_until_ms", "error"}; the PIN is the first line
+``pin check``   {"role", "granted", "tries_left", "locked_ms", "error"}; the PIN is the first line
 ``status``      {"running": true, ...daemon.status} or {"running": false, "error", "terminal", "records", "whole"}
 ``network``     see `terminald.network`
 ``log``         {"records": [{"seq", "time_ms", "clock", "type", ...the record's body}]}
@@ -16,13 +16,14 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import assert_never
 
 import msgspec
 
 from core.ledger import Stream, open_record
 from core.ports import JournalError
-from store.credentials import Credentials, Denied, Granted, Locked, NotSet, PinRefused, Role
+from store.credentials import Credentials, Denied, Granted, Locked, Moment, NotSet, PinRefused, Role
 from store.verify import iter_records, verify_journal
 from terminald import paths
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
@@ -30,6 +31,7 @@ from terminald.client import CallFailed, Disconnected, call_once
 from terminald.config import Config
 
 LOG_LINES_MAX = 1_000
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def pin_status(given: argparse.Namespace) -> int:
@@ -72,8 +74,8 @@ def pin_check(given: argparse.Namespace) -> int:
     if with_credentials is None:
         return CANNOT
     with with_credentials as credentials:
-        answer = credentials.check(Role(given.role), _line(), _now_ms())
-    said: dict[str, object] = {"role": given.role, "granted": False, "tries_left": 0, "locked_until_ms": 0}
+        answer = credentials.check(Role(given.role), _line(), _now())
+    said: dict[str, object] = {"role": given.role, "granted": False, "tries_left": 0, "locked_ms": 0}
     match answer:
         case Granted():
             said["granted"] = True
@@ -81,9 +83,9 @@ def pin_check(given: argparse.Namespace) -> int:
         case Denied(tries_left=left):
             said |= {"tries_left": left, "error": "pin-wrong"}
             words = f"wrong PIN, {left} tries left"
-        case Locked(until_ms=until_ms):
-            said |= {"locked_until_ms": until_ms, "error": "pin-locked"}
-            words = f"locked until {_clock_time(until_ms)}"
+        case Locked(left_ms=left_ms):
+            said |= {"locked_ms": left_ms, "error": "pin-locked"}
+            words = f"locked for {-(-left_ms // 60_000)} minutes more"
         case NotSet():
             said["error"] = "pin-not-set"
             words = "no PIN is set"
@@ -159,7 +161,7 @@ def _may_set(credentials: Credentials, role: Role, present: str) -> str | None:
     if not present:
         return "pin-is-set"
     for knower in dict.fromkeys((role, Role.OWNER)):
-        if isinstance(credentials.check(knower, present, _now_ms()), Granted):
+        if isinstance(credentials.check(knower, present, _now()), Granted):
             return None
     return "pin-wrong"
 
@@ -176,8 +178,8 @@ def _line() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _now() -> Moment:
+    return Moment(boot=_BOOT.read_text().strip(), up_ms=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
 
 
 def _clock_time(time_ms: int) -> str:

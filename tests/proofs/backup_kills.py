@@ -12,7 +12,7 @@ from core.ports import JournalError
 from store.backup import verify_backup
 from store.backup_format import FOLDER, MANIFEST
 from store.backup_medium import list_backups
-from store.credentials import Credentials, Granted, Role
+from store.credentials import Credentials, Granted, Moment, Role
 from store.customers import Customers
 from store.keys import KeyFile
 from store.verify import iter_records, verify_journal
@@ -87,7 +87,7 @@ def _not_restored(folder: Path, had: dict[tuple[str, int], bytes]) -> list[str]:
         with Customers(folder / "customers.db", keys.customers, keys.tag_pepper) as customers:
             known = customers.identify("04A1B2C3") == customers.identify("04a1b2c3")
         credentials = Credentials(folder / "credentials.db", keys.credentials, keys.pin_pepper)
-        granted = credentials.check(Role.OWNER, "314159", 0)
+        granted = credentials.check(Role.OWNER, "314159", Moment(boot="b", up_ms=0))
         credentials.close()
     except (JournalError, OSError) as error:
         return [f"{type(error).__name__}: {error}"]

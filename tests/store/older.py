@@ -22,7 +22,7 @@ from core.ledger import Draft, Record
 from core.state import Till, apply
 from store.catalogue import Catalogue
 from store.chain import SEQ_BITS, Chain
-from store.credentials import Credentials, Granted, Role
+from store.credentials import Credentials, Granted, Moment, Role
 from store.customers import Customers
 from store.database import PAGE_BYTES, Schema, connect
 from store.history import History, Query
@@ -228,7 +228,7 @@ def _fill_credentials(connection: Any) -> None:
 
 def _seems_credentials(path: Path) -> str:
     with Credentials(path, KEY, PEPPER) as credentials:
-        answer = credentials.check(Role.OWNER, PIN, 1_700_000_000_000)
+        answer = credentials.check(Role.OWNER, PIN, Moment(boot="b1", up_ms=0))
     return "" if isinstance(answer, Granted) else f"the owner's PIN is {answer}"
 
 

@@ -1,7 +1,6 @@
 """The technician's console: who is there, and then one command a line. It answers also when the daemon is down."""
 
 import re
-import time
 from collections.abc import Callable
 
 from ui.technician import report
@@ -208,11 +207,9 @@ class Console:
 
 
 def _denied(answer: Answer) -> str:
-    until_ms = answer.get("locked_until_ms")
-    if isinstance(until_ms, int) and until_ms:
-        minutes = max(1, -(-(until_ms - time.time_ns() // 1_000_000) // 60_000))
-        moment = report.clock_time(until_ms)[11:16]
-        return f"LOCKED after too many wrong PINs. Try again in {minutes} minutes, at {moment}."
+    left_ms = answer.get("locked_ms")
+    if isinstance(left_ms, int) and left_ms:
+        return f"LOCKED after too many wrong PINs. Try again in {-(-left_ms // 60_000)} minutes."
     if answer.get("error") == "pin-not-set":
         return "This role has no PIN yet: the owner sets it after logging in."
     left = answer.get("tries_left")
