@@ -92,7 +92,8 @@ class Credentials:
 
     def is_set(self, role: Role) -> bool:
         """Whether a role has a PIN."""
-        return bool(self._run("SELECT 1 FROM pin WHERE role = ?", role))
+        with self._one:
+            return bool(self._run("SELECT 1 FROM pin WHERE role = ?", role))
 
     def set_pin(self, role: Role, pin: str) -> None:
         """Gives a role a new PIN, durably, and lifts its lock. Raises PinRefused."""
@@ -133,8 +134,9 @@ class Credentials:
             return Granted()
 
     def close(self) -> None:
-        """May be called twice."""
-        self._connection.close()
+        """May be called twice; waits for what another thread does: to close a connection in use ends the process."""
+        with self._one:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ _PROGRAM = """
     import sys, threading
     from pathlib import Path
     from core.ports import JournalError
+    from store.credentials import Credentials, Role
     from store.customers import Customers
     from store.history import History, Query
 
@@ -19,6 +20,9 @@ _PROGRAM = """
         if sys.argv[2] == "history":
             history = History(place / f"{number}.db", key)
             return history, lambda: history.find(Query())
+        if sys.argv[2] == "credentials":
+            credentials = Credentials(place / f"{number}.db", key, bytes(32))
+            return credentials, lambda: credentials.is_set(Role.OWNER)
         customers = Customers(place / f"{number}.db", key, bytes(32))
         return customers, lambda: customers.identify("04a1b2c3d4e5f6")
 
@@ -43,7 +47,7 @@ _PROGRAM = """
 """
 
 
-@pytest.mark.parametrize("what", ["history", "customers"])
+@pytest.mark.parametrize("what", ["history", "customers", "credentials"])
 def test_closing_waits_for_a_thread_that_is_asking(tmp_path: Path, what: str) -> None:
     """In a process of its own: what goes wrong here is no exception."""
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(_PROGRAM), str(tmp_path), what], timeout=50)
