@@ -5,15 +5,21 @@ With ``--json`` one object: {"whole", "records", "finding", "kind", "first", "la
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from core.ports import JournalError
-from store.errors import JournalDamaged, NotAJournal, WrongKey
+from store.errors import JournalDamaged, MirrorMissing, NotAJournal, WrongKey
 from store.findings import Kind, Verification
+from store.keys import Keys
+from store.mirror import left_by, read_left
+from store.mirror_format import unwrap
 from store.pages import is_cut_off
 from store.verify import verify_journal
+from store.witness import Witness
 from terminald import paths
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
+from terminald.config import Config
 
 
 def verify(given: argparse.Namespace) -> int:
@@ -23,8 +29,10 @@ def verify(given: argparse.Namespace) -> int:
         return CANNOT
     key = None
     try:
-        key = paths.load_keys(config).journal
-        found = verify_journal(config.journal, key, terminal=config.terminal)
+        keys = paths.load_keys(config)
+        key = keys.journal
+        stick, silent = _on_stick(config, keys)  # before the journal, which grows meanwhile
+        found = verify_journal(config.journal, key, terminal=config.terminal, witnesses=stick)
     except JournalError as error:
         if given.json:
             kind = _kind(error, config.journal, key)
@@ -37,8 +45,32 @@ def verify(given: argparse.Namespace) -> int:
         print(f"NOT WHOLE after {found.records} records: {found.kind}: {found.finding}")
     else:
         beside = "" if found.anchored else "; there is no anchor beside it, so an older copy would look the same"
-        print(f"whole: {found.records} records, the chain is unbroken{beside}")
+        agrees = "; the second medium agrees" if stick else ""
+        print(f"whole: {found.records} records, the chain is unbroken{agrees}{beside}")
+    if silent:
+        print(f"the second medium tells nothing: {silent}", file=sys.stderr)
     return 0 if found.whole else FINDING
+
+
+def _on_stick(config: Config, keys: Keys) -> tuple[list[Witness], str]:
+    """The heads that the second medium proves this journal to have had; and why it proves none, where it should."""
+    if config.mirror is None:
+        return [], ""
+    witnesses: list[Witness] = []
+    try:
+        for left in left_by(config.mirror.path, config.terminal):
+            secret = unwrap(left.header, keys.mirror)
+            if secret is None:
+                return witnesses, "it was written under another key of this terminal"
+            head = read_left(left, secret, lambda _: None, salvage=True).head
+            witnesses.append(Witness(source="the second medium", head=head))
+    except MirrorMissing:
+        pass  # it is not plugged in, or empty
+    except JournalError as error:
+        return witnesses, f"{error} ({error.code})"
+    except OSError as error:
+        return witnesses, error.strerror or type(error).__name__
+    return witnesses, ""
 
 
 def _emit(found: Verification, *, first: int | None) -> None:
