@@ -153,11 +153,34 @@ class WeighingGivenUp(Entry, tag="weighing_given_up", frozen=True, kw_only=True)
     """The item that waited for its weight is not sold."""
 
 
+class ItemHeld(Entry, tag="item_held", frozen=True, kw_only=True):
+    """An item waits for an answer: whether the customer has its `min_age` (POSLog AgeRestriction), or what it costs."""
+
+    about: Literal["age", "price"]
+    gtin: str
+    name: str
+    reading: Reading
+    min_age: int = 0
+
+
+class AgeChecked(Entry, tag="age_checked", frozen=True, kw_only=True):
+    """The operator looked whether the customer is `min_age` years old. It holds for the whole basket."""
+
+    min_age: int
+    passed: bool
+    operator: str = ""
+
+
+class HeldItemGivenUp(Entry, tag="held_item_given_up", frozen=True, kw_only=True):
+    """The item that waited for an answer is not sold."""
+
+
 class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount.
 
     `item` is the GTIN of the item where `gtin` is another code of it, of which one unit of the line holds `contains`.
     `weighed` says where the weight of a line comes from that was weighed at the counter.
+    `linked` is the line of the goods whose deposit this is; a deposit that was given back has a quantity below zero.
     """
 
     line: int
@@ -177,6 +200,7 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     contains: int = 1
     discountable: bool = True
     weighed: Weighed | None = None
+    linked: int = 0
 
 
 class QuantityChanged(Entry, tag="quantity_changed", frozen=True, kw_only=True):
@@ -514,6 +538,7 @@ AnyEntry = (
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
+    | ItemHeld | AgeChecked | HeldItemGivenUp
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

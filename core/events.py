@@ -363,6 +363,32 @@ class TaxExemptionKeyed(Event, frozen=True, kw_only=True, tag="tax_exemption_key
     approver: str = ""
 
 
+class AgeKeyed(Event, frozen=True, kw_only=True, tag="age_keyed"):
+    """Whether the customer is as old as the item that waits asks for."""
+
+    of_age: bool
+    operator: str = ""
+
+
+class OpenPriceKeyed(Event, frozen=True, kw_only=True, tag="open_price_keyed"):
+    """The price for one unit of the item that waits for it."""
+
+    unit_price_minor: int
+
+
+class PriceCheckKeyed(Event, frozen=True, kw_only=True, tag="price_check_keyed"):
+    """What a code costs is asked; nothing is sold."""
+
+    data: str
+
+
+class DepositReturnKeyed(Event, frozen=True, kw_only=True, tag="deposit_return_keyed"):
+    """Empties are given back: so many of what a code stands for, which has a deposit."""
+
+    data: str
+    count: int = 1
+
+
 class CashKeyed(Event, frozen=True, kw_only=True, tag="cash_keyed"):
     """Cash was put on the counter; None means exactly what is due."""
 
@@ -416,5 +442,6 @@ DeviceEvent = (
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
     | ReceiptTaken | ReceiptUncertain | DrawerStuck | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
+    | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

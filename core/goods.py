@@ -15,6 +15,7 @@ from core.text import Message, message
 
 QUANTITY_MILLI_MAX = 9_999_000
 LINES_MAX = 1_000
+EMPTIES_MAX = 999
 
 
 def ring_up(shop: Shop, basket: Basket, facts: Facts) -> Step:
@@ -37,16 +38,87 @@ def ring_up(shop: Shop, basket: Basket, facts: Facts) -> Step:
         return msgspec.structs.replace(unfit, entries=(_refused(unfit, reading),))
     if len(basket.lines) >= LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
+    if (held := hold(basket, item, reading)) is not None:
+        return held
     if item.unit == "kg" and reading.weight_g is None and reading.price_minor is None:
         return _await_weight(basket, item, reading)
     added = _line_of(len(basket.lines) + 1, item, reading)
     if not _is_sellable(item, reading, added):
         return refuse("quantity-not-valid")
-    last = basket.lines[-1] if basket.lines else None
+    last = find_line(basket, 0)
     if last is not None and _same_goods(last, added):
-        return _requantify(last, last.item.quantity_milli + added.quantity_milli)
+        return _requantify(basket, last, last.item.quantity_milli + added.quantity_milli)
     warning = _doubt(item, reading, facts)
-    return Step(entries=(added,), notice=warning, level="warning" if warning else "info")
+    if item.deposit is not None and facts.deposit is None:
+        warning = warning or message("deposit-not-found", name=item.name)
+    deposit = (_deposit_of(added, facts.deposit),) if item.deposit is not None and facts.deposit is not None else ()
+    return Step(entries=(added, *deposit), notice=warning, level="warning" if warning else "info")
+
+
+def hold(basket: Basket, item: Item, reading: Reading) -> Step | None:
+    """An item that asks something first: the customer's age, once a basket; its own price."""
+    failed = [check.min_age for check in basket.ages if not check.passed]
+    if item.min_age and failed and item.min_age >= min(failed):
+        return msgspec.structs.replace(
+            refuse("age-not-reached", name=item.name, age=item.min_age),
+            entries=(e.ItemRefused(reason="age-not-reached", gtin=reading.gtin),),
+        )
+    if item.min_age > max((check.min_age for check in basket.ages if check.passed), default=0):
+        held = e.ItemHeld(about="age", gtin=item.gtin, name=item.name, reading=reading, min_age=item.min_age)
+        return Step(entries=(held,), notice=message("age-asked", name=item.name, age=item.min_age), level="warning")
+    if item.open_price and reading.price_minor is None:
+        held = e.ItemHeld(about="price", gtin=item.gtin, name=item.name, reading=reading)
+        return Step(entries=(held,), notice=message("price-asked", name=item.name))
+    return None
+
+
+def _deposit_of(added: e.ItemAdded, deposit: Item) -> e.ItemAdded:
+    """The line of the deposit that goes with the goods of another: nothing is ever taken off it."""
+    quantity_milli = added.quantity_milli * added.contains
+    return e.ItemAdded(
+        line=added.line + 1,
+        gtin=deposit.gtin,
+        name=deposit.name,
+        unit=deposit.unit,
+        quantity_milli=quantity_milli,
+        unit_price_minor=deposit.unit_price_minor,
+        amount_minor=extend(deposit.unit_price_minor, quantity_milli),
+        tax=deposit.tax,
+        entry_method=added.entry_method,
+        discountable=False,
+        linked=added.line,
+    )
+
+
+def take_empties_back(basket: Basket, event: v.DepositReturnKeyed, facts: Facts) -> Step:
+    """Empties become a line below zero, of the deposit that goes with what their code stands for."""
+    question, item = facts.question, facts.item
+    if isinstance(question, Message):
+        return refuse(question.id, **question.params)
+    if not isinstance(question, ItemWanted) or item is None or item.deposit is None:
+        return refuse("no-deposit")
+    if facts.deposit is None:
+        return refuse("deposit-not-found", name=item.name)
+    if not 0 < event.count <= EMPTIES_MAX:
+        return refuse("quantity-not-valid")
+    if len(basket.lines) >= LINES_MAX:
+        return refuse("too-many-lines", lines=LINES_MAX)
+    pieces = _line_of(len(basket.lines) + 1, item, question.reading)
+    given_back = msgspec.structs.replace(pieces, quantity_milli=-1000 * item.count * event.count)
+    line = msgspec.structs.replace(_deposit_of(given_back, facts.deposit), line=pieces.line, linked=0)
+    return Step(entries=(line,), notice=message("deposit-given-back", amount_minor=-line.amount_minor))
+
+
+def price_of(facts: Facts) -> Step:
+    """What a code costs, without selling it."""
+    question, item = facts.question, facts.item
+    if isinstance(question, Message):
+        return refuse(question.id, **question.params)
+    if not isinstance(question, ItemWanted):
+        return refuse("code-of-no-item")
+    if item is None:
+        return refuse("item-not-found", code=shown(question.reading.gtin.lstrip("0")))
+    return Step(notice=message("price-is", name=item.name, price_minor=item.unit_price_minor, unit=item.unit))
 
 
 def _unfit(shop: Shop, basket: Basket, item: Item, reading: Reading, facts: Facts) -> Step | None:
@@ -158,6 +230,7 @@ def _same_goods(line: Line, added: e.ItemAdded) -> bool:
         and line.regular_minor is None
         and was.unit == "each"
         and added.serial is None
+        and was.quantity_milli > 0
         and (was.gtin, was.unit_price_minor, was.tax, was.lot, was.use_by, was.best_before)
         == (added.gtin, added.unit_price_minor, added.tax, added.lot, added.use_by, added.best_before)
     )
@@ -168,14 +241,17 @@ def change_quantity(basket: Basket, event: v.QuantityKeyed) -> Step:
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
+    if line.item.linked or line.item.quantity_milli < 0:
+        return refuse("line-is-deposit")
     if line.item.serial is not None:
         return refuse("quantity-is-one")
     if line.item.unit != "each" or event.quantity_milli % 1000:
         return refuse("quantity-is-weighed" if line.item.unit != "each" else "quantity-not-valid")
-    return _requantify(line, event.quantity_milli)
+    return _requantify(basket, line, event.quantity_milli)
 
 
-def _requantify(line: Line, quantity_milli: int) -> Step:
+def _requantify(basket: Basket, line: Line, quantity_milli: int) -> Step:
+    """A line's quantity, and with it that of its deposit."""
     if not 0 < quantity_milli <= QUANTITY_MILLI_MAX:
         return refuse("quantity-not-valid")
     changed = e.QuantityChanged(
@@ -183,24 +259,43 @@ def _requantify(line: Line, quantity_milli: int) -> Step:
         quantity_milli=quantity_milli,
         amount_minor=extend(line.item.unit_price_minor, quantity_milli),
     )
-    return Step(entries=(changed,))
+    pieces_milli = quantity_milli * line.item.contains
+    deposits = tuple(
+        e.QuantityChanged(
+            line=deposit.line,
+            quantity_milli=pieces_milli,
+            amount_minor=extend(deposit.unit_price_minor, pieces_milli),
+        )
+        for deposit in _deposits_of(basket, line)
+    )
+    return Step(entries=(changed, *deposits))
+
+
+def _deposits_of(basket: Basket, line: Line) -> tuple[e.ItemAdded, ...]:
+    return tuple(other.item for other in basket.lines if other.item.linked == line.item.line and not other.voided)
 
 
 def void(basket: Basket, event: v.VoidKeyed) -> Step:
     """A line is taken back."""
     if event.line == 0:
-        line = next((line for line in reversed(basket.lines) if not line.voided), None)
+        line = next((line for line in reversed(basket.lines) if not line.voided and not line.item.linked), None)
     else:
         line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
-    return Step(entries=(e.LineVoided(line=line.item.line),), notice=message("item-voided", name=line.item.name))
+    if line.item.linked:
+        return refuse("line-is-deposit")
+    voided = [line.item, *_deposits_of(basket, line)]
+    return Step(
+        entries=tuple(e.LineVoided(line=item.line) for item in voided),
+        notice=message("item-voided", name=line.item.name),
+    )
 
 
 def find_line(basket: Basket, number: int) -> Line | None:
-    """A line by its number; 0 is the last one, voided or not."""
+    """A line by its number; 0 is the last one that is no other's deposit, voided or not."""
     if number == 0:
-        return basket.lines[-1] if basket.lines else None
+        return next((line for line in reversed(basket.lines) if not line.item.linked), None)
     return next((line for line in basket.lines if line.item.line == number), None)
 
 

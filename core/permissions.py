@@ -10,5 +10,9 @@ NEEDED: dict[str, Role] = {
     "price_keyed": "supervisor",
     "tax_exemption_keyed": "supervisor",
     "coupon_presented": "cashier",
+    "age_keyed": "cashier",
+    "open_price_keyed": "cashier",
+    "price_check_keyed": "cashier",
+    "deposit_return_keyed": "cashier",
 }
 """By the event's tag. An operator without the role may have one with it approve the same event (`approver`)."""

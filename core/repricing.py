@@ -95,6 +95,8 @@ def _override(shop: Shop, basket: Basket, event: v.PriceKeyed) -> Step:
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
+    if line.item.linked or line.item.quantity_milli < 0:
+        return refuse("line-is-deposit")
     if event.unit_price_minor < 0:
         return refuse("price-not-valid")
     if event.unit_price_minor > shop.price_minor_max:

@@ -14,9 +14,18 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.asking import answer_age, answer_price, give_up, refuse_while_asking
 from core.codes import question
 from core.counter import ORDERS, sense
-from core.goods import change_quantity, identify_customer, ring_up, void, weighing_reference
+from core.goods import (
+    change_quantity,
+    identify_customer,
+    price_of,
+    ring_up,
+    take_empties_back,
+    void,
+    weighing_reference,
+)
 from core.papers import print_again, print_receipt, reprint
 from core.payment import (
     PaymentEvent,
@@ -35,6 +44,7 @@ from core.payment import (
 from core.product_recall import gtins_in, recalled_line
 from core.repricing import reprice
 from core.state import (
+    Asking,
     Authorizing,
     Basket,
     Enquiring,
@@ -54,7 +64,7 @@ from core.weighing import give_up_weighing, refuse_while_weighing, take_keyed_we
 _OperatorEvent = (
     v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.WeightSensed | v.QuantityKeyed | v.WeightKeyed
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
-    | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed
+    | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 
@@ -64,6 +74,10 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
     match event:
         case v.Scanned() | v.CodeKeyed():
             return question(shop, till, event, today)
+        case v.PriceCheckKeyed() | v.DepositReturnKeyed():
+            return question(shop, till, v.CodeKeyed(data=event.data), today)
+        case v.AgeKeyed() | v.OpenPriceKeyed():
+            return ItemWanted(reading=till.sale.held.reading) if isinstance(till.sale, Asking) else None
         case v.TagPresented():
             return CustomerWanted(uid=event.uid)
         case v.CardSwiped(kind="loyalty"):
@@ -88,6 +102,8 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return print_again(shop, till, event)
         case v.ReprintKeyed():
             return reprint(shop, till)
+        case v.PriceCheckKeyed():
+            return price_of(facts)
         case v.DrawerKeyed():
             return Step(entries=(e.DrawerCommanded(),), effects=(x.OpenDrawer(),))
         case v.DrawerSensed():
@@ -127,6 +143,8 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return _ringing(shop, till, sale, event, facts)
         case Weighing():
             return _weighing(shop, sale, event, facts)
+        case Asking():
+            return _asking(shop, sale, event, facts)
         case Authorizing():
             return _authorizing(shop, till, sale, event, facts)
         case Enquiring():
@@ -138,14 +156,16 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
 
 def allowed(shop: Shop, till: Till) -> tuple[str, ...]:
     """The tags of the operator's events that the state takes now, for screens to enable their keys by."""
-    always = ("drawer_keyed", "reprint_keyed")
+    always = ("drawer_keyed", "reprint_keyed", "price_check_keyed")
     match till.sale:
         case Idle():
-            return (*always, "code_keyed")
+            return (*always, "code_keyed", "deposit_return_keyed")
         case Ringing():
-            goods = ("code_keyed", "quantity_keyed", "void_keyed", "coupon_presented")
+            goods = ("code_keyed", "deposit_return_keyed", "quantity_keyed", "void_keyed", "coupon_presented")
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
+        case Asking():
+            return (*always, "age_keyed" if till.sale.held.about == "age" else "open_price_keyed", "cancel_keyed")
         case Weighing():
             return (*always, *(("weight_keyed",) if shop.keyed_weight else ()), "cancel_keyed")
         case Tendering():
@@ -160,7 +180,7 @@ def allowed(shop: Shop, till: Till) -> tuple[str, ...]:
 
 def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
     match event:
-        case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped():
+        case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed():
             if facts.blocked is not None:
                 return refuse(facts.blocked)
             opened = e.TransactionOpened(
@@ -172,14 +192,17 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
             basket = Basket(number=opened.number, business_day=opened.business_day, began=opened.began)
             if isinstance(facts.question, CouponShown):
                 return refuse("no-open-sale")
-            added = _present(shop, basket, facts)
+            if isinstance(event, v.DepositReturnKeyed):
+                added = take_empties_back(basket, event, facts)
+            else:
+                added = _present(shop, basket, facts)
             if added.refused:
                 return added
             return msgspec.structs.replace(added, entries=(opened, *added.entries))
         case (
             v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed()
+            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
         ):  # fmt: skip
             return refuse("no-open-sale")
         case v.WeightSensed():
@@ -207,6 +230,10 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return change_quantity(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.WeightKeyed():
             return refuse("no-weight-awaited")
+        case v.AgeKeyed() | v.OpenPriceKeyed():
+            return refuse("nothing-asked")
+        case v.DepositReturnKeyed():
+            return take_empties_back(basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.WeightSensed():
             return NOTHING
         case v.VoidKeyed():
@@ -245,9 +272,35 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
         case (
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed()
+            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
+        case (
+            v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
+            | v.PaymentTakenBack() | v.ReversalUnanswered()
+        ):  # fmt: skip
+            return ignore_stray(event)
+    assert_never(event)
+
+
+def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
+    match event:
+        case v.AgeKeyed():
+            return answer_age(shop, sale, event, facts)
+        case v.OpenPriceKeyed():
+            return answer_price(shop, sale, event, facts)
+        case v.TagPresented() | v.CardSwiped():
+            return identify_customer(facts)
+        case v.CancelKeyed():
+            return give_up(sale)
+        case v.WeightSensed():
+            return NOTHING
+        case (
+            v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
+            | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
+            | v.TaxExemptionKeyed() | v.DepositReturnKeyed()
+        ):  # fmt: skip
+            return refuse_while_asking(sale)
         case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
@@ -261,7 +314,8 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
+            | v.DepositReturnKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
         case v.WeightSensed():
@@ -280,7 +334,8 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
+            | v.DepositReturnKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
         case v.WeightSensed():
@@ -304,7 +359,8 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
+            | v.DepositReturnKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():
@@ -399,7 +455,7 @@ def _booted(shop: Shop, till: Till) -> Step:
             asked.extend(reverse(shop, tender) for tender in unreversed(basket))
         case Weighing(basket=basket):
             asked.append(x.AskWeight(reference=weighing_reference(basket)))
-        case Idle() | Ringing() | Tendering():
+        case Idle() | Ringing() | Asking() | Tendering():
             pass
         case _:
             assert_never(till.sale)

@@ -91,7 +91,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An item's code understood: the catalogue's key (GTIN in 14 digits) and what else the code itself says.
 
     Dates are ISO 8601, `expires` a local time to the minute; `price_minor` and `weight_g` come from codes of variable

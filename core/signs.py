@@ -10,6 +10,7 @@ from core import entries as e
 from core import events as v
 from core.pricing import due_minor, paid_minor, total_minor
 from core.state import (
+    Asking,
     Authorizing,
     Basket,
     Enquiring,
@@ -34,7 +35,7 @@ def signs(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> tuple[x.Sig
 
 def _lights(till: Till) -> x.LightState:
     match till.sale:
-        case Idle() | Ringing() | Weighing() | Tendering():
+        case Idle() | Ringing() | Weighing() | Asking() | Tendering():
             return "ready"
         case Authorizing():
             return "busy"
@@ -53,6 +54,8 @@ def _display(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOn
             return _idle(shop, till, event, taken)
         case Ringing():
             return _line(shop, sale.basket, taken)
+        case Asking(held=held):
+            return x.ShowOnDisplay(upper=(held.name, ""), lower=("", ""))
         case Weighing(awaited=awaited):
             return x.ShowOnDisplay(
                 upper=(awaited.item.name, ""), lower=("per kg", money(awaited.item.unit_price_minor))

@@ -108,6 +108,7 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     coupons: tuple[e.CouponTaken, ...] = ()
     given: e.DiscountGiven | None = None
     exemption: e.TaxExempted | None = None
+    ages: tuple[e.AgeChecked, ...] = ()
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
@@ -125,6 +126,13 @@ class Weighing(msgspec.Struct, frozen=True, kw_only=True, tag="weighing"):
 
     basket: Basket
     awaited: e.WeightAwaited
+
+
+class Asking(msgspec.Struct, frozen=True, kw_only=True, tag="asking"):
+    """Goods are rung up, and an item waits for the operator's answer."""
+
+    basket: Basket
+    held: e.ItemHeld
 
 
 class Tendering(msgspec.Struct, frozen=True, kw_only=True, tag="tendering"):
@@ -153,7 +161,7 @@ class Reversing(msgspec.Struct, frozen=True, kw_only=True, tag="reversing"):
     basket: Basket
 
 
-Sale = Idle | Ringing | Weighing | Tendering | Authorizing | Enquiring | Reversing
+Sale = Idle | Ringing | Weighing | Asking | Tendering | Authorizing | Enquiring | Reversing
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,6 +252,8 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, last=_copied(till.last, entry))
         case e.WeightAwaited() | e.WeighingGivenUp():
             return msgspec.structs.replace(till, sale=_weighing(till.sale, entry))
+        case e.ItemHeld() | e.AgeChecked() | e.HeldItemGivenUp():
+            return msgspec.structs.replace(till, sale=_asking(till.sale, entry))
         case (
             e.ItemAdded() | e.QuantityChanged() | e.LineVoided() | e.CustomerIdentified() | e.PriceOverridden()
             | e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken() | e.TaxExempted() | e.DiscountsApplied()
@@ -262,10 +272,24 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
 def _weighing(sale: Sale, entry: e.WeightAwaited | e.WeighingGivenUp) -> Sale:
     match entry:
         case e.WeightAwaited():
-            assert isinstance(sale, Ringing), "weighing outside of ringing up"
+            assert isinstance(sale, Ringing | Asking), "weighing outside of ringing up"
             return Weighing(basket=sale.basket, awaited=entry)
         case e.WeighingGivenUp():
             assert isinstance(sale, Weighing), "nothing waited for its weight"
+            return Ringing(basket=sale.basket)
+    assert_never(entry)
+
+
+def _asking(sale: Sale, entry: e.ItemHeld | e.AgeChecked | e.HeldItemGivenUp) -> Sale:
+    match entry:
+        case e.ItemHeld():
+            assert isinstance(sale, Ringing), "an item held outside of ringing up"
+            return Asking(basket=sale.basket, held=entry)
+        case e.AgeChecked():
+            assert isinstance(sale, Asking), "an age that was not asked for"
+            return Ringing(basket=msgspec.structs.replace(sale.basket, ages=(*sale.basket.ages, entry)))
+        case e.HeldItemGivenUp():
+            assert isinstance(sale, Asking), "no item waited"
             return Ringing(basket=sale.basket)
     assert_never(entry)
 
@@ -285,10 +309,10 @@ _GoodsEntry = (
 
 
 def _rung_up(sale: Sale, entry: _GoodsEntry) -> Sale:
-    """What waited for its weight has it with the next item, which is itself."""
-    assert isinstance(sale, Ringing | Weighing | Tendering), "goods changed outside of ringing up"
+    """What waited for its weight or its price has it with the next item, which is itself."""
+    assert isinstance(sale, Ringing | Weighing | Asking | Tendering), "goods changed outside of ringing up"
     basket = _goods(sale.basket, entry)
-    if isinstance(sale, Weighing) and isinstance(entry, e.ItemAdded):
+    if isinstance(sale, Weighing | Asking) and isinstance(entry, e.ItemAdded | e.QuantityChanged):
         return Ringing(basket=basket)
     return msgspec.structs.replace(sale, basket=basket)
 

@@ -52,6 +52,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     item: Item | None = None
     recalls: tuple[ProductRecall, ...] = ()
     """Of the goods that the question names."""
+    deposit: Item | None = None
+    """What is rung up with the item, where it has a deposit and the catalogue has that."""
     customer: str | None = None
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""

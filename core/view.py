@@ -9,6 +9,7 @@ from core import entries as e
 from core.pricing import cash_due_minor, paid_minor, price
 from core.sale import allowed
 from core.state import (
+    Asking,
     Authorizing,
     Basket,
     Enquiring,
@@ -24,7 +25,7 @@ from core.state import (
 )
 from core.text import Message
 
-Mode = Literal["idle", "ringing", "weighing", "tendering", "authorizing", "enquiring", "reversing"]
+Mode = Literal["idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing"]
 Level = Literal["info", "warning", "error"]
 MirrorState = Literal["none", "absent", "filling", "ready", "slow", "failed"]
 
@@ -60,6 +61,14 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
     regular_minor: int | None = None
 
 
+class HeldView(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that waits for an answer: the customer's age, or its own price."""
+
+    about: Literal["age", "price"]
+    name: str
+    min_age: int = 0
+
+
 class TenderView(msgspec.Struct, frozen=True, kw_only=True):
     """Money already taken: `kind` is an ARTS TenderTypeCode (``CASH``, ``CREDIT``)."""
 
@@ -88,6 +97,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     cash_due_minor: int = 0
     discounts: tuple[DiscountView, ...] = ()
     exempt: bool = False
+    held: HeldView | None = None
     awaited: str | None = None
 
 
@@ -227,6 +237,9 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         exempt=shown.exemption is not None,
         allowed=allowed(shop, till),
         awaited=till.sale.awaited.item.name if isinstance(till.sale, Weighing) else None,
+        held=HeldView(about=till.sale.held.about, name=till.sale.held.name, min_age=till.sale.held.min_age)
+        if isinstance(till.sale, Asking)
+        else None,
     )
 
 
@@ -253,6 +266,8 @@ def _mode(till: Till) -> Mode:
             return "ringing"
         case Weighing():
             return "weighing"
+        case Asking():
+            return "asking"
         case Tendering():
             return "tendering"
         case Authorizing():

@@ -304,6 +304,7 @@ class Engine:
             question=question,
             item=item,
             recalls=self._recalls(_goods_of(question, item)),
+            deposit=self._lookup(item.deposit, local_time) if item is not None and item.deposit is not None else None,
             customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) else None,
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,

@@ -93,6 +93,20 @@ class ExemptionParams(Who, frozen=True, kw_only=True):
     certificate: str = ""
 
 
+class AgeParams(Keyed, frozen=True, kw_only=True):
+    of_age: bool
+    operator: str = ""
+
+
+class OpenPriceParams(Keyed, frozen=True, kw_only=True):
+    unit_price_minor: int
+
+
+class EmptiesParams(Keyed, frozen=True, kw_only=True):
+    data: str
+    count: int = 1
+
+
 class NameParams(Params, frozen=True, kw_only=True):
     name: str
 
@@ -228,6 +242,26 @@ def methods(
                 operator=p.operator,
                 approver=p.approver,
             ),
+        ),
+        "sale.age": keyed(
+            "Answers whether the customer is old enough for the item that waits",
+            AgeParams,
+            lambda p: v.AgeKeyed(of_age=p.of_age, operator=p.operator),
+        ),
+        "sale.open_price": keyed(
+            "Gives the item that waits for it its price for one unit",
+            OpenPriceParams,
+            lambda p: v.OpenPriceKeyed(unit_price_minor=p.unit_price_minor),
+        ),
+        "sale.price_check": keyed(
+            "Says what a code costs, and sells nothing",
+            ScanParams,
+            lambda p: v.PriceCheckKeyed(data=p.data[:DATA_LENGTH_MAX]),
+        ),
+        "sale.deposit_return": keyed(
+            "Takes empties back: so many of what a code stands for",
+            EmptiesParams,
+            lambda p: v.DepositReturnKeyed(data=p.data[:DATA_LENGTH_MAX], count=p.count),
         ),
         "sale.tax_exemption": keyed(
             "Takes the tax off the sale, for a reason; without one charges it again",

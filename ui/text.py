@@ -97,6 +97,17 @@ WORDS: dict[str, tuple[str, str]] = {
     "price-over-limit": ("A price above {amount_minor} is not taken.", "Type the price for one unit again."),
     "tax-exempted": ("No tax on this sale: {reason}.", ""),
     "tax-exemption-withdrawn": ("The tax is charged again.", ""),
+    # what is asked
+    "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer yes or no."),
+    "age-not-reached": ("{name} may not be sold: the customer is not {age} years old.", "Take it back."),
+    "price-asked": ("{name} has no price of its own.", "Type the price for one."),
+    "held-given-up": ("{name} was not added.", ""),
+    "nothing-asked": ("Nothing waits for an answer.", ""),
+    "price-is": ("{name} costs {price_minor} ({unit}).", ""),
+    "deposit-not-found": ("The deposit of {name} is not in the catalogue.", "Tell whoever keeps the catalogue."),
+    "deposit-given-back": ("Deposit given back: {amount_minor}.", ""),
+    "no-deposit": ("There is no deposit on this.", "Scan the bottle or the crate, not its label."),
+    "line-is-deposit": ("A deposit goes with its goods.", "Change the line of the goods, or void it."),
     # the sale
     "no-open-sale": ("No sale is open.", "Scan the first item."),
     "disk-full": (

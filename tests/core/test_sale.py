@@ -38,6 +38,10 @@ STATES = {
     "ringing-empty": _till(_SCAN, v.VoidKeyed()),
     "weighing": _till(_SCAN, _BANANAS),
     "weighing-first": _till(_BANANAS),
+    "asking-age": _till(_SCAN, v.CodeKeyed(data="40170725")),
+    "asking-age-first": _till(v.CodeKeyed(data="40170725")),
+    "asking-price": _till(_SCAN, v.CodeKeyed(data="012345678905")),
+    "age-refused": _till(_SCAN, v.CodeKeyed(data="40170725"), v.AgeKeyed(of_age=False)),
     "tendering": _till(_SCAN, v.CashKeyed(amount_minor=1000)),
     "tendering-card": _till(_SCAN, v.CardKeyed(amount_minor=1000), _PART),
     "authorizing": _till(_SCAN, v.CardKeyed()),
@@ -114,6 +118,13 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.PriceKeyed(unit_price_minor=-1, reason="price on the shelf"),
     v.TaxExemptionKeyed(reason="embassy", certificate="D-17"),
     v.TaxExemptionKeyed(),
+    v.AgeKeyed(of_age=True),
+    v.AgeKeyed(of_age=False),
+    v.OpenPriceKeyed(unit_price_minor=500),
+    v.OpenPriceKeyed(unit_price_minor=0),
+    v.CodeKeyed(data="40170725"),
+    v.PriceCheckKeyed(data="96385074"),
+    v.DepositReturnKeyed(data="4006381333931", count=2),
 )
 
 

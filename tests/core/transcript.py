@@ -55,6 +55,8 @@ CATALOGUE = {
         Item(gtin="00036000291452", name="Sourdough loaf", unit="each", unit_price_minor=420, tax="B"),
         Item(gtin="00000096385074", name="Espresso beans 1 kg", unit="each", unit_price_minor=1290, tax="A"),
         Item(gtin="02112345000008", name="Bananas", unit="kg", unit_price_minor=199, tax="B"),
+        Item(gtin="00000040170725", name="Cider", unit="each", unit_price_minor=180, tax="A", min_age=16),
+        Item(gtin="00012345678905", name="Flowers", unit="each", unit_price_minor=0, tax="B", open_price=True),
         Item(gtin="04008400404127", name="Yoghurt 500 g", unit="each", unit_price_minor=95, tax="B"),
     )
 }
@@ -78,11 +80,13 @@ class Player:
 
     def take(self, event: v.AnyEvent) -> Step:
         question = read(self.shop, self.till, event, TODAY)
+        item = self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None
         facts = Facts(
             business_day=TODAY,
             local_time=NOW,
             question=question,
-            item=self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            item=item,
+            deposit=self.catalogue.get(item.deposit or "") if item is not None else None,
             recalls=tuple(self.recalls),
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
         )
