@@ -20,7 +20,8 @@ from tests.drivers.hidraw_testbed import NODE
 from tests.drivers.support import WAIT_S
 
 LOYALTY = {1: b"%B6006490000000004^MEMBER/A^4912?", 2: b";6006490000000004=4912?"}
-PAYMENT = {1: b"%B4111111111111111^TEST/CARD^29121010000000000?", 2: b";4111111111111111=29121010000000000?"}
+# A number that stands in no docstring of ours: the whole memory is searched for it.
+PAYMENT = {1: b"%B4012888888881881^TEST/CARD^29121010000000000?", 2: b";4012888888881881=29121010000000000?"}
 MEMBER = {"swiped": "loyalty", "number": "6006490000000004"}
 
 
@@ -130,7 +131,7 @@ async def test_a_refused_card_is_left_nowhere_in_the_drivers_memory(bench: Bench
     await bench.swipe(magtek_report(PAYMENT))
     await bench.swipe(magtek_report({2: b";7006490000001234=?"}))
     assert bench.driver is not None
-    assert _in_memory(bench.driver.pid, b"4111111111111111") == 0
+    assert _in_memory(bench.driver.pid, b"4012888888881881") == 0
     assert _in_memory(bench.driver.pid, b"7006490000001234") == 0
     await bench.swipe(magtek_report(LOYALTY))
     assert _in_memory(bench.driver.pid, b"6006490000000004") > 0
