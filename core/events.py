@@ -65,7 +65,7 @@ class TagTorn(Event, frozen=True, kw_only=True, tag="tag_torn"):
 
 
 class CardSwiped(Event, frozen=True, kw_only=True, tag="card_swiped"):
-    """A card of the shop's own was swiped. `number` is never journaled."""
+    """A card of the shop's own was swiped, or its chip was read. `number` is never journaled."""
 
     device: str
     kind: CardKind
@@ -88,7 +88,7 @@ class CardEncrypted(Event, frozen=True, kw_only=True, tag="card_encrypted"):
 
 
 class CardRefused(Event, frozen=True, kw_only=True, tag="card_refused"):
-    """A card was swiped that the shop does not take in clear; what was read is wiped.
+    """A card was swiped that the shop does not take in clear, or its chip is none of the shop's; what was read is wiped.
 
     `last` are the last digits of a number of no known range; of a payment card nothing is told.
     """
@@ -110,7 +110,7 @@ class CardFault(enum.StrEnum):
 
 
 class CardGarbled(Event, frozen=True, kw_only=True, tag="card_garbled"):
-    """A swipe gave no number; `track` 0 is none in particular."""
+    """A swipe gave no number, or a chip went too early (TORN); `track` 0 is none in particular."""
 
     device: str
     fault: CardFault

@@ -68,6 +68,13 @@ class ProtocolError(DeviceError, ValueError):
     remedy = "Check that the configured driver fits the device."
 
 
+class LibraryMissing(DeviceError, ImportError):
+    """What the device's driver needs of the system is not installed."""
+
+    code = "library-missing"
+    remedy = "Install what the message names; the technician's guide says how."
+
+
 class PrinterFault(DeviceError):
     """The printer is there and cannot print now."""
 

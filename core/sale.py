@@ -405,6 +405,8 @@ def _card(event: v.CardEncrypted | v.CardRefused | v.CardGarbled) -> Step:
             return refuse("card-encrypted")
         case v.CardRefused(is_payment=True):
             return refuse("card-is-payment")
+        case v.CardRefused(last=""):
+            return refuse("card-not-ours")
         case v.CardRefused():
             return refuse("card-unknown", last=event.last)
         case v.CardGarbled():

@@ -53,6 +53,10 @@ class SerialCardReader:
         assert self._stream is not None, "open() comes first"
         await self._stream.lost()
 
+    async def probe(self) -> None:
+        if self._stream is not None:
+            self._stream.probe()
+
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
@@ -86,13 +90,17 @@ class HidrawCardReader:
             except BaseException:
                 os.close(fd)
                 raise
-        self._stream = Stream(self._name, fd, lambda: os.close(fd), ignore)
+        self._stream = Stream(self._name, fd, lambda: os.close(fd), ignore, self._options.path)
         self._stream.wipe_after(self._feed.feed)
         self.identity = identity(self._options.path)
 
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"
         await self._stream.lost()
+
+    async def probe(self) -> None:
+        if self._stream is not None:
+            self._stream.probe()
 
     def close(self) -> None:
         if self._stream is not None:

@@ -17,6 +17,7 @@ from core.ports import (
     DeviceGone,
     DeviceStalled,
     Emit,
+    LibraryMissing,
     ProtocolError,
 )
 from drivers.child import Child
@@ -129,4 +130,5 @@ _KINDS: dict[l.FaultKind, type[DeviceError]] = {
     l.FaultKind.BUSY: DeviceBusy,
     l.FaultKind.STALLED: DeviceStalled,
     l.FaultKind.PROTOCOL: ProtocolError,
+    l.FaultKind.LIBRARY: LibraryMissing,
 }

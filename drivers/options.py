@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from drivers.codecs.apdu import AID_BYTES_MAX, AID_BYTES_MIN, is_payment
 from drivers.codecs.keymap import FUNCTION_KEYS
 from drivers.codecs.layout_choice import AUTO
 from drivers.codecs.layouts import LAYOUTS
@@ -213,6 +214,26 @@ class UsbMsrOptions:
         if self.product is not None:
             _within("product", self.product, 0, 0xFFFF)
         _within("gap_s", self.gap_s, 0.005, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmartCardOptions:
+    """smartcard-pcsc: a reader of chip cards (CCID) by the PC/SC service, for members and staff."""
+
+    member_aid: str
+    staff_aid: str = ""
+    """The identifiers (hex) of the shop's own applications on such cards; one may be empty."""
+    reader: str = ""
+    """A part of the reader's name as the PC/SC service has it; empty is the first one."""
+    stall_timeout_s: float = 15.0
+    """The longest time without a sign of life from the PC/SC service."""
+
+    def __post_init__(self) -> None:
+        for key, value in (("member_aid", self.member_aid), ("staff_aid", self.staff_aid)):
+            _application(key, value)
+        if not (self.member_aid or self.staff_aid):
+            raise ValueError("member_aid: give member_aid, staff_aid or both: nothing else on a card is read")
+        _within("stall_timeout_s", self.stall_timeout_s, 5.0, 300.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -427,6 +448,17 @@ def _framing(prefix: str, suffix: str, length_max: int, gap_s: float) -> None:
             raise ValueError(f"{key}: {value!r} has a character that is no single byte (ISO 8859-1)") from None
     _within("length_max", length_max, 8, 16_384)
     _within("gap_s", gap_s, 0.005, 10.0)
+
+
+def _application(key: str, value: str) -> None:
+    try:
+        aid = bytes.fromhex(value)
+    except ValueError:
+        aid = b""
+    if value and not AID_BYTES_MIN <= len(aid) <= AID_BYTES_MAX:
+        raise ValueError(f"{key}: {value!r} must be {AID_BYTES_MIN} to {AID_BYTES_MAX} bytes in hexadecimal digits")
+    if value and is_payment(aid):
+        raise ValueError(f"{key}: {value!r} is a payment application, and such are never selected")
 
 
 def _within(key: str, value: float, low: float, high: float) -> None:

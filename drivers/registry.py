@@ -66,6 +66,9 @@ DRIVERS: Mapping[str, Driver] = {
     "msr-hidraw": Driver(
         kind="MSR", options=o.HidrawMsrOptions, implementation="drivers.msr:HidrawCardReader", nodes=("hidraw",)
     ),
+    "smartcard-pcsc": Driver(
+        kind="SmartCardRW", options=o.SmartCardOptions, implementation="drivers.smartcard:PcscReader"
+    ),
     "scale-serial": Driver(
         kind="Scale", options=o.SerialScaleOptions, implementation="drivers.scale:SerialScale", nodes=("serial",)
     ),

@@ -136,7 +136,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "The shop takes no card of this kind (its last digits: {last}).",
         "Look at the card; go on without it.",
     ),
-    "card-garbled": ("The card could not be read ({fault}, track {track}).", "Swipe it again, evenly."),
+    "card-not-ours": ("This card is none of the shop's.", "A payment card belongs into the payment device."),
+    "card-garbled": (
+        "The card could not be read ({fault}, track {track}).",
+        "Swipe it again, evenly; leave a chip in until it is recognised.",
+    ),
     "gift-card-not-taken": ("This is a gift card: it cannot be taken here yet.", "Take cash or a card."),
     "staff-card-not-taken": ("This is a staff card: it opens nothing here yet.", "Go on without it."),
     # cards

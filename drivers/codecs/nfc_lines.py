@@ -43,6 +43,7 @@ class FaultKind(enum.StrEnum):
     BUSY = "busy"
     STALLED = "stalled"
     PROTOCOL = "protocol"
+    LIBRARY = "library"
 
 
 class Fault(Line, frozen=True, kw_only=True, tag="fault"):
