@@ -486,6 +486,27 @@ class DrawerOpened(Entry, tag="drawer_opened", frozen=True, kw_only=True):
     commanded: bool
 
 
+class DrawerFound(Entry, tag="drawer_found", frozen=True, kw_only=True):
+    """The drawer stands otherwise than it was last seen: it moved while nobody looked."""
+
+    STREAM = Stream.TILL
+    is_open: bool
+
+
+class DrawerLeftOpen(Entry, tag="drawer_left_open", frozen=True, kw_only=True):
+    """The drawer has been open for longer than is allowed."""
+
+    STREAM = Stream.TILL
+    open_ms: int
+
+
+class DrawerStayedShut(Entry, tag="drawer_stayed_shut", frozen=True, kw_only=True):
+    """The drawer was to open and did not; `fault` is why, or ``drawer-shut`` where its sensor saw nothing."""
+
+    STREAM = Stream.TILL
+    fault: str
+
+
 class DrawerClosed(Entry, tag="drawer_closed", frozen=True, kw_only=True):
     """The drawer's sensor saw it closed after `open_ms`."""
 
@@ -536,7 +557,8 @@ AnyEntry = (
     EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | WeightAwaited | WeighingGivenUp | ItemAdded | QuantityChanged | LineVoided
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
-    | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened
+    | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
+    | DrawerStayedShut
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted

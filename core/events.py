@@ -126,6 +126,21 @@ class DrawerSensed(Event, frozen=True, kw_only=True, tag="drawer_sensed"):
     open_ms: int = 0
 
 
+class DrawerFound(Event, frozen=True, kw_only=True, tag="drawer_found"):
+    """How the drawer stands when its sensor is looked at for the first time since the start."""
+
+    device: str
+    is_open: bool
+
+
+class DrawerLeftOpen(Event, frozen=True, kw_only=True, tag="drawer_left_open"):
+    """The drawer has been open for too long; `again` where that was told before."""
+
+    device: str
+    open_ms: int
+    again: bool = False
+
+
 class PaperStatus(enum.StrEnum):
     """What a printer says of its paper."""
 
@@ -430,6 +445,9 @@ DeviceEvent = (
     | CardRefused
     | CardGarbled
     | DrawerSensed
+    | DrawerFound
+    | DrawerLeftOpen
+    | DrawerStuck
     | PrinterSensed
     | WeightSensed
     | KeyLockTurned
@@ -441,7 +459,7 @@ DeviceEvent = (
 
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
-    | ReceiptTaken | ReceiptUncertain | DrawerStuck | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
+    | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

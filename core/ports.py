@@ -181,6 +181,30 @@ class CashDrawer(Device, Protocol):
         """Opens it with one pulse whose length is bounded outside this process. Raises DeviceError."""
 
 
+class DrawerPort(Protocol):
+    """A printer's connector for a cash drawer. `drawer_level` is its sensor's pin; None while the printer is not there."""
+
+    @property
+    def drawer_level(self) -> bool | None:
+        """High, low, or None."""
+
+    def watch_drawer(self, changed: Callable[[], None]) -> None:
+        """Has `changed` called whenever the level is another, or the printer comes or goes."""
+
+    async def kick_drawer(self, connector: int, pulse_ms: int, *, realtime: bool) -> None:
+        """A pulse on connector 1 or 2, now or not at all. Raises DeviceError."""
+
+
+class PrinterDriven(Protocol):
+    """A drawer on a printer's connector."""
+
+    def attach(self, port: DrawerPort) -> None:
+        """Its printer. Called once, before it is opened."""
+
+    async def plugged(self) -> None:
+        """Waits until its printer is there."""
+
+
 class LineDisplay(Device, Protocol):
     """What the customer reads (UnifiedPOS LineDisplay)."""
 

@@ -17,6 +17,7 @@ from core import events as v
 from core.asking import answer_age, answer_price, give_up, refuse_while_asking
 from core.codes import question
 from core.counter import ORDERS, sense
+from core.drawer import blocks_sale, sense_drawer
 from core.goods import (
     change_quantity,
     identify_customer,
@@ -106,10 +107,8 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return price_of(facts)
         case v.DrawerKeyed():
             return Step(entries=(e.DrawerCommanded(),), effects=(x.OpenDrawer(),))
-        case v.DrawerSensed():
-            return _drawer(event)
-        case v.DrawerStuck():
-            return Step(notice=message("drawer-stuck", fault=event.fault), level="error")
+        case v.DrawerSensed() | v.DrawerFound() | v.DrawerLeftOpen() | v.DrawerStuck():
+            return sense_drawer(till, event)
         case v.ScanGarbled(fault=v.ScanFault.AMBIGUOUS):
             return refuse("scan-layout-unknown", device=event.device)
         case v.ScanGarbled():
@@ -183,6 +182,8 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
         case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed():
             if facts.blocked is not None:
                 return refuse(facts.blocked)
+            if blocks_sale(shop, till):
+                return refuse("drawer-open")
             opened = e.TransactionOpened(
                 number=till.next_number,
                 business_day=facts.business_day,
@@ -388,15 +389,6 @@ def _recalled(sale: Ringing | Tendering, facts: Facts) -> Step | None:
 
 
 # --- devices, boot ----------------------------------------------------------------------------------------------------
-
-
-def _drawer(event: v.DrawerSensed) -> Step:
-    if event.is_open:
-        opened = e.DrawerOpened(commanded=event.commanded)
-        if event.commanded:
-            return Step(entries=(opened,))
-        return Step(entries=(opened,), notice=message("drawer-opened-by-hand"), level="warning")
-    return Step(entries=(e.DrawerClosed(open_ms=event.open_ms),))
 
 
 def _card(event: v.CardEncrypted | v.CardRefused | v.CardGarbled) -> Step:

@@ -48,6 +48,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     price_minor_max: int = 10**8
     keyed_weight: bool = True
     """Whether a weight may be typed."""
+    drawer_must_shut: bool = False
+    """Whether no sale begins while the drawer is open."""
 
     def code_rules(self) -> CodeRules:
         """What its codes are understood by."""
@@ -193,7 +195,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet;
     `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted; `coupons` are those for
     a single time of completed sales, the newest last; `power_weak`
-    is since this start."""
+    is since this start; `drawer_open` is as its sensor last said."""
 
     sale: Sale = Idle()
     next_number: int = 1
@@ -204,6 +206,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     started: bool = False
     clock_doubted: str | None = None
     power_weak: bool = False
+    drawer_open: bool = False
     coupons: tuple[str, ...] = ()
 
 
@@ -224,10 +227,13 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
         case e.RecordsReturned():
             return _returned(till, entry)
         case (
-            e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.DrawerCommanded() | e.DrawerOpened() | e.DrawerClosed()
+            e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
         ):  # fmt: skip
             return till
+        case e.DrawerOpened() | e.DrawerClosed() | e.DrawerFound():
+            is_open = entry.is_open if isinstance(entry, e.DrawerFound) else isinstance(entry, e.DrawerOpened)
+            return msgspec.structs.replace(till, drawer_open=is_open)
         case e.ClockStepped():
             return msgspec.structs.replace(till, clock_doubted=entry.doubted)
         case e.DaemonStarted():

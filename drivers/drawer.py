@@ -1,7 +1,7 @@
 """A cash drawer on two pins of the Raspberry Pi: the solenoid that opens it, the contact that sees it (CashDrawer).
 
 The solenoid belongs to a process of its own (`drivers.drawer_kicker`), the sensor to us. That a kick was commanded and
-that the drawer was seen to open are two facts, and an opening without a kick is a third.
+that the drawer was seen to open are two facts, and an opening without a kick is a third (`drivers.drawer_truth`).
 """
 
 import asyncio
@@ -9,9 +9,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from core.events import DrawerSensed
 from core.ports import Clock, DeviceAbsent, DeviceBusy, DeviceError, DeviceGone, Emit, ProtocolError
 from drivers.child import Child
+from drivers.drawer_truth import DrawerTruth
 from drivers.gpio import Pins, place_fifo
 from drivers.options import GpioDrawerOptions
 
@@ -21,14 +21,12 @@ KICK_TIMEOUT_S: Final = 1.0
 
 
 class GpioDrawer:
-    """Emits DrawerSensed. A `core.ports.CashDrawer`."""
+    """Emits what a drawer emits. A `core.ports.CashDrawer`."""
 
     def __init__(self, name: str, options: GpioDrawerOptions, emit: Emit, clock: Clock) -> None:
         self.identity = f"gpio:{options.kick_pin}"
         self._name = name
         self._options = options
-        self._emit = emit
-        self._clock = clock
         self._kicker: Child | None = None
         self._answered: asyncio.Future[None] | None = None
         self._is_ready = False
@@ -37,10 +35,13 @@ class GpioDrawer:
         self._pins = Pins(name)
         self._is_watched = False
         self._settling: asyncio.TimerHandle | None = None
-        self._is_open: bool | None = None
-        self._opened_s = 0.0
-        self._kicked_s = float("-inf")
-        self._counts = {"kicks": 0, "openings": 0, "openings_uncommanded": 0}
+        self._truth = DrawerTruth(
+            name,
+            emit,
+            clock,
+            commanded_window_s=options.commanded_window_s,
+            left_open_s=options.left_open_s,
+        )
 
     async def open(self) -> None:
         place_fifo()  # the kicker inherits our environment
@@ -72,20 +73,20 @@ class GpioDrawer:
             self._settling.cancel()
             self._settling = None
         self._is_watched = False
+        self._truth.close()
         self._pins.close()
 
     def facts(self) -> dict[str, str | int]:
-        return {"state": _STATES[self._is_open], **self._counts}
+        return self._truth.facts()
 
     async def kick(self) -> None:
         async with self._kicking:
             if self._kicker is None:
                 raise DeviceGone(f"{self._name}: not open.")
-            # Before the pulse, not after it: the drawer may be seen to open while we wait for the answer.
-            self._kicked_s = self._clock.monotonic_s()
+            self._truth.kicking()
             await self._kicker.write("kick")
             await self._answer(KICK_TIMEOUT_S)
-            self._counts["kicks"] += 1
+            self._truth.kicked()
 
     # --- the kicker ---
 
@@ -124,11 +125,8 @@ class GpioDrawer:
             inputs={pin: self._options.sensor_pull}, on_edge=lambda _: _hand_over(loop, self._on_edge)
         )
         self._is_watched = True
-        if self._is_open is None:
-            self._is_open = self._sense()  # how we find it is no change that we saw
-            self._opened_s = self._clock.monotonic_s()
-        else:
-            self._on_settled()
+        self._truth.sense(self._sense())
+        self._truth.resume()
 
     def _sense(self) -> bool:
         level = 1 if self._options.sensor_open_level == "high" else 0
@@ -153,23 +151,7 @@ class GpioDrawer:
             if self._kicker is not None:
                 self._kicker.close()  # which ends serve()
             return
-        if is_open != self._is_open:
-            self._is_open = is_open
-            self._emit(self._opened() if is_open else self._closed())
-
-    def _opened(self) -> DrawerSensed:
-        self._opened_s = self._clock.monotonic_s()
-        is_commanded = self._opened_s - self._kicked_s <= self._options.commanded_window_s
-        self._kicked_s = float("-inf")  # one kick accounts for one opening
-        self._counts["openings" if is_commanded else "openings_uncommanded"] += 1
-        return DrawerSensed(device=self._name, is_open=True, commanded=is_commanded)
-
-    def _closed(self) -> DrawerSensed:
-        open_ms = round((self._clock.monotonic_s() - self._opened_s) * 1000)
-        return DrawerSensed(device=self._name, is_open=False, open_ms=open_ms)
-
-
-_STATES = {None: "unknown", True: "open", False: "closed"}
+        self._truth.sense(is_open)
 
 
 def _hand_over(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:

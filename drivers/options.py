@@ -281,6 +281,8 @@ class GpioDrawerOptions:
     debounce_ms: int = 20
     commanded_window_s: float = 2.0
     """An opening within this time of a kick was commanded."""
+    left_open_s: float = 60.0
+    """Open for longer it is told, and again as often; 0 is never."""
 
     def __post_init__(self) -> None:
         _within("kick_pin", self.kick_pin, 0, 53)
@@ -291,6 +293,33 @@ class GpioDrawerOptions:
             raise ValueError(f"sensor_pin: {self.sensor_pin} is the pin of the solenoid already")
         _within("debounce_ms", self.debounce_ms, 1, 1000)
         _within("commanded_window_s", self.commanded_window_s, 0.1, 60.0)
+        _within("left_open_s", self.left_open_s, 0.0, 3600.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrinterDrawerOptions:
+    """drawer-printer: a cash drawer on a receipt printer's connector."""
+
+    printer: str
+    """The printer's own device: NAME of its `[device.NAME]`."""
+    connector: Literal["pin2", "pin5"] = "pin2"
+    """Which pin of the connector powers the solenoid; a printer for one drawer has pin 2."""
+    pulse: Literal["buffered", "realtime"] = "buffered"
+    """ESC p, which every printer has; or DLE DC4, which also works while the printer has no paper."""
+    pulse_ms: int = 120
+    sensor_open_level: Literal["high", "low", "none"] = "high"
+    """The level of the connector's pin 3 that means open; none where no sensor is wired."""
+    commanded_window_s: float = 2.0
+    """An opening within this time of a kick was commanded."""
+    left_open_s: float = 60.0
+    """Open for longer it is told, and again as often; 0 is never."""
+
+    def __post_init__(self) -> None:
+        if not self.printer:
+            raise ValueError("printer: is empty")
+        _within("pulse_ms", self.pulse_ms, 10, 500)
+        _within("commanded_window_s", self.commanded_window_s, 0.1, 60.0)
+        _within("left_open_s", self.left_open_s, 0.0, 3600.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

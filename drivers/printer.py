@@ -7,7 +7,7 @@ is there, and after it whether all is printed: that answer waits in the printer 
 import asyncio
 import contextlib
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from core.document import Document
 from core.events import PaperStatus, PrinterSensed
@@ -34,6 +34,7 @@ from drivers.codecs.escpos import (
     StatusBack,
     StatusDecoder,
     from_replies,
+    pulse,
 )
 from drivers.hotplug import identity
 from drivers.options import EscposPrinterOptions
@@ -44,7 +45,7 @@ REPLIES = 3
 
 
 class EscposPrinter:
-    """Emits PrinterSensed. A `core.ports.Printer`."""
+    """Emits PrinterSensed. A `core.ports.Printer` and a `core.ports.DrawerPort`."""
 
     def __init__(self, name: str, options: EscposPrinterOptions, emit: Emit, clock: Clock) -> None:
         self.identity = str(options.path) if options.path else f"{options.host}:{options.port}"
@@ -60,6 +61,7 @@ class EscposPrinter:
         self._status: PrinterStatus | None = None
         self._sensed: PrinterSensed | None = None
         self._has_status_back = False
+        self._on_drawer: Callable[[], None] = _nothing
         self._is_begun = False
         self._is_processed = False
         self._printed = 0
@@ -103,10 +105,31 @@ class EscposPrinter:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+            self._on_drawer()
 
     def facts(self) -> dict[str, str | int]:
         paper = self._status.paper if self._status else PaperStatus.UNKNOWN
         return {"paper": paper.value, "printed": self._printed, "interruptions": self._interruptions}
+
+    @property
+    def drawer_level(self) -> bool | None:
+        return self._status.drawer_high if self._stream is not None and self._status is not None else None
+
+    def watch_drawer(self, changed: Callable[[], None]) -> None:
+        self._on_drawer = changed
+
+    async def kick_drawer(self, connector: int, pulse_ms: int, *, realtime: bool) -> None:
+        """Raises what `print` raises before its first byte, but for a real-time pulse, which needs no paper."""
+        stream = self._stream
+        if stream is None:
+            raise PrinterOffline(f"{self._name}: it is not open")
+        if not realtime and not self._talking.locked():  # while a receipt is printed, its state is known
+            async with self._talking:
+                await self._ask(stream)
+        if not realtime and self._status is not None and (kind := _fault(self._status)):
+            # It would keep the pulse for when it can print again: a drawer opens now, or not at all.
+            raise kind(f"{self._name}: {kind.code}")
+        await stream.write(pulse(connector, pulse_ms, realtime=realtime), self._options.status_timeout_s)
 
     async def print(self, document: Document) -> None:
         """Returns when the paper is printed and cut.
@@ -157,9 +180,8 @@ class EscposPrinter:
         except DeviceStalled as fault:
             stream.fail(fault)
             raise
-        status = from_replies(*self._replies)
-        self._learn(status)
-        return status
+        assert self._status is not None, "it has just answered"
+        return self._status
 
     async def _put(self, stream: Stream, data: bytes) -> None:
         """Writes a whole receipt and waits until it is on paper."""
@@ -205,6 +227,9 @@ class EscposPrinter:
                 case RealTimeReply():
                     self._replies.append(said.value)
                     del self._replies[:-REPLIES]
+                    if len(self._replies) == REPLIES:
+                        # Now, and not when the asking task wakes: what is told after it is newer.
+                        self._learn(from_replies(*self._replies))
                 case StatusBack():
                     self._has_status_back = self._is_begun = True
                     self._learn(said.status)
@@ -215,13 +240,19 @@ class EscposPrinter:
         self._changed.set()
 
     def _learn(self, status: PrinterStatus) -> None:
-        self._status = status
+        was, self._status = self._status, status
+        if was is None or was.drawer_high != status.drawer_high:
+            self._on_drawer()
         sensed = PrinterSensed(
             device=self._name, online=status.online, cover_open=status.cover_open, paper=status.paper
         )
         if sensed != self._sensed:
             self._sensed = sensed
             self._emit(sensed)
+
+
+def _nothing() -> None:
+    """No drawer is on its connector."""
 
 
 def _fault(status: PrinterStatus) -> type[PrinterFault] | None:

@@ -90,6 +90,9 @@ DRIVERS: Mapping[str, Driver] = {
     "tamper-gpio": Driver(
         kind="TamperSwitch", options=o.GpioTamperOptions, implementation="drivers.tamper:GpioTamperSwitch"
     ),
+    "drawer-printer": Driver(
+        kind="CashDrawer", options=o.PrinterDrawerOptions, implementation="drivers.drawer_printer:PrinterDrawer"
+    ),
     "drawer-gpio": Driver(kind="CashDrawer", options=o.GpioDrawerOptions, implementation="drivers.drawer:GpioDrawer"),
 }
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
+import msgspec
+
 from core.state import Shop
 from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRange, is_payment
 from core.topics import check_terminal
 from drivers import registry
 from drivers.nodes import Match
+from drivers.options import PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.shop_config import read_shop
 from terminald.toml_table import Fault, Lines, Table
@@ -180,9 +183,11 @@ def _config(root: Table, file: Path) -> Config:
     socket = base / control.file("socket", "control.sock")
     devices = _devices(root.table("device", optional=True), links_of(socket))
     keyed_weight = _keyed_weight(root.table("weighing", optional=True), devices)
+    drawer = root.table("drawer", optional=True)
     catalogue = root.table("catalogue", optional=True)
     price_list = catalogue.text("price_list", "")
     shop = read_shop(root.table("shop"), identity, scan, root.tables("promotion"), price_list, keyed_weight)
+    shop = msgspec.structs.replace(shop, drawer_must_shut=drawer.truth("must_shut", False))
     journal = root.table("journal", optional=True)
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
@@ -218,16 +223,14 @@ def _config(root: Table, file: Path) -> Config:
     )
     if config.headquarters is None and any(each.driver == "tamper-gpio" for each in config.devices):
         root.fault("device", "a tamper switch needs [headquarters] ack_key: only a signed order releases it")
-    for table in (journal, catalogue, customers, credentials, history, cards, control, scan, root):
+    for table in (journal, catalogue, customers, credentials, history, cards, control, drawer, scan, root):
         table.end()
     return config
 
 
 def _keyed_weight(table: Table, devices: tuple[DeviceConfig, ...]) -> bool:
     """Whether a weight may be typed: only where no scale is configured, unless it is said."""
-    has_scale = any(
-        device.driver in registry.DRIVERS and registry.DRIVERS[device.driver].kind == "Scale" for device in devices
-    )
+    has_scale = any(_is_a("Scale", device) for device in devices)
     keyed = table.truth("keyed", not has_scale)
     table.end()
     return keyed
@@ -357,9 +360,25 @@ def _devices(table: Table, links: Path) -> tuple[DeviceConfig, ...]:
                     None, f"matches the very devices of [device.{other.name}]: say in one what tells them apart"
                 )
         devices.append(found)
+    _check_drawers(table, devices)
     if len(devices) > DEVICES_MAX:
         table.fault(None, f"more than {DEVICES_MAX} devices")
     return tuple(devices)
+
+
+def _check_drawers(table: Table, devices: list[DeviceConfig]) -> None:
+    """A drawer on a printer names a printer."""
+    printers = [device.name for device in devices if _is_a("POSPrinter", device)]
+    for device in devices:
+        if isinstance(device.options, PrinterDrawerOptions) and device.options.printer not in printers:
+            known = f"Known are: {', '.join(printers)}" if printers else "No printer is configured"
+            table.table(device.name).fault(
+                "printer", f"printer {device.options.printer!r} is no printer's name. {known}"
+            )
+
+
+def _is_a(kind: str, device: DeviceConfig) -> bool:
+    return registry.kind_of(device.options) == kind
 
 
 def _device(name: str, driver: str, table: Mapping[str, object], links: Path) -> DeviceConfig:

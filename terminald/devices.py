@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from core.ports import CardReader, Clock, DeviceGone, Emit
+from core.ports import CardReader, Clock, DeviceGone, DrawerPort, Emit, PrinterDriven
 from drivers import registry
 from drivers.hotplug import Watcher
 from drivers.nodes import Node, plugged_in
+from drivers.options import PrinterDrawerOptions
 from store.device_book import DeviceBook
 from terminald.config import DEVICES_MAX, Config, DeviceConfig, links_of
 from terminald.seating import Wish, assigned, free_name, identities
@@ -89,6 +90,7 @@ class Devices:
         self._settled = False
         for device in config.devices:
             self._seat(device, device.name, own=True)
+        self._attach_drawers()
 
     async def run(self) -> None:
         """Runs the devices until cancelled."""
@@ -234,7 +236,17 @@ class Devices:
 
     def _start(self, seat: _Seat) -> None:
         assert self._tasks is not None, "run() is running"
-        seat.task = self._tasks.create_task(seat.supervisor.run(seat.wait), name=f"device-{seat.supervisor.name}")
+        on_printer = isinstance(self._tables[seat.table].options, PrinterDrawerOptions)
+        plugged = cast(PrinterDriven, seat.supervisor.device).plugged if on_printer else seat.wait
+        seat.task = self._tasks.create_task(seat.supervisor.run(plugged), name=f"device-{seat.supervisor.name}")
+
+    def _attach_drawers(self) -> None:
+        """A drawer on a printer's connector is given its printer: drivers do not know each other."""
+        built = {seat.supervisor.name: seat.supervisor.device for seat in self._seats}
+        for table in self._config.devices:
+            if isinstance(table.options, PrinterDrawerOptions):
+                printer = cast(DrawerPort, built[table.options.printer])
+                cast(PrinterDriven, built[table.name]).attach(printer)
 
     def _retire(self, seat: _Seat) -> None:
         """It has been away for long, and nobody but itself said that there is such a device."""

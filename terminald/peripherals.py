@@ -5,6 +5,7 @@ only a receipt waits, for as long as its printer cannot print.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ PAYMENT_TASKS_MAX = 64
 PRINTER_RETRY_S = 1.0
 """A printer that cannot print is tried again so often, or at once when it says that something changed."""
 
+KICK_WAIT_S = 1.0
+"""The longest that a receipt waits for the drawer."""
 PAYMENT_DEVICE_WAIT_S = 1.0
 """How long an enquiry or a reversal waits for a payment device that is not connected."""
 GIVEN_BACK_S = 1.0
@@ -46,6 +49,8 @@ class Peripherals:
         self._receipts: deque[x.PrintReceipt] = deque()
         self._receipts_arrived = asyncio.Event()
         self._printer_changed = asyncio.Event()
+        self._no_kick_waits = asyncio.Event()
+        self._no_kick_waits.set()
         self._requests: asyncio.Queue[_Payment | x.OpenDrawer] = asyncio.Queue(PAYMENT_TASKS_MAX)
 
     @property
@@ -77,11 +82,11 @@ class Peripherals:
                     )
                 self._receipts.append(effect)
                 self._receipts_arrived.set()
-            case x.OpenDrawer() | x.RequestPayment() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment():
-                try:
-                    self._requests.put_nowait(effect)
-                except asyncio.QueueFull:
-                    self._give_back(effect)
+            case x.OpenDrawer():
+                self._no_kick_waits.clear()
+                self._request(effect)
+            case x.RequestPayment() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment():
+                self._request(effect)
             case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
                 self._signs.perform(effect)
             case x.AskWeight():
@@ -92,6 +97,12 @@ class Peripherals:
                     cast(Scale, self._scale.device).rest(sold=effect.sold)
             case _:
                 assert_never(effect)
+
+    def _request(self, effect: _Payment | x.OpenDrawer) -> None:
+        try:
+            self._requests.put_nowait(effect)
+        except asyncio.QueueFull:
+            self._give_back(effect)
 
     def device_changed(self) -> None:
         """A device came or went, or the printer said something: a waiting receipt is tried now, a display shown anew."""
@@ -140,6 +151,7 @@ class Peripherals:
         while True:
             self._receipts_arrived.clear()
             while self._receipts:
+                await self._let_the_drawer_open()
                 await self._print(self._receipts[0])
             await self._receipts_arrived.wait()
 
@@ -164,6 +176,12 @@ class Peripherals:
             self._done_with(receipt)
             self._post(v.ReceiptTaken(number=receipt.number, copy=receipt.copy, doubtful=receipt.doubtful))
 
+    async def _let_the_drawer_open(self) -> None:
+        """A drawer on the printer's connector opens before the receipt, and not after the last line of it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KICK_WAIT_S):
+                await self._no_kick_waits.wait()
+
     def _done_with(self, receipt: x.PrintReceipt) -> None:
         if self._receipts and self._receipts[0] is receipt:
             self._receipts.popleft()
@@ -178,15 +196,17 @@ class Peripherals:
     # --- drawer --------------------------------------------------------------------------------------------------
 
     async def _kick(self) -> None:
-        if self._drawer is None:
-            return
-        if not self._drawer.ready.is_set():
-            self._post(v.DrawerStuck(fault=self._drawer.fault or DeviceError.code))
-            return
         try:
+            if self._drawer is None:
+                return
+            if not self._drawer.ready.is_set():
+                self._post(v.DrawerStuck(fault=self._drawer.fault or DeviceError.code))
+                return
             await cast(CashDrawer, self._drawer.device).kick()
         except DeviceError as error:
             self._post(v.DrawerStuck(fault=error.code))
+        finally:
+            self._no_kick_waits.set()
 
     # --- payments ------------------------------------------------------------------------------------------------
 
@@ -261,6 +281,7 @@ class Peripherals:
             case x.ReversePayment():
                 self._post_later(v.ReversalUnanswered(reference=request.reference))
             case x.OpenDrawer():
+                self._no_kick_waits.set()
                 self._post(v.DrawerStuck(fault="busy"))
             case x.AbortPayment():
                 _log.error("a payment could not be stopped: too many requests wait")

@@ -61,6 +61,7 @@ _DEVICES = {
     "payment_timeout_s = {payment_timeout_s}\nanswer_timeout_s = 2.0\n",
     "printer": 'driver = "printer-escpos"\npath = "../bench/printer"\n'
     "write_timeout_s = 0.5\nprint_timeout_s = 1.0\nhealth_interval_s = 0.5\n",
+    "printer-drawer": 'driver = "drawer-printer"\nprinter = "printer"\nleft_open_s = 0.5\n',
     "drawer": 'driver = "drawer-gpio"\nkick_pin = 17\nsensor_pin = 27\ncommanded_window_s = 0.5\n',
 }
 

@@ -240,6 +240,7 @@ TABLES = {
     "catalogue": ("[catalogue]", ""),
     "history": ("[history]", ""),
     "weighing": ("[weighing]", ""),
+    "drawer": ("[drawer]", ""),
     "disk": ("[disk]", ""),
     "devices": ("[devices]", ""),
     "mirror": ("[mirror]", 'path = "stick"'),

@@ -172,7 +172,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "printer-paper-low": ("The printer's paper is nearly used up.", "Have a new roll ready."),
     "printer-cover-open": ("The printer's cover is open.", "Close it; the receipt is printed then."),
     "printer-offline": ("The printer is offline.", "Press its feed button, or switch it off and on."),
-    "drawer-left-open": ("The drawer is open.", "Close it."),
+    "drawer-left-open": ("The drawer has been open for {seconds} seconds.", "Close it."),
+    "drawer-open": ("The drawer is open: no new sale can begin.", "Close it."),
+    "drawer-found-open": ("The drawer was opened while the till was off.", "Close it, and count it."),
     "drawer-opened-by-hand": ("The drawer was opened without an order.", ""),
     "drawer-stuck": ("The drawer does not open: {fault}.", "Open it with its key, and call your technician."),
     # devices
@@ -255,6 +257,7 @@ _CODES = {
     "overlong": "without an end",
     "binary": "as noise",
     "device": "it failed",
+    "drawer-shut": "it was told to, and its sensor saw nothing",
     "device-absent": "it is not plugged in",
     "device-gone": "its connection was lost",
     "device-denied": "it may not be opened",

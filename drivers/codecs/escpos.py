@@ -18,6 +18,21 @@ STATUS_BACK_ON = b"\x1da\xff"  # GS a : Automatic Status Back (ASB) for every ch
 ASK_STATUS = b"\x10\x04\x01\x10\x04\x02\x10\x04\x04"  # DLE EOT 1, 2, 4 : answered at once, in this order, a byte each
 ASK_PROCESSED = b"\x1dr\x01"  # GS r 1 : answered when all that came before it has been printed
 
+PULSE_STEP_MS = 2
+PULSE_STEP_REALTIME_MS = 100
+
+
+def pulse(connector: int, pulse_ms: int, *, realtime: bool) -> bytes:
+    """A pulse on the drawer's connector 1 or 2 (pins 2 and 5), in its turn (ESC p m t1 t2) or at once (DLE DC4 1 m t).
+
+    The first counts in steps of 2 ms, with a rest of twice the pulse; the second in steps of 100 ms, 8 at most.
+    """
+    if realtime:
+        return b"\x10\x14\x01" + bytes((connector - 1, min(max(-(-pulse_ms // PULSE_STEP_REALTIME_MS), 1), 8)))
+    on = min(max(pulse_ms // PULSE_STEP_MS, 1), 255)
+    return b"\x1bp" + bytes((connector - 1, on, min(2 * on, 255)))
+
+
 QR_DOTS = 6
 """Printer dots a QR module: 0.75 mm at 203 dots an inch, read well by a phone."""
 QR_LEVEL_M = 1
@@ -121,6 +136,8 @@ class PrinterStatus:
     online: bool
     cover_open: bool
     paper: PaperStatus
+    drawer_high: bool
+    """The level of pin 3 of the drawer's connector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +189,9 @@ def from_replies(printer: int, offline: int, paper: int) -> PrinterStatus:
         kind = PaperStatus.OUT
     else:
         kind = PaperStatus.NEAR_END if paper & 0x0C else PaperStatus.OK
-    return PrinterStatus(online=not printer & 0x08, cover_open=bool(offline & 0x04), paper=kind)
+    return PrinterStatus(
+        online=not printer & 0x08, cover_open=bool(offline & 0x04), paper=kind, drawer_high=bool(printer & 0x04)
+    )
 
 
 def _from_block(block: bytearray) -> PrinterStatus:
@@ -180,4 +199,6 @@ def _from_block(block: bytearray) -> PrinterStatus:
         kind = PaperStatus.OUT
     else:
         kind = PaperStatus.NEAR_END if block[2] & 0x03 else PaperStatus.OK
-    return PrinterStatus(online=not block[0] & 0x08, cover_open=bool(block[0] & 0x20), paper=kind)
+    return PrinterStatus(
+        online=not block[0] & 0x08, cover_open=bool(block[0] & 0x20), paper=kind, drawer_high=bool(block[0] & 0x04)
+    )

@@ -27,7 +27,9 @@ COLUMNS = 42
 Mark = LinePrinted | QrPrinted | PaperFed
 """What can be seen on the paper."""
 
-_DLE_EOT = re.compile(rb"\x10\x04([\x01-\x04])")
+_REAL_TIME = re.compile(rb"\x10(?:\x04([\x01-\x04])|\x14\x01[\x00\x01][\x01-\x08])")
+"""DLE EOT n asks for a status, DLE DC4 1 m t gives a pulse."""
+_REAL_TIME_BYTES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,10 @@ class SimulatedPrinter:
         self._printing: asyncio.TimerHandle | None = None
         self.not_understood: list[bytes] = []
         self.kicks = 0
+        self.drawer_open = False
+        """The drawer on its connector; its contact makes pin 3 high while it is open."""
+        self.drawer_jammed = False
+        """A jammed drawer stays shut whatever the solenoid does."""
         self._cable.plug()
 
     @property
@@ -110,6 +116,14 @@ class SimulatedPrinter:
         """As a printer is that reports an error."""
         self._offline = is_offline
         self._change()
+
+    def shut_drawer(self) -> None:
+        """The cashier pushes it shut."""
+        self._move_drawer(is_open=False)
+
+    def pry_drawer(self) -> None:
+        """Somebody opens it without a kick: by its key, or by force."""
+        self._move_drawer(is_open=True)
 
     def set_stalled(self, is_stalled: bool) -> None:
         """A stalled one reads nothing and says nothing."""
@@ -153,13 +167,16 @@ class SimulatedPrinter:
         return self._is_on and not (self._paper_out or self._cover_open or self._offline)
 
     def _receive(self, data: bytes) -> None:
-        # DLE EOT is obeyed as it comes in, before all that waits; it may come in pieces.
+        # DLE EOT and DLE DC4 are obeyed as they come in, before all that waits; they may come in pieces.
         seen = self._tail + data
-        self._tail = b""
-        for asked in _DLE_EOT.finditer(seen):
-            self._cable.send(bytes((self._real_time_status(asked[1][0]),)))
-        if not _DLE_EOT.fullmatch(seen[-3:]):
-            self._tail = seen[-2:]
+        done = 0
+        for asked in _REAL_TIME.finditer(seen):
+            done = asked.end()
+            if asked[1]:
+                self._cable.send(bytes((self._real_time_status(asked[1][0]),)))
+            else:
+                self._kick()
+        self._tail = seen[done:][-_REAL_TIME_BYTES_MAX + 1 :]
         self._decoder.feed(data)
         self._work()
 
@@ -179,11 +196,21 @@ class SimulatedPrinter:
                 case ProcessedAsked():
                     self._cable.send(b"\x03" if self._near_end else b"\x00")
                 case DrawerKicked():
-                    self.kicks += 1
+                    self._kick()
                 case NotUnderstood():
                     self.not_understood.append(happening.data)
                 case _:
                     assert_never(happening)
+
+    def _kick(self) -> None:
+        self.kicks += 1
+        if not self.drawer_jammed:
+            self._move_drawer(is_open=True)
+
+    def _move_drawer(self, *, is_open: bool) -> None:
+        if is_open != self.drawer_open:
+            self.drawer_open = is_open
+            self._tell()
 
     def _mark(self, mark: Mark) -> None:
         self.marks.append(mark)
@@ -214,7 +241,12 @@ class SimulatedPrinter:
     def _tell(self) -> None:
         """Automatic Status Back: four bytes."""
         if self._status_back and self._is_on and not self._is_stalled:
-            first = 0x10 | (0x00 if self._can_print else 0x08) | (0x20 if self._cover_open else 0x00)
+            first = (
+                0x10
+                | (0x04 if self.drawer_open else 0x00)
+                | (0x00 if self._can_print else 0x08)
+                | (0x20 if self._cover_open else 0x00)
+            )
             second = 0x20 if self._offline else 0x00
             third = 0x0F if self._paper_out else 0x03 if self._near_end else 0x00
             self._cable.send(bytes((first, second, third, 0x0F)))
@@ -222,7 +254,7 @@ class SimulatedPrinter:
     def _real_time_status(self, number: int) -> int:
         """The byte for DLE EOT `number`."""
         if number == 1:
-            return 0x12 | (0x00 if self._can_print else 0x08)
+            return 0x12 | (0x04 if self.drawer_open else 0x00) | (0x00 if self._can_print else 0x08)
         if number == 2:
             paper, cover, error = self._paper_out, self._cover_open, self._offline
             return 0x12 | (0x04 if cover else 0) | (0x20 if paper else 0) | (0x40 if error else 0)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from core.events import DrawerSensed
+from core.events import DrawerFound, DrawerLeftOpen, DrawerSensed, DrawerStuck
 from core.ports import DeviceAbsent, DeviceGone
 from drivers.drawer import GpioDrawer
 from drivers.drawer_kicker import PULSE_MS_MAX
@@ -31,6 +31,7 @@ class Counter(Served):
 
     def __init__(self, folder: Path, **options: Any) -> None:
         self.events = Events()
+        self.found: list[DrawerFound] = []
         self.far = SimulatedDrawer(
             folder / "bench" / "gpio",
             kick_level=0 if options.get("kick_level") == "low" else 1,
@@ -39,6 +40,12 @@ class Counter(Served):
         values: dict[str, Any] = {"kick_pin": 17, "sensor_pin": 27, "pulse_ms": PULSE_MS} | options
         self.driver = GpioDrawer("drawer", GpioDrawerOptions(**values), self.events.append, HostClock())
         super().__init__(self.driver)
+
+    async def open(self) -> None:
+        """How it is found is no change."""
+        await super().open()
+        self.found += [event for event in self.events if isinstance(event, DrawerFound)]
+        self.events[:] = [event for event in self.events if not isinstance(event, DrawerFound)]
 
     def kickers(self) -> list[int]:
         return processes_that_mention(f"TERMINALD_BENCH_GPIO={self.far.path}")
@@ -111,10 +118,9 @@ async def test_a_kick_long_ago_accounts_for_nothing(tmp_path: Path, monkeypatch:
     await counter.far.start()
     await counter.open()
     await counter.driver.kick()
-    await asyncio.sleep(0.2)
-    assert counter.events == []
+    await counter.events.reach(1)
     counter.far.pry()
-    assert await counter.events.reach(1) == [opened(commanded=False)]
+    assert (await counter.events.reach(2))[1] == opened(commanded=False)
     await counter.close()
 
 
@@ -148,12 +154,42 @@ async def test_other_wirings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, op
     assert len(counter.far.pulses) == 1
 
 
-async def test_how_it_is_found_is_no_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_drawer_that_stays_shut_after_a_kick_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = connected(Counter(tmp_path, commanded_window_s=0.1), monkeypatch)
+    counter.far.is_jammed = True
+    await counter.far.start()
+    await counter.open()
+    await counter.driver.kick()
+    assert await counter.events.reach(1) == [DrawerStuck(fault="drawer-shut")]
+    await counter.close()
+
+
+async def test_a_drawer_that_is_left_open_is_told_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = connected(Counter(tmp_path, left_open_s=0.2), monkeypatch)
+    await counter.far.start()
+    await counter.open()
+    counter.far.pry()
+    _, first, second = await counter.events.reach(3)
+    assert isinstance(first, DrawerLeftOpen)
+    assert isinstance(second, DrawerLeftOpen)
+    assert (first.again, second.again) == (False, True)
+    assert 200 <= first.open_ms < second.open_ms
+    counter.far.shut()
+    count = len(await counter.events.reach(4))
+    await asyncio.sleep(0.3)
+    assert len(counter.events) == count
+    await counter.close()
+
+
+async def test_how_it_is_found_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counter = connected(Counter(tmp_path), monkeypatch)
     counter.far.pry()
     await counter.far.start()
     await counter.open()
     assert counter.driver.facts()["state"] == "open"
+    assert counter.found == [DrawerFound(device="drawer", is_open=True)]
     counter.far.shut()
     (closed,) = await counter.events.reach(1)
     assert isinstance(closed, DrawerSensed)

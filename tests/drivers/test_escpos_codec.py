@@ -186,7 +186,7 @@ def test_a_full_line_prints_itself_once() -> None:
 
 # --- status --------------------------------------------------------------------------------------------------------
 
-FINE = PrinterStatus(online=True, cover_open=False, paper=PaperStatus.OK)
+FINE = PrinterStatus(online=True, cover_open=False, paper=PaperStatus.OK, drawer_high=False)
 
 
 def test_kinds_of_status_are_told_apart() -> None:
@@ -197,13 +197,15 @@ def test_kinds_of_status_are_told_apart() -> None:
         Processed(),
         RealTimeReply(value=0x16),
         RealTimeReply(value=0x72),
-        StatusBack(status=PrinterStatus(online=False, cover_open=True, paper=PaperStatus.OUT)),
+        StatusBack(status=PrinterStatus(online=False, cover_open=True, paper=PaperStatus.OUT, drawer_high=False)),
     ]
 
 
 def test_real_time_replies_mean() -> None:
     assert from_replies(0x12, 0x12, 0x12) == FINE
-    assert from_replies(0x1A, 0x16, 0x12) == PrinterStatus(online=False, cover_open=True, paper=PaperStatus.OK)
+    assert from_replies(0x1A, 0x16, 0x12) == PrinterStatus(
+        online=False, cover_open=True, paper=PaperStatus.OK, drawer_high=False
+    )
     assert from_replies(0x1A, 0x32, 0x7E).paper is PaperStatus.OUT
     assert from_replies(0x12, 0x12, 0x1E).paper is PaperStatus.NEAR_END
 
