@@ -25,6 +25,7 @@ from typing import Literal
 
 import msgspec
 
+from core import nesting
 from core.promotion import Promotion
 
 COLUMNS = (
@@ -162,14 +163,14 @@ def check_update(lines: Iterable[bytes]) -> tuple[UpdateHead, UpdateEnd]:
         held = line
         count += 1
     try:
-        end = _end.decode(held)
-    except msgspec.MsgspecError:
+        end = nesting.decode(_end, held)
+    except ValueError:
         raise UpdateTorn(f"it was cut off: line {count + 2} is not its end") from None
     if end.sha256 != digest.hexdigest() or end.lines != count:
         raise UpdateTorn("it was altered: its hash does not fit what stands in it")
     try:
-        head = _head.decode(first)
-    except msgspec.MsgspecError as error:
+        head = nesting.decode(_head, first)
+    except ValueError as error:
         raise UpdateTorn(f"line 1 is not the beginning of an update: {error}") from None
     if head.format != FORMAT:
         raise UpdateTorn(f"it has format {head.format}, and this software reads {FORMAT}")
@@ -179,6 +180,6 @@ def check_update(lines: Iterable[bytes]) -> tuple[UpdateHead, UpdateEnd]:
 def read_change(line: bytes) -> Change:
     """The change in a line between the first and the last. Raises ValueError that names what is wrong."""
     try:
-        return _change.decode(line)
-    except msgspec.MsgspecError as error:
+        return nesting.decode(_change, line)
+    except ValueError as error:
         raise ValueError(f"not a change: {error}") from None

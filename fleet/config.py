@@ -36,6 +36,8 @@ def load(path: Path) -> CollectorConfig:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: it is nested too deeply") from None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     for name, value in table.items():

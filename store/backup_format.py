@@ -144,7 +144,7 @@ def read_manifest(folder: Path, backup_key: bytes | None) -> Manifest:
     try:
         manifest = msgspec.json.decode(line, type=Manifest)
         bytes.fromhex(manifest.head + manifest.signature + manifest.signing_key)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BackupDamaged("its manifest cannot be read") from error
     if manifest.version != VERSION:
         raise BackupDamaged(f"its manifest is of version {manifest.version}; this software knows {VERSION}")

@@ -5,6 +5,7 @@ import pytest
 import zstandard
 
 from core import nesting
+from core.catalogue import UpdateTorn, check_update, read_change
 from core.delivery import AckError, BatchError, decode, open_ack
 from core.entries import decode as decode_entry
 from core.ledger import open_record
@@ -32,6 +33,10 @@ def test_no_message_from_outside_ends_its_reader() -> None:
             parse(deep_record)
     with pytest.raises(AckError):
         open_ack(TERMINAL, b'{"ack":' + DEEP, KEY.public_key)
+    with pytest.raises(ValueError, match="not a change"):
+        read_change(b'{"op":' + DEEP)
+    with pytest.raises(UpdateTorn):
+        check_update([DEEP])
     with pytest.raises(BatchError):
         decode(zstandard.compress(DEEP))
     with pytest.raises(RecallError):

@@ -11,7 +11,9 @@ from typing import Any, cast
 import zstandard
 
 from core import delivery, entries, ledger, orders, recall, scan, tlv
+from core.catalogue import UpdateTorn, check_update, read_change
 from core.recall import RecallError
+from core.recovery import RecoveryTextWrong, read_code, read_request
 from core.scan import CodeRules, VariableMeasure
 from core.stripe import CardRange
 from drivers.codecs import msr, nexo, track
@@ -22,7 +24,9 @@ from drivers.codecs.nexo_outcome import payment_outcome
 from drivers.codecs.scale import ScaleCodec
 from drivers.codecs.scan import Framing, ScanDecoder
 from fleet.collector import Collector
-from terminald import config
+from store.backup_format import read_manifest
+from store.errors import BackupKeyOther
+from store.keyring import Sealed
 from terminald.broker import Message
 from tests.drivers.typing_scanner import typed
 from tests.proofs.fuzzing import Parse
@@ -204,15 +208,50 @@ def retained(handler: str, topic: str) -> Callable[[], Parse]:
     return make
 
 
-def configuration() -> Parse:
-    folder = tempfile.mkdtemp(prefix="terminald-s1-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-    path = Path(folder, "terminal.toml")
+def filed(name: str, read: Callable[[Path], object]) -> Callable[[], Parse]:
+    """What reads a file of this name."""
 
-    def parse(data: bytes) -> None:
-        path.write_bytes(data)
-        config.load(path)
+    def make() -> Parse:
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        path = Path(tempfile.mkdtemp(prefix="terminald-s1-", dir=memory), name)
 
-    return parse
+        def parse(data: bytes) -> None:
+            path.write_bytes(data)
+            read(path)
+
+        return parse
+
+    return make
+
+
+def update(data: bytes) -> None:
+    """The lines of a catalogue update, whole or not."""
+    lines = data.splitlines(keepends=True)
+    with contextlib.suppress(UpdateTorn):
+        check_update(lines)
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            read_change(line)
+
+
+def recovery_text(data: bytes) -> None:
+    """What somebody was told over the telephone."""
+    text = data.decode("latin-1")
+    with contextlib.suppress(RecoveryTextWrong):
+        read_request(text)
+    read_code(text)
+
+
+def manifest(path: Path) -> None:
+    with contextlib.suppress(BackupKeyOther):
+        read_manifest(path.parent, bytes(32))
+    read_manifest(path.parent, None)
+
+
+def keyring(data: bytes) -> None:
+    sealed = Sealed(data, "keyring")
+    repr((sealed.generation, sealed.slots, sealed.recovery))
+    sealed.open(bytes(32))
 
 
 def console() -> Parse:

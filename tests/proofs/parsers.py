@@ -3,16 +3,20 @@
 from pathlib import Path
 
 from core import delivery, orders, recall, tlv, topics
+from core.catalogue import FORMAT, Change, UpdateHead, write_update
 from core.delivery import AckError, BatchError
 from core.orders import OrderError
-from core.ports import ProtocolError
+from core.ports import JournalError, ProtocolError
 from core.recall import RecallError
-from drivers.codecs import hid_report, msr, msr_idtech, msr_magtek, msr_text, ndef, nfc_lines
+from core.recovery import RecoveryTextWrong, code_text, request_text
+from drivers.codecs import hid_report, msr, msr_idtech, msr_magtek, msr_text, ndef, nfc_lines, throttled
 from drivers.codecs.scale_8217 import Toledo8217
 from drivers.codecs.scale_cas import CasEcr
 from drivers.codecs.scale_sics import MettlerSics
 from drivers.simulated.msr import idtech_message, idtech_report, magnesafe_report, magtek_report, track_bits, with_lrc
 from drivers.transport import READ_BYTES_MAX
+from fleet import config as fleet_config
+from store.backup_format import MANIFEST, Manifest, encode_manifest
 from terminald import config
 from terminald.client import CallFailed, NotUnderstood
 from tests.countertop import _SHOP
@@ -73,6 +77,29 @@ CABLE = 4 * READ_BYTES_MAX
 """More than a wake-up of the loop takes from a cable."""
 LINE = 4_096
 """Some dozens of a person's or a program's lines; each is an input, and answered by itself."""
+UPDATE = b"".join(
+    write_update(
+        UpdateHead(format=FORMAT, from_number=0, from_hash="", to_number=1),
+        [Change(op="put", gtin="4006381333931", name="Pen", unit="each", price="1.00", tax="A")],
+    )
+)
+RING = (
+    b"terminald keyring 1\n"
+    b'{"id":"00000000000000000000000000000000","generation":1,"slots":[{"tier":"file","root":"f0c4d00b799b'
+    b'6503","wrapped":"2e519a7066c970c8c4382eb45ce6cd61785052fab5b95c32b1dc001ae4f5bca5926ce15cf3b830813cb'
+    b'ab5182a8e2c4054d1d85203b753886cca2425"}],"recovery":null,"keys":[{"purpose":"journal","generation":1'
+    b',"wrapped":"fa24b1c6ef8f58ce22cb1e9f0444dabaffaf2346f5d3e398068720529ffc0d248111e45d915f76d7f49960b0'
+    b'3244fc16123fce49a65f035fa49f94d0959adf3ea8246ab9f036fa857ff821f6"}]}'
+    b"\nf4764b63c1bf68e39623f69eedfa85ad35b54a5092bf4cd4b0d0a93f8ccc8ee8\n"
+)
+"""A keyring of zeros under a root key of zeros."""
+BACKUP = encode_manifest(
+    Manifest(
+        version=1, terminal="till-3", key="k", ordinal=1, epoch="e", seq=9, head="00" * 32, number=4, signature="00" * 64,
+        signing_key="00" * 32, time_ms=1, clock="ntp", software="0", recoverable=True, files=(),
+    ),
+    bytes(32),
+)  # fmt: skip
 STARTER = Path(__file__).resolve().parents[2] / "systemd" / "terminal.toml"
 
 PARSERS: tuple[Parser, ...] = (
@@ -96,45 +123,199 @@ PARSERS: tuple[Parser, ...] = (
         seeds=(EAN, b"2112345012346", b"036000291452", b"134567890123456789", b"V-1234", *ELEMENTS, MPM, CPM),
         tokens=(b"\x1d", b"(01)", b"]C1", b"3103", b"8005"),
     ),
-    Parser(name="ISO 7813 tracks", make=c.simply(c.track_text), size_max=msr.MESSAGE_BYTES_MAX, seeds=(
-        TRACK_1, TRACK_2, with_lrc(TRACK_2, 2), bytes(track_bits(TRACK_2, 2)),
-        bytes(track_bits(TRACK_1, 1, backwards=True)),
-    )),
-    Parser(name="card: text", make=c.swipe(msr_text.decode), seeds=(TRACK_1 + TRACK_2 + b"\r", TRACK_2 + b"\r"), size_max=msr.MESSAGE_BYTES_MAX),
-    Parser(name="card: MagTek", make=c.swipe(msr_magtek.decode), seeds=(magtek_report(TRACKS), magnesafe_report({2: bytes(40)}, TRACKS)), size_max=msr.MESSAGE_BYTES_MAX),
-    Parser(name="card: ID TECH report", make=c.swipe(msr_idtech.decode_report), seeds=(idtech_report(TRACKS), idtech_message(TRACKS, {2: bytes(40)})), size_max=msr.MESSAGE_BYTES_MAX),
-    Parser(name="card: ID TECH message", make=c.swipe(msr_idtech.decode_message), seeds=(idtech_message(TRACKS, {}), idtech_message({}, {2: bytes(40)})), size_max=msr.MESSAGE_BYTES_MAX),
-    Parser(name="card: ID TECH frames", make=c.frames(msr_idtech.MessageFrames), seeds=(idtech_message(TRACKS, {}) * 2,), size_max=CABLE),
-    Parser(name="HID descriptor", make=c.simply(hid_report.input_report), seeds=(DESCRIPTOR,), allowed=(ProtocolError,), size_max=hid_report.DESCRIPTOR_BYTES_MAX),
-    Parser(name="NDEF", make=c.simply(ndef.first_text), seeds=(ndef.text_message("Käse"), ndef.uri_message("https://example.org/1"), ndef.text_message("x" * 300))),
-    Parser(name="BER-TLV", make=c.simply(c.objects), seeds=OBJECTS, allowed=(tlv.TlvFault,), tokens=(b"\x6f\x82\xff\xff", b"\x7f\x49", b"\x6f\x7f")),
-    Parser(name="NFC helper's lines", make=c.simply(nfc_lines.decode), seeds=(nfc_lines.encode(nfc_lines.Alive()), nfc_lines.encode(nfc_lines.Torn())), allowed=(ProtocolError,)),
-    Parser(name="ESC/POS status", make=c.simply(c.escpos), seeds=(b"\x14\x00\x00\x0f", b"\x12\x16\x72", b"\x37\x22abcd\x00"), size_max=CABLE),
-    Parser(name="scale: Toledo 8217", make=c.scale(Toledo8217), seeds=(b"\x0201.234\r", b"\x02?\x60\r"), tokens=(b"\x02", b"\r"), size_max=CABLE),
-    Parser(name="scale: MT-SICS", make=c.scale(MettlerSics), seeds=(b"S S      1.234 kg\r\nS D      0.100 kg\r\n", b"S +\r\n", b"ES\r\n"), size_max=CABLE),
-    Parser(name="scale: CAS", make=c.scale(CasEcr), seeds=(b"\x06\x01\x02S  1.234kg\x3b\x03\x04", b"\x06\x15"), tokens=(b"\x01\x02", b"\x03\x04"), size_max=CABLE),
+    Parser(
+        name="ISO 7813 tracks",
+        make=c.simply(c.track_text),
+        size_max=msr.MESSAGE_BYTES_MAX,
+        seeds=(
+            TRACK_1,
+            TRACK_2,
+            with_lrc(TRACK_2, 2),
+            bytes(track_bits(TRACK_2, 2)),
+            bytes(track_bits(TRACK_1, 1, backwards=True)),
+        ),
+    ),
+    Parser(
+        name="card: text",
+        make=c.swipe(msr_text.decode),
+        seeds=(TRACK_1 + TRACK_2 + b"\r", TRACK_2 + b"\r"),
+        size_max=msr.MESSAGE_BYTES_MAX,
+    ),
+    Parser(
+        name="card: MagTek",
+        make=c.swipe(msr_magtek.decode),
+        seeds=(magtek_report(TRACKS), magnesafe_report({2: bytes(40)}, TRACKS)),
+        size_max=msr.MESSAGE_BYTES_MAX,
+    ),
+    Parser(
+        name="card: ID TECH report",
+        make=c.swipe(msr_idtech.decode_report),
+        seeds=(idtech_report(TRACKS), idtech_message(TRACKS, {2: bytes(40)})),
+        size_max=msr.MESSAGE_BYTES_MAX,
+    ),
+    Parser(
+        name="card: ID TECH message",
+        make=c.swipe(msr_idtech.decode_message),
+        seeds=(idtech_message(TRACKS, {}), idtech_message({}, {2: bytes(40)})),
+        size_max=msr.MESSAGE_BYTES_MAX,
+    ),
+    Parser(
+        name="card: ID TECH frames",
+        make=c.frames(msr_idtech.MessageFrames),
+        seeds=(idtech_message(TRACKS, {}) * 2,),
+        size_max=CABLE,
+    ),
+    Parser(
+        name="HID descriptor",
+        make=c.simply(hid_report.input_report),
+        seeds=(DESCRIPTOR,),
+        allowed=(ProtocolError,),
+        size_max=hid_report.DESCRIPTOR_BYTES_MAX,
+    ),
+    Parser(
+        name="NDEF",
+        make=c.simply(ndef.first_text),
+        seeds=(ndef.text_message("Käse"), ndef.uri_message("https://example.org/1"), ndef.text_message("x" * 300)),
+    ),
+    Parser(
+        name="BER-TLV",
+        make=c.simply(c.objects),
+        seeds=OBJECTS,
+        allowed=(tlv.TlvFault,),
+        tokens=(b"\x6f\x82\xff\xff", b"\x7f\x49", b"\x6f\x7f"),
+    ),
+    Parser(
+        name="NFC helper's lines",
+        make=c.simply(nfc_lines.decode),
+        seeds=(nfc_lines.encode(nfc_lines.Alive()), nfc_lines.encode(nfc_lines.Torn())),
+        allowed=(ProtocolError,),
+    ),
+    Parser(
+        name="ESC/POS status",
+        make=c.simply(c.escpos),
+        seeds=(b"\x14\x00\x00\x0f", b"\x12\x16\x72", b"\x37\x22abcd\x00"),
+        size_max=CABLE,
+    ),
+    Parser(
+        name="scale: Toledo 8217",
+        make=c.scale(Toledo8217),
+        seeds=(b"\x0201.234\r", b"\x02?\x60\r"),
+        tokens=(b"\x02", b"\r"),
+        size_max=CABLE,
+    ),
+    Parser(
+        name="scale: MT-SICS",
+        make=c.scale(MettlerSics),
+        seeds=(b"S S      1.234 kg\r\nS D      0.100 kg\r\n", b"S +\r\n", b"ES\r\n"),
+        size_max=CABLE,
+    ),
+    Parser(
+        name="scale: CAS",
+        make=c.scale(CasEcr),
+        seeds=(b"\x06\x01\x02S  1.234kg\x3b\x03\x04", b"\x06\x15"),
+        tokens=(b"\x01\x02", b"\x03\x04"),
+        size_max=CABLE,
+    ),
     # networks
-    Parser(name="nexo frames", make=c.simply(c.nexo_frames), seeds=(len(NEXO).to_bytes(4, "big") + NEXO,), allowed=(ProtocolError,)),
-    Parser(name="nexo messages", make=c.simply(c.nexo_message), seeds=(NEXO,), allowed=(ProtocolError,), tokens=(b'"Result":"Failure"', b'"ErrorCondition":"Busy"', b"4111111111111111")),
+    Parser(
+        name="nexo frames",
+        make=c.simply(c.nexo_frames),
+        seeds=(len(NEXO).to_bytes(4, "big") + NEXO,),
+        allowed=(ProtocolError,),
+    ),
+    Parser(
+        name="nexo messages",
+        make=c.simply(c.nexo_message),
+        seeds=(NEXO,),
+        allowed=(ProtocolError,),
+        tokens=(b'"Result":"Failure"', b'"ErrorCondition":"Busy"', b"4111111111111111"),
+    ),
     Parser(name="MQTT batch", make=c.simply(c.batch), seeds=(delivery.encode(BATCH),), allowed=DELIVERY),
-    Parser(name="MQTT batch, unpacked", one_in=10, make=c.simply(c.batch_text), seeds=(b"\n".join((BATCH.head_line, *BATCH.lines, b"")),), allowed=DELIVERY),
+    Parser(
+        name="MQTT batch, unpacked",
+        one_in=10,
+        make=c.simply(c.batch_text),
+        seeds=(b"\n".join((BATCH.head_line, *BATCH.lines, b"")),),
+        allowed=DELIVERY,
+    ),
     Parser(name="MQTT acknowledgement", make=c.simply(c.acknowledgement), seeds=(ACK,), allowed=DELIVERY),
     Parser(name="MQTT recall", make=c.simply(c.recalled), seeds=(RECALL, HOLDINGS), allowed=DELIVERY),
-    Parser(name="MQTT telemetry", make=c.retained("_on_tele", topics.tele(TERMINAL, "till")), seeds=(b'{"ts":1,"clk":"ntp","seq":1,"v":{"epoch":"e","hwm":7,"generation":1}}',)),
+    Parser(
+        name="MQTT telemetry",
+        make=c.retained("_on_tele", topics.tele(TERMINAL, "till")),
+        seeds=(b'{"ts":1,"clk":"ntp","seq":1,"v":{"epoch":"e","hwm":7,"generation":1}}',),
+    ),
     Parser(name="MQTT acknowledgement at headquarters", make=c.retained("_on_ack", topics.ack(TERMINAL)), seeds=(ACK,)),
     # sockets, files, people
     Parser(name="record", make=c.simply(c.record), seeds=tuple(BATCH.lines[:4]), allowed=(ValueError,)),
     Parser(name="signed order", make=c.simply(c.order), seeds=(ORDER,), allowed=DELIVERY),
-    Parser(name="control socket, a line", one_in=10, make=control_line_of_one, seeds=[call.splitlines()[0] for call in CALLS], tokens=(b'"params":', b'"id":')),
-    Parser(name="control socket", one_in=10, make=control_line, seeds=CALLS, tokens=(b'"params":', b'"id":', b"\n"), size_max=LINE),
+    Parser(
+        name="control socket, a line",
+        one_in=10,
+        make=control_line_of_one,
+        seeds=[call.splitlines()[0] for call in CALLS],
+        tokens=(b'"params":', b'"id":'),
+    ),
+    Parser(
+        name="control socket",
+        one_in=10,
+        make=control_line,
+        seeds=CALLS,
+        tokens=(b'"params":', b'"id":', b"\n"),
+        size_max=LINE // 2,
+    ),
     Parser(name="daemon's answers", make=daemons_answer, seeds=ANSWERS, allowed=(CallFailed, NotUnderstood)),
     Parser(
-        name="configuration", one_in=10,
-        make=c.configuration,
-        seeds=(STARTER.read_bytes(), _SHOP.encode()),
-        allowed=(config.ConfigError,),
-        tokens=(b"[device.x]\n", b"[[shop.tax]]\n", b'driver = "scanner-hid"\n', b"a.b.c = 1\n", b"1979-05-27T07:32:00Z", b"'''"),
+        name="collector's configuration",
+        one_in=10,
+        make=c.filed("fleet.toml", fleet_config.load),
+        seeds=(b'broker = "mqtt://a:b@127.0.0.1:1883"\ndatabase = "postgresql://x/y"\nkey = "ack.key"\n',),
+        allowed=(fleet_config.ConfigError,),
+        tokens=(b"mqtts://[::1]", b"a.b = 1\n", b'"""'),
         size_max=1 << 14,
     ),
-    Parser(name="console input", make=c.console, seeds=(b"technician\r123456\rdevices\r", b"log 20\n\x03\x04\x7f\x15help\n"), size_max=LINE),
-)  # fmt: skip
+    Parser(
+        name="catalogue update",
+        make=c.simply(c.update),
+        seeds=(UPDATE, *UPDATE.splitlines()),
+        tokens=(b'"op":"stock"', b'"promotion":{'),
+        size_max=1 << 14,
+    ),
+    Parser(
+        name="recovery text",
+        make=c.simply(c.recovery_text),
+        seeds=(request_text(bytes(range(32))).encode(), code_text(bytes(range(16))).encode()),
+        allowed=(RecoveryTextWrong,),
+    ),
+    Parser(name="keyring", make=c.simply(c.keyring), seeds=(RING,), allowed=(JournalError,)),
+    Parser(
+        name="backup's manifest",
+        one_in=10,
+        make=c.filed(MANIFEST, c.manifest),
+        seeds=(BACKUP,),
+        allowed=(JournalError,),
+    ),
+    Parser(name="firmware's bits", make=c.simply(throttled.decode), seeds=(b"50005\n", b"0x0"), allowed=(ValueError,)),
+    Parser(
+        name="configuration",
+        one_in=10,
+        make=c.filed("terminal.toml", config.load),
+        seeds=(STARTER.read_bytes(), _SHOP.encode()),
+        allowed=(config.ConfigError,),
+        tokens=(
+            b"[device.x]\n",
+            b"[[shop.tax]]\n",
+            b'driver = "scanner-hid"\n',
+            b"a.b.c = 1\n",
+            b"1979-05-27T07:32:00Z",
+            b"'''",
+        ),
+        size_max=1 << 14,
+    ),
+    Parser(
+        name="console input",
+        make=c.console,
+        seeds=(b"technician\r123456\rdevices\r", b"log 20\n\x03\x04\x7f\x15help\n"),
+        size_max=LINE,
+    ),
+)
