@@ -226,6 +226,18 @@ def test_a_pi_gets_the_library_of_its_pins(machine: Machine, environment: dict[s
     assert how is None or how in pins[0]
 
 
+def test_chip_cards_come_with_their_library_and_a_right_to_the_service(machine: Machine) -> None:
+    done = machine.install("--with-smart-cards")
+    assert done.returncode == 0, done.stderr
+    pins = [line for line in machine.log.read_text().splitlines() if "smartcard.txt" in line]
+    assert len(pins) == 1
+    assert "--no-binary :all: --no-build-isolation -r requirements/smartcard.txt" in pins[0]
+    rule = machine.file("etc/polkit-1/rules.d/50-terminald-pcsc.rules")
+    assert 'isInGroup("terminald")' in rule.read_text()
+    assert machine.install("--remove").returncode == 0
+    assert not rule.exists()
+
+
 def test_headquarters_has_a_configuration_of_its_own(machine: Machine) -> None:
     done = machine.install("--headquarters")
     assert done.returncode == 0, done.stderr

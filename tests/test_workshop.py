@@ -63,7 +63,7 @@ def wanted(name: str) -> set[str]:
     return {re.split(r"[\[<>=; ]", line)[0] for line in lines if line and line[0] not in "#-"}
 
 
-@pytest.mark.parametrize("name", ["build", "runtime", "demo", "dev", "gpio"])
+@pytest.mark.parametrize("name", ["build", "runtime", "demo", "dev", "gpio", "smartcard"])
 def test_each_locked_package_is_pinned_by_hash(name: str) -> None:
     packages = (ROOT / "requirements" / f"{name}.txt").read_text().replace("\\\n", " ").splitlines()
     for package in packages:
@@ -84,6 +84,7 @@ def test_what_the_package_declares_is_what_is_locked() -> None:
     assert {line for line in lines if not line.startswith("#")} - declared == {"rpi-lgpio"}
     assert declared <= set(lines)
     assert {"rpi-lgpio", "lgpio"} == set(setup["options.extras_require"]["gpio"].split())
+    assert wanted("smartcard") == set(setup["options.extras_require"]["smartcard"].split())
 
 
 # --- import contracts --------------------------------------------------------------------------------------------
