@@ -1,4 +1,5 @@
-"""An NFC reader with NXP's PN532 on a serial port (UnifiedPOS RFIDScanner): tags and badges identify, they do not pay.
+"""NFC readers (UnifiedPOS RFIDScanner): NXP's PN532 on a serial port, ACR122U and PN533 on USB. Tags and badges identify,
+they do not pay.
 
 nfcpy blocks and polls, so it runs in a helper process (`drivers.nfc_helper`); this end turns its lines into events. A
 tag's UID goes into the event and nowhere else.
@@ -23,16 +24,16 @@ from core.ports import (
 from drivers.child import Child
 from drivers.codecs import nfc_lines as l
 from drivers.hotplug import identity
-from drivers.options import NfcOptions
+from drivers.options import NfcOptions, UsbNfcOptions
 
 OPEN_TIMEOUT_S: Final = 15.0
 """The helper starts, waits for one that is leaving, and looks for the reader at each of its speeds."""
 
 
-class Pn532Reader:
+class NfcReader:
     """Emits TagPresented, once for a tag however long it is held there, and TagTorn. A `core.ports.Device`."""
 
-    def __init__(self, name: str, options: NfcOptions, emit: Emit, clock: Clock) -> None:
+    def __init__(self, name: str, options: NfcOptions | UsbNfcOptions, emit: Emit, clock: Clock) -> None:
         self.identity = str(options.path)
         self._name = name
         self._options = options

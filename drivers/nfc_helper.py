@@ -1,5 +1,7 @@
 """The process in which nfcpy runs: ``python -m drivers.nfc_helper PATH SENSE_S PRESENCE_S``.
 
+PATH is a serial port with a PN532 on it, or a USB device's own node (`/dev/bus/usb/001/005`) of a reader that nfcpy knows.
+
 It says what happens in lines (`drivers.codecs.nfc_lines`) on standard output, and ends when standard input does. On the
 way out it puts the reader back to the speed at which the next one looks for it. It reads a tag's UID and its NDEF message
 and nothing else: never does it SELECT an application but NDEF's own, so no payment card tells it anything. nfcpy's
@@ -9,6 +11,7 @@ log is silenced, as it carries what tags say.
 import contextlib
 import errno
 import fcntl
+import importlib
 import logging
 import os
 import re
@@ -21,10 +24,12 @@ import time
 from typing import Any, Final
 
 import nfc
+import nfc.clf.device
 import nfc.clf.pn532
 import nfc.clf.transport
 import nfc.tag
 import serial
+import usb1
 
 from drivers.codecs import nfc_lines as l
 from drivers.codecs.ndef import first_text
@@ -46,6 +51,9 @@ _SPEEDS = (921_600, 460_800, 230_400)
 # SetSerialBaudRate to 115200 [PN532 user manual, UM0701-02, 7.2.9], after a preamble that wakes the chip
 _SLOW_DOWN = bytes(16) + bytes.fromhex("0000ff03fdd410041800")
 _ACK = bytes.fromhex("0000ff00ff00")
+_USB_NODE = re.compile(r"/dev/bus/usb/(\d{3})/(\d{3})")
+_USB_DRIVERS = ("acr122", "pn533", "pn531", "rcs956")
+"""Of nfcpy's drivers for USB, those of readers whose field it commands as a PN53x's."""
 _SAFE_PATH = re.compile(r"[A-Za-z0-9/._:-]+")
 
 
@@ -56,18 +64,18 @@ def main(path: str, sense_s: float, presence_s: float) -> int:
         signal.signal(number, signal.SIG_IGN)
     leaving = threading.Event()
     threading.Thread(target=_leave_with_the_daemon, args=(leaving,), name="end of input", daemon=True).start()
-    lock = -1
+    lock, port = -1, ""
     try:
         port = os.path.realpath(path, strict=True)
         lock = _locked(port)
-        frontend = _frontend(port)
+        frontend = _on_usb(port) if _USB_NODE.fullmatch(port) else _frontend(port)
         try:
             _say(l.Ready(chipset=str(frontend.device.chipset_name)))
             _Reader(frontend, leaving, sense_s, presence_s).run()
         finally:
             _put_to_sleep(frontend)
     except Exception as error:  # whatever nfcpy lets through, the daemon is told which kind it was
-        _say(_fault(error, lock))
+        _say(_fault(error, lock, is_usb=_USB_NODE.fullmatch(port) is not None))
         return 1
     return 0
 
@@ -90,9 +98,19 @@ class _Reader:
         while not self._leaving.wait(self._sense_s):
             self._show_life()
             with contextlib.suppress(nfc.clf.CommunicationError):  # two tags at once, or one at the field's edge
-                target = self._frontend.sense(*self._targets, iterations=1)
+                target = self._sense()
                 if target is not None and not _is_peer(target):
                     self._meet(target)
+
+    def _sense(self) -> Any:
+        """A look for a tag, one technology after the other: whoever wants us gone waits for one at most."""
+        for wanted in self._targets:
+            if self._leaving.is_set():
+                return None
+            target = self._frontend.sense(wanted, iterations=1)
+            if target is not None:
+                return target
+        return None
 
     def _meet(self, target: Any) -> None:
         tag = nfc.tag.activate(self._frontend, target)
@@ -101,7 +119,7 @@ class _Reader:
             self._read(tag)
             return
         self._activations += 1
-        if self._frontend.sense(*self._targets, iterations=1) is None:
+        if self._sense() is None:
             self._tear()
         elif self._activations >= ACTIVATIONS_MAX:
             self._tell(_uid(target), str(target.brty), None)
@@ -237,6 +255,57 @@ def _opened(port: str) -> Any:
     return frontend
 
 
+class _UsbPort(nfc.clf.transport.USB):  # type: ignore[misc]  # nfcpy has no types
+    """nfcpy's USB device, more patient: what a tag takes is counted by the chip, never by the bus."""
+
+    def open(self, usb_bus: int, dev_adr: int) -> None:
+        _taken_from_the_kernel(self.context, usb_bus, dev_adr)
+        super().open(usb_bus, dev_adr)
+
+    def read(self, timeout: float = 0) -> Any:
+        return super().read(max(int(timeout), PATIENCE_MS))
+
+
+def _on_usb(node: str) -> Any:
+    """nfcpy on the reader at this node. Raises OSError: ENODEV where it is none that nfcpy knows, EBUSY where another has it."""
+    found = _USB_NODE.fullmatch(node)
+    assert found is not None
+    place = int(found[1]), int(found[2])
+    driver = importlib.import_module(f"nfc.clf.{_usb_driver(*place)}")
+    deadline_s = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            frontend = nfc.ContactlessFrontend()
+            frontend.device = driver.init(_UsbPort(*place))
+            frontend.device._path = node
+            return frontend
+        except OSError as error:  # a helper before this one may still be leaving
+            if error.errno != errno.EBUSY or time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.02)
+
+
+def _usb_driver(bus: int, address: int) -> str:
+    with usb1.USBContext() as context:
+        for device in context.getDeviceList(skip_on_error=True):
+            if (device.getBusNumber(), device.getDeviceAddress()) == (bus, address):
+                name = nfc.clf.device.usb_device_map.get((device.getVendorID(), device.getProductID()))
+                if name in _USB_DRIVERS:
+                    return str(name)
+    raise OSError(errno.ENODEV, "no reader that nfcpy knows")
+
+
+def _taken_from_the_kernel(context: Any, bus: int, address: int) -> None:
+    """The kernel's own NFC driver (pn533_usb) lets go of it."""
+    for device in context.getDeviceList(skip_on_error=True):
+        if (device.getBusNumber(), device.getDeviceAddress()) == (bus, address):
+            with contextlib.suppress(usb1.USBError):  # none has it, or we may not: then claiming it says so
+                handle = device.open()
+                with contextlib.closing(handle):
+                    if handle.kernelDriverActive(0):
+                        handle.detachKernelDriver(0)
+
+
 def _put_to_sleep(frontend: Any) -> None:
     """Closes it as far as that goes; on a port that is gone nfcpy's own closing fails half way."""
     device = frontend.device
@@ -248,7 +317,10 @@ def _put_to_sleep(frontend: Any) -> None:
 
 
 def _dropped(transport: Any) -> None:
-    if transport is not None and transport.tty is not None:
+    if isinstance(transport, _UsbPort):
+        with contextlib.suppress(usb1.USBError):
+            transport.close()
+    elif transport is not None and transport.tty is not None:
         with contextlib.suppress(OSError, termios.error):
             transport.tty.close()
         transport.tty = None
@@ -271,7 +343,7 @@ def _say(line: l.AnyLine) -> None:
         os.write(sys.stdout.fileno(), l.encode(line))
 
 
-def _fault(error: Exception, lock: int) -> l.Fault:
+def _fault(error: Exception, lock: int, *, is_usb: bool) -> l.Fault:
     """What became of the reader, in words that hold nothing of a tag."""
     number = getattr(error, "errno", None)
     if isinstance(error, termios.error):
@@ -279,6 +351,16 @@ def _fault(error: Exception, lock: int) -> l.Fault:
     detail = os.strerror(number) if isinstance(number, int) and number else type(error).__name__
     if lock < 0:
         return l.Fault(kind=_OPENING.get(number or 0, l.FaultKind.ABSENT), detail=detail)
+    if isinstance(error, usb1.USBError):
+        return l.Fault(kind=_USB.get(error.value, l.FaultKind.STALLED), detail=type(error).__name__)
+    if (
+        number in (errno.ENODEV, errno.EIO) and is_usb
+    ):  # a cable that is pulled in a transfer is a broken transfer first
+        return l.Fault(kind=l.FaultKind.GONE, detail="it was pulled, or is no reader that nfcpy knows")
+    if number == errno.EBUSY:
+        return l.Fault(kind=l.FaultKind.BUSY, detail=detail)
+    if number == errno.EACCES:
+        return l.Fault(kind=l.FaultKind.DENIED, detail=detail)
     if _is_hung_up(lock):
         return l.Fault(kind=l.FaultKind.GONE, detail="the port was hung up")
     if isinstance(error, (OSError, termios.error)):
@@ -291,6 +373,14 @@ def _is_hung_up(fd: int) -> bool:
     look.register(fd, select.POLLIN)
     return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in look.poll(0))
 
+
+_USB: dict[int, l.FaultKind] = {
+    usb1.ERROR_ACCESS: l.FaultKind.DENIED,
+    usb1.ERROR_BUSY: l.FaultKind.BUSY,
+    usb1.ERROR_NO_DEVICE: l.FaultKind.GONE,
+    usb1.ERROR_IO: l.FaultKind.GONE,
+    usb1.ERROR_NOT_FOUND: l.FaultKind.GONE,
+}
 
 _OPENING: dict[int, l.FaultKind] = {
     errno.EACCES: l.FaultKind.DENIED,

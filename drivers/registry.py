@@ -58,7 +58,10 @@ DRIVERS: Mapping[str, Driver] = {
         nodes=("usb-printer", "serial"),
     ),
     "nfc-pn532": Driver(
-        kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:Pn532Reader", nodes=("serial",)
+        kind="RFIDScanner", options=o.NfcOptions, implementation="drivers.nfc:NfcReader", nodes=("serial",)
+    ),
+    "nfc-usb": Driver(
+        kind="RFIDScanner", options=o.UsbNfcOptions, implementation="drivers.nfc:NfcReader", nodes=("usb",)
     ),
     "msr-serial": Driver(
         kind="MSR", options=o.SerialMsrOptions, implementation="drivers.msr:SerialCardReader", nodes=("serial",)

@@ -34,8 +34,8 @@ class SimulatedPn532:
     ) -> None:
         self.link = link
         self.speed = _DEFAULT_SPEED
-        self.heard_s = 0.0
-        """When the last command came, by the loop's time."""
+        self.sensed_s = 0.0
+        """When it was last asked to look for a tag of any type, by the loop's time."""
         self._chip = Chip("pn532", on_change)
         self._frames = Frames()
         self._cable = make(self._on_bytes) if make is not None else PtyCable(link, self._on_bytes)
@@ -125,7 +125,8 @@ class SimulatedPn532:
     def _on_frame(self, data: bytes) -> None:
         if len(data) < 2 or data[0] != 0xD4:
             return
-        self.heard_s = asyncio.get_running_loop().time()
+        if data[1] == 0x4A:  # InListPassiveTarget
+            self.sensed_s = asyncio.get_running_loop().time()
         self._cable.send(ACK)
         answer = self._command(data[1], data[2:])
         if answer is None:
