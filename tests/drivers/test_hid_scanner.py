@@ -4,6 +4,7 @@ import asyncio
 import ctypes.util
 import json
 import os
+import random
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -16,10 +17,12 @@ import pytest_asyncio
 from core.ports import ProtocolError
 from drivers.hid_scanner import HidScanner
 from drivers.options import HidScannerOptions
-from tests.drivers.support import WAIT_S, Events, HostClock
+from tests.drivers.support import WAIT_S, Events, HostClock, Manner
 from tests.drivers.typing_scanner import CAPS_LOCK, ENTER, LEFT_SHIFT, Keys, press, typed
 from tests.drivers.umockdev_testbed import NODE
 
+GAP_S = 0.1
+"""As hid_child has it."""
 PRELOAD = "libumockdev-preload.so.0"
 EV_SYN, EV_KEY, SYN_REPORT, SYN_DROPPED = 0, 1, 0, 3
 
@@ -132,6 +135,33 @@ async def test_after_a_dropped_packet_the_rest_of_the_code_is_no_code(bench: Ben
     await bench.type("bcd")
     # In lower case: the shift key that went down in the lost part is not held by the device.
     assert (await bench.said())["data"] == "bcd"
+
+
+@pytest.mark.parametrize("manner", ["plain", "bytewise", "lossy", "delayed"])
+async def test_a_hostile_cable_spoils_no_code(bench: Bench, manner: Manner) -> None:
+    """In single bytes, late, or with packets that the kernel says it dropped: whole codes, or a word that one was torn."""
+    await bench.start(layout="us")
+    rng = random.Random(5)
+    codes = ["4006381333931", "036000291452", "AZ-19/x", "90311017"] * 3
+    for code in codes[:2] if manner == "bytewise" else codes:
+        events = [_key(*key) for key in typed(code)]
+        if manner == "lossy":
+            first = rng.randrange(len(events) - 2)
+            del events[first : first + rng.randrange(1, 12)]
+            events.insert(first, _event(EV_SYN, SYN_DROPPED, 0) + _event(EV_SYN, SYN_REPORT, 0))
+        wire = b"".join(events)
+        size = {"bytewise": 1, "delayed": 96}.get(manner, len(wire))
+        for at in range(0, len(wire), size):
+            await bench.command("keys", wire[at : at + size].hex())
+            if manner == "delayed":
+                await asyncio.sleep(0.005)
+        said = await bench.said()
+        if manner == "lossy":
+            # Where the terminator was lost too, the pause tells that nothing more comes.
+            assert (said["type"], said.get("fault")) == ("scan_garbled", "torn")
+            await asyncio.sleep(2 * GAP_S)
+        else:
+            assert said["data"] == code
 
 
 async def test_a_pulled_scanner_is_gone_and_its_return_is_noticed(bench: Bench) -> None:
