@@ -34,6 +34,9 @@ _EXCLUDES = {
 _LOOSE = frozenset(("20", "22", "30", "37", "90", "91", "92", "93", "94", "95", "96", "97", "98", "99"))
 """So short, and with so free a value, that nearly every lot number has one in it by chance."""
 _NAMES = frozenset(("10", "21"))
+_PRICES = frozenset(("392", "393"))
+_PRICE_DIGITS_USUAL = 9
+"""Of AI 393n three of them are the currency's."""
 _COUPONS = frozenset(("8110", "8112"))
 """They stand alone, and their digits have a structure of their own."""
 
@@ -69,7 +72,9 @@ def parse_bracketed(text: str) -> dict[str, str]:
     if not found or found[0].start():
         raise CodeRejected("unknown-ai")
     ends = [later.start() for _, later in pairwise(found)] + [len(text)]
-    return collect([(ai[1], text[ai.end() : end].replace("\\(", "(")) for ai, end in zip(found, ends, strict=True)])
+    return collect(
+        [(ai[1], text[ai.end() : end].replace("\\(", "(").strip()) for ai, end in zip(found, ends, strict=True)]
+    )
 
 
 def collect(pairs: list[tuple[str, str]]) -> dict[str, str]:
@@ -82,6 +87,8 @@ def collect(pairs: list[tuple[str, str]]) -> dict[str, str]:
         if form is None:
             raise CodeRejected("unknown-ai")
         check_value(form, value)
+        if ai == "01" and ai in elements:
+            raise CodeRejected("doubled" if elements[ai] == value else "glued")
         if elements.setdefault(ai, value) != value:
             raise CodeRejected("duplicate-ai")
     families: dict[str, str] = {}
@@ -163,6 +170,8 @@ def _refuse_second_reading(ai: str, value: str, before: dict[str, str], *, is_ma
     form = format_of(ai)
     if form is None or form.length_min == form.length_max or ai in _COUPONS:
         return
+    if is_marked and value.isdigit() and ai[:3] in _PRICES and len(value) <= _PRICE_DIGITS_USUAL:
+        return  # prices do hold 10 and 21, and are too short to hold a date
     for cut in range(max(1, form.length_min), len(value)):
         following = ai_at(value, cut)
         if following is None or following in _LOOSE:

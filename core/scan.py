@@ -49,6 +49,8 @@ _CONTROL = re.compile(r"[\x00-\x1c\x1e\x1f\x7f]")
 _OUTER = "".join(map(chr, (*range(0x1D), 0x1E, 0x1F, 0x20, 0x7F)))
 """What a scanner's prefix and suffix may leave around a code; FNC1 in front is a part of it."""
 _GTIN_LENGTHS = (8, 12, 13, 14)
+_EAN_LENGTHS = (12, 13)
+"""What has so many digits and a wrong check digit was misread, whatever it begins with."""
 _ADD_ON_LENGTHS = (15, 18)
 _RESTRICTED = re.compile(r"02|04|2")
 """GTIN-13 for restricted circulation: 020 to 029, 040 to 049, 200 to 299."""
@@ -217,7 +219,8 @@ def _number(digits: str, aim: str | None, rules: CodeRules, *, tendering: bool) 
     if length in _ADD_ON_LENGTHS and aim == "E3" and check_digit(digits[:12]) == digits[12]:
         return _gtin(digits[:13], rules)
     is_card = is_card_number(digits)
-    if length not in _GTIN_LENGTHS and not (is_card and is_payment(digits)) and (own := _own(digits, rules)):
+    is_own = length not in _EAN_LENGTHS and aim not in _NUMBER_AIMS and not (is_card and is_payment(digits))
+    if is_own and (own := _own(digits, rules)):
         return own
     payer = None if aim in _NUMBER_AIMS else payer_of(digits)
     if payer and tendering:
@@ -293,6 +296,8 @@ def _gtin(digits: str, rules: CodeRules) -> Scan:
 
 
 def _elements(text: str, rules: CodeRules, *, is_marked: bool) -> Scan:
+    if _AIM.search(text, 1):
+        raise CodeRejected("glued")  # no value holds a "]"
     is_bracketed = gs1.BRACKETED.match(text) is not None
     said = gs1.parse_bracketed(text) if is_bracketed else gs1.parse(text, is_marked=is_marked)
     return _meant("gs1", said, rules)
@@ -367,13 +372,18 @@ def _glued(digits: str) -> tuple[str, ...]:
     """The GTINs that ran together without a terminator, two or three of them; none where it cannot be."""
     for length in _GTIN_LENGTHS:
         head, rest = digits[:length], digits[length:]
-        if len(rest) < min(_GTIN_LENGTHS) or check_digit(head[:-1]) != head[-1]:
+        if len(rest) < min(_GTIN_LENGTHS) or not _is_gtin(head):
             continue
-        if len(rest) in _GTIN_LENGTHS and check_digit(rest[:-1]) == rest[-1]:
+        if len(rest) in _GTIN_LENGTHS and _is_gtin(rest):
             return head, rest
         if len(digits) <= 3 * max(_GTIN_LENGTHS) and (more := _glued(rest)):
             return head, *more
     return ()
+
+
+def _is_gtin(digits: str) -> bool:
+    """Whether the check digit is right; zeros alone are no number."""
+    return check_digit(digits[:-1]) == digits[-1] and bool(digits.strip("0"))
 
 
 def _is_run_together(text: str) -> bool:
