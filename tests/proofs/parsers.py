@@ -9,7 +9,18 @@ from core.orders import OrderError
 from core.ports import JournalError, ProtocolError
 from core.recall import RecallError
 from core.recovery import RecoveryTextWrong, code_text, request_text
-from drivers.codecs import hid_report, msr, msr_idtech, msr_magtek, msr_text, ndef, nfc_lines, throttled
+from drivers.codecs import (
+    apdu,
+    hid_report,
+    msr,
+    msr_idtech,
+    msr_magtek,
+    msr_text,
+    ndef,
+    nfc_lines,
+    smartcard_lines,
+    throttled,
+)
 from drivers.codecs.scale_8217 import Toledo8217
 from drivers.codecs.scale_cas import CasEcr
 from drivers.codecs.scale_sics import MettlerSics
@@ -189,6 +200,21 @@ PARSERS: tuple[Parser, ...] = (
         make=c.simply(nfc_lines.decode),
         seeds=(nfc_lines.encode(nfc_lines.Alive()), nfc_lines.encode(nfc_lines.Torn())),
         allowed=(ProtocolError,),
+    ),
+    Parser(
+        name="smart-card lines",
+        make=c.simply(smartcard_lines.decode),
+        seeds=(
+            smartcard_lines.encode(smartcard_lines.CardRead(kind="loyalty", number="M-17")),
+            smartcard_lines.encode(smartcard_lines.CardForeign(is_payment=True)),
+        ),
+        allowed=(ProtocolError,),
+    ),
+    Parser(
+        name="a chip card's number",
+        make=c.simply(apdu.number_in),
+        size_max=apdu.RESPONSE_BYTES_MAX * 8,
+        seeds=(bytes.fromhex("6F138407F0010203040506A5085306") + b"M-0017", b"\x53\x040042" + b"\xff" * 20),
     ),
     Parser(
         name="ESC/POS status",
