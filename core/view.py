@@ -80,7 +80,7 @@ class TenderView(msgspec.Struct, frozen=True, kw_only=True):
 class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     """The open transaction, or an empty one. `allowed` names the operator's events that this state takes.
 
-    `cash_due_minor` is what is due if cash pays it; `exempt` says that the customer pays no tax; `awaited` is what waits
+    `cash_due_minor` is what is due if cash pays it (None: the same); `exempt` says that the customer pays no tax; `awaited` is what waits
     to be weighed.
     """
 
@@ -94,7 +94,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     due_minor: int
     customer: bool
     allowed: tuple[str, ...]
-    cash_due_minor: int = 0
+    cash_due_minor: int | None = None
     discounts: tuple[DiscountView, ...] = ()
     exempt: bool = False
     held: HeldView | None = None

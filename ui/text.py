@@ -98,9 +98,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "tax-exempted": ("No tax on this sale: {reason}.", ""),
     "tax-exemption-withdrawn": ("The tax is charged again.", ""),
     # what is asked
-    "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer yes or no."),
+    "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer with F4."),
     "age-not-reached": ("{name} may not be sold: the customer is not {age} years old.", "Take it back."),
-    "price-asked": ("{name} has no price of its own.", "Type the price for one."),
+    "price-asked": ("{name} has no price of its own.", "Type the price for one with F4."),
+    "answer-first": ("An item waits for an answer.", "Answer with F4, or leave it out with Esc."),
     "held-given-up": ("{name} was not added.", ""),
     "nothing-asked": ("Nothing waits for an answer.", ""),
     "price-is": ("{name} costs {price_minor} ({unit}).", ""),

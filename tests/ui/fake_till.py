@@ -13,7 +13,7 @@ from terminald.control import ControlServer, Method, Params, Refused
 from tests.ui.views import view
 
 METHODS = (
-    "sale.scan", "sale.quantity", "sale.weight", "sale.void", "sale.cash", "sale.card", "sale.cancel",
+    "sale.scan", "sale.quantity", "sale.weight", "sale.age", "sale.open_price", "sale.void", "sale.cash", "sale.card", "sale.cancel",
     "receipt.reprint", "drawer.open",
 )  # fmt: skip
 
@@ -25,6 +25,8 @@ class AnyParams(Params, frozen=True, kw_only=True):
     data: str | None = None
     quantity_milli: int | None = None
     weight_g: int | None = None
+    of_age: bool | None = None
+    unit_price_minor: int | None = None
     line: int | None = None
     amount_minor: int | None = None
 

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Digits
 
 from core import text
-from core.view import DeviceView, LinkView, MirrorView, NoticeView, TenderView, View
+from core.view import DeviceView, DiscountView, HeldView, LinkView, MirrorView, NoticeView, TenderView, View
 from tests.ui.fake_till import FakeTill
 from tests.ui.views import basket, last, notice, sale, view
 from ui.merchant.app import CounterApp
@@ -166,6 +166,60 @@ async def test_what_waits_for_its_weight(till: FakeTill) -> None:
         assert await screen.orders(1) == [("sale.weight", {"weight_g": 642})]
         await screen.press("f1")
         assert "waits for its weight" in screen.told()
+
+
+async def test_what_waits_for_an_age(till: FakeTill) -> None:
+    held = HeldView(about="age", name="Rum", min_age=18)
+    waiting = sale(basket(2), mode="asking", held=held, allowed=("age_keyed", "cancel_keyed"))
+    till.view = view(sale=waiting)
+    async with watched(till) as screen:
+        assert "Rum is for customers of 18 years" in screen.told()
+        await screen.press("f1")
+        assert "waits for an answer" in screen.told()
+        await screen.press("f4")
+        assert "Is the customer 18 or older?" in screen.text()
+        await screen.press("enter")
+        assert await screen.orders(1) == [("sale.age", {"of_age": True})]
+        till.orders.clear()
+        await screen.press("f4", "escape")
+        assert await screen.orders(1) == [("sale.age", {"of_age": False})]
+        till.orders.clear()
+        await screen.press("escape")
+        assert await screen.orders(1) == [("sale.cancel", {})]
+
+
+async def test_what_waits_for_its_price(till: FakeTill) -> None:
+    held = HeldView(about="price", name="Flowers")
+    waiting = sale(basket(2), mode="asking", held=held, allowed=("open_price_keyed", "cancel_keyed"))
+    till.view = view(sale=waiting)
+    async with watched(till) as screen:
+        assert "Flowers has no price of its own" in screen.told()
+        await screen.press("f4", "enter", "1", "2", ".", "5")
+        assert "Price for one" in screen.text()
+        await screen.press("enter")
+        assert await screen.orders(1) == [("sale.open_price", {"unit_price_minor": 1250})]
+
+
+async def test_discounts_say_their_reasons(till: FakeTill) -> None:
+    (first, *rest) = basket(2)
+    off = DiscountView(reason="Milk 3 for 2", amount_minor=29)
+    cheaper = msgspec.structs.replace(first, discount_minor=79, discounts=(off,), regular_minor=1390)
+    whole = DiscountView(reason="goodwill", amount_minor=50)
+    shown = sale((*rest, cheaper), discounts=(off, whole), cash_due_minor=1600)
+    till.view = view(sale=shown)
+    async with watched(till) as screen:
+        told = screen.text()
+        for words in (
+            "Milk 3 for 2 -0.29",
+            "off the whole -0.50",
+            "regular price 13.90",
+            "off -0.79",
+            "goodwill",
+            "12.11",
+        ):
+            assert words in told, f"{words}\n{told}"
+        await screen.press("f1")
+        assert "16.00 EUR due" in screen.text()
 
 
 async def test_keys_lead_to_orders(till: FakeTill) -> None:

@@ -33,6 +33,7 @@ ACTIONS = (
 
 CANCEL_LABELS: dict[Mode, str] = {
     "weighing": "Not this",
+    "asking": "Not this",
     "authorizing": "Stop card",
     "enquiring": "Go on",
     "reversing": "Leave it",
@@ -42,6 +43,7 @@ WHY_OFF: dict[Mode, str] = {
     "idle": "no-open-sale",
     "ringing": "no-open-sale",
     "weighing": "weight-awaited-first",
+    "asking": "answer-first",
     "tendering": "partly-paid",
     "authorizing": "payment-pending",
     "enquiring": "payment-unknown",
@@ -51,8 +53,21 @@ WHY_OFF: dict[Mode, str] = {
 
 
 def event_of(action: Action, sale: SaleView) -> str:
-    """The event that a key stands for now: what waits to be weighed has a weight for its quantity."""
-    return "weight_keyed" if action.name == "quantity" and sale.mode == "weighing" else action.event
+    """The event that a key stands for now: what waits has a weight, a price or an answer for its quantity."""
+    if action.name != "quantity":
+        return action.event
+    if sale.mode == "weighing":
+        return "weight_keyed"
+    if sale.held is not None:
+        return "age_keyed" if sale.held.about == "age" else "open_price_keyed"
+    return action.event
+
+
+def quantity_label(sale: SaleView) -> str:
+    """What the key for a quantity is called now."""
+    if sale.held is not None:
+        return "Age" if sale.held.about == "age" else "Price"
+    return "Weight" if sale.mode == "weighing" else "Quantity"
 
 
 def question(sale: SaleView, total: str) -> tuple[str, str] | None:
@@ -66,3 +81,8 @@ def question(sale: SaleView, total: str) -> tuple[str, str] | None:
             return "Go on without this card payment?\nShould it have charged, it is given back.", "Go on"
         case _:
             return None
+
+
+def cash_due(sale: SaleView) -> int:
+    """What cash has to pay: it has no coins for all amounts everywhere."""
+    return sale.due_minor if sale.cash_due_minor is None else sale.cash_due_minor

@@ -39,12 +39,11 @@ class Confirm(Widget):
             yield TouchKey("no", "Keep it", "Esc")
             yield TouchKey("yes", "", "Enter")
 
-    def ask(self, question: str, yes: str) -> None:
-        """Puts the question; `yes` labels the key that does it."""
+    def ask(self, question: str, yes: str, no: str = "Keep it") -> None:
+        """Puts the question; `yes` and `no` label its keys."""
         self.query_one(Static).update(question)
         for key in self.query(TouchKey):
-            if key.name == "yes":
-                key.relabel(yes)
+            key.relabel(yes if key.name == "yes" else no)
 
     def on_touch_key_pressed(self, event: TouchKey.Pressed) -> None:
         event.stop()

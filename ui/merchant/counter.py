@@ -15,10 +15,20 @@ from textual.widgets import Static
 
 from core import text
 from core.money import Currency
-from core.view import View
+from core.view import SaleView, View
 from terminald.client import CallFailed, CallRefused, Disconnected
 from ui.merchant import palette
-from ui.merchant.actions import ACTIONS, CANCEL_LABELS, WHY_OFF, Action, Panel, event_of, question
+from ui.merchant.actions import (
+    ACTIONS,
+    CANCEL_LABELS,
+    WHY_OFF,
+    Action,
+    Panel,
+    cash_due,
+    event_of,
+    quantity_label,
+    question,
+)
 from ui.merchant.confirm import Confirm
 from ui.merchant.curtain import Away, Help
 from ui.merchant.lines import Lines
@@ -160,7 +170,7 @@ class Counter(Widget):
         self._show_bars(view)
         for action in ACTIONS:
             self._keys[action.name].off = event_of(action, sale) not in sale.allowed
-        self._keys["quantity"].relabel("Weight" if sale.mode == "weighing" else "Quantity")
+        self._keys["quantity"].relabel(quantity_label(sale))
         self._keys["cancel"].relabel(CANCEL_LABELS.get(sale.mode, "Cancel"))
         self._show_notice(known, view)
         self._follow_panel(known, view)
@@ -240,15 +250,15 @@ class Counter(Widget):
                 self._send("sale.quantity", {"quantity_milli": int(event.text) * 1000, **self._chosen()})
             case "weight":
                 self._send("sale.weight", {"weight_g": int(event.text)})
+            case "price":
+                self._send("sale.open_price", {"unit_price_minor": self._currency.parse(event.text)})
             case "code":
                 self._send("sale.scan", {"data": event.text})
 
     def on_confirm_answered(self, event: Confirm.Answered) -> None:
         event.stop()
         if self._panel == "confirm" and not self._just_changed():
-            self._open_panel("keys")
-            if event.yes:
-                self._send("sale.cancel", {})
+            self._answer(event.yes)
 
     def _main_key(self, key: str, character: str | None) -> bool:
         for action in ACTIONS:
@@ -288,10 +298,17 @@ class Counter(Widget):
     def _confirm_key(self, key: str) -> bool:
         if key not in ("enter", "escape"):
             return False
-        self._open_panel("keys")
-        if key == "enter":
-            self._send("sale.cancel", {})
+        self._answer(key == "enter")
         return True
+
+    def _answer(self, yes: bool) -> None:
+        """The question on the screen is answered: about an age both ways, about giving up only by yes."""
+        self._open_panel("keys")
+        held = self._view.sale.held if self._view is not None else None
+        if held is not None and held.about == "age":
+            self._send("sale.age", {"of_age": yes})
+        elif yes:
+            self._send("sale.cancel", {})
 
     def _do(self, action: Action, view: View) -> None:
         """What a key does that is allowed now."""
@@ -299,7 +316,7 @@ class Counter(Widget):
             case "cash" | "code":
                 self._open_pad("cash" if action.name == "cash" else "code", view)
             case "quantity":
-                self._open_pad("weight" if view.sale.mode == "weighing" else "quantity", view)
+                self._take_quantity(view)
             case "card":
                 self._send("sale.card", {})
             case "void":
@@ -315,6 +332,18 @@ class Counter(Widget):
                 else:
                     self._confirm.ask(*asked)
                     self._open_panel("confirm")
+
+    def _take_quantity(self, view: View) -> None:
+        """What the key for a quantity asks for now: that, a weight, a price, or whether the customer is old enough."""
+        held = view.sale.held
+        if held is None:
+            self._open_pad("weight" if view.sale.mode == "weighing" else "quantity", view)
+        elif held.about == "price":
+            self._open_pad("price", view)
+        else:
+            asked = f"{plain(held.name)}\nIs the customer {held.min_age} or older?"
+            self._confirm.ask(asked, "Yes", "No: not sold")
+            self._open_panel("confirm")
 
     # --- orders ------------------------------------------------------------------------------------------------------
 
@@ -350,7 +379,9 @@ class Counter(Widget):
         subject = plain(line.name) if purpose == "quantity" and line is not None else ""
         if purpose == "weight":
             subject = plain(view.sale.awaited or "")
-        self._pad.open(purpose, self._currency, due_minor=view.sale.due_minor, subject=subject)
+        if purpose == "price" and view.sale.held is not None:
+            subject = plain(view.sale.held.name)
+        self._pad.open(purpose, self._currency, due_minor=cash_due(view.sale), subject=subject)
         self._open_panel("pad")
 
     def _open_panel(self, panel: Panel) -> None:
@@ -367,18 +398,20 @@ class Counter(Widget):
         if self._panel == "keys":
             return
         events_of = {
-            "cash": "cash_keyed", "quantity": "quantity_keyed", "weight": "weight_keyed", "code": "code_keyed"
+            "cash": "cash_keyed", "quantity": "quantity_keyed", "weight": "weight_keyed", "code": "code_keyed",
+            "price": "open_price_keyed",
         }  # fmt: skip
         event = events_of[self._pad.purpose] if self._panel == "pad" else "cancel_keyed"
         moved_on = self._panel == "confirm" and known is not None and known.sale.mode != view.sale.mode
         if moved_on or event not in view.sale.allowed:
             self._open_panel("keys")
         elif self._panel == "pad":
-            self._pad.owe(view.sale.due_minor)
+            self._pad.owe(cash_due(view.sale))
 
     def _show_notice(self, known: View | None, view: View) -> None:
         waits: dict[str, tuple[Level, str, str]] = {
             "weighing": ("info", *parts(text.message("weight-awaited", name=view.sale.awaited or ""), self._currency)),
+            "asking": ("warning", *parts(_asked(view.sale), self._currency)),
             "authorizing": ("info", "The customer pays at the payment device.", "Esc stops the payment."),
             "enquiring": ("warning", *parts(text.message("payment-unknown"), self._currency)),
             "reversing": ("warning", *parts(text.message("payment-reversing"), self._currency)),
@@ -426,3 +459,10 @@ class Counter(Widget):
         compact = event.size.height < _COMPACT_BELOW_ROWS
         self.set_class(compact, "-compact")
         self.set_class(not compact and event.size.width >= _WIDE_FROM_COLUMNS, "-wide")
+
+
+def _asked(sale: SaleView) -> text.Message:
+    """What is asked of an item that waits."""
+    if sale.held is None or sale.held.about == "price":
+        return text.message("price-asked", name=sale.held.name if sale.held is not None else "")
+    return text.message("age-asked", name=sale.held.name, age=sale.held.min_age)

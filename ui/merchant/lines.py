@@ -15,6 +15,7 @@ from core.view import LineView
 from ui.merchant import palette
 from ui.text import plain
 
+DOT = " \N{MIDDLE DOT} "
 _PRICE_WIDTH = 11
 _AMOUNT_WIDTH = 11
 _QUANTITY_WIDTH = 9
@@ -141,13 +142,13 @@ class Lines(ScrollView):
         price = money(item.unit_price_minor) + ("/kg" if item.unit == "kg" else "")
         price_width = 0 if width < _NARROW else _PRICE_WIDTH
         name_width = max(8, width - 2 * _MARGIN - _QUANTITY_WIDTH - price_width - _AMOUNT_WIDTH)
-        name = plain(item.name)
+        name = DOT.join([plain(item.name), *(plain(each.reason) for each in item.discounts)])
         name = name if cell_len(name) <= name_width else set_cell_size(name, name_width - 1) + "\N{HORIZONTAL ELLIPSIS}"
         cells = [
             (name, 0, bright),
             (quantity(item), name_width - cell_len(name) + _QUANTITY_WIDTH, muted),
             (price if price_width else "", price_width, muted),
-            (money(item.amount_minor), _AMOUNT_WIDTH, bright),
+            (money(item.amount_minor - item.discount_minor), _AMOUNT_WIDTH, bright),
         ]
         # The room between words is not struck through.
         segments = [Segment(" " * _MARGIN, bright + _NO_STRIKE)]

@@ -13,17 +13,24 @@ from core.money import Currency
 from ui.merchant import palette
 from ui.merchant.touchkey import TouchKey
 
-Purpose = Literal["cash", "quantity", "weight", "code"]
+Purpose = Literal["cash", "quantity", "weight", "price", "code"]
 
 QUICK_MAX = 6
-TEXT_MAX = {"cash": 10, "quantity": 4, "weight": 6, "code": 32}
+TEXT_MAX = {"cash": 10, "quantity": 4, "weight": 6, "price": 10, "code": 32}
 _LARGE_MAX = 14
 """A longer code is shown in plain letters: a large digit takes three columns."""
 _NOTES_MINOR = (500, 1000, 2000, 5000, 10000)  # at two decimal places, and in currencies that have none
 _QUANTITIES = (2, 3, 4, 6, 10, 12)
 _DIGITS = "789456123"
-_TITLES = {"cash": "Cash", "quantity": "Quantity", "weight": "Weight in grams", "code": "Code"}
-_ACCEPT = {"cash": "Take", "quantity": "Set", "weight": "Set", "code": "Look up"}
+_AMOUNTS = ("cash", "price")
+_TITLES = {
+    "cash": "Cash",
+    "quantity": "Quantity",
+    "weight": "Weight in grams",
+    "price": "Price for one",
+    "code": "Code",
+}
+_ACCEPT = {"cash": "Take", "quantity": "Set", "weight": "Set", "price": "Set", "code": "Look up"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +120,7 @@ class Pad(Widget):
         """Empties the pad and readies it; `subject` names what a quantity or a weight is for."""
         self._purpose, self._currency, self._subject, self._text = purpose, currency, subject, ""
         self._key("enter").relabel(_ACCEPT[purpose])
-        self._key(".").visible = purpose == "cash" and currency.exponent > 0
+        self._key(".").visible = purpose in _AMOUNTS and currency.exponent > 0
         self.owe(due_minor)
 
     def owe(self, due_minor: int) -> None:
@@ -130,7 +137,7 @@ class Pad(Widget):
         """A digit or a decimal point."""
         if char in ".,":
             char = "."
-            if self._purpose != "cash" or "." in self._text or self._currency.exponent == 0:
+            if self._purpose not in _AMOUNTS or "." in self._text or self._currency.exponent == 0:
                 return
         whole, point, part = self._text.partition(".")
         full = len(self._text) >= TEXT_MAX[self._purpose]
@@ -189,11 +196,13 @@ class Pad(Widget):
         if self._purpose in ("quantity", "weight"):
             hint = f"{int(self._text or 0) / 1000:.3f} kg" if self._purpose == "weight" else ""
             return self._text or "0", hint, self._text.strip("0") != ""
-        if not self._text:
+        if not self._text and self._purpose == "cash":
             return self._currency.format(self._due_minor), "Exact", True
-        if self._text == ".":
+        if self._text in ("", "."):
             return self._currency.format(0), "", False
         amount = self._currency.parse(self._text)
+        if self._purpose == "price":
+            return self._currency.format(amount), "", amount > 0
         over = amount - self._due_minor
         hint = f"Change {self._currency.format(over)}" if over >= 0 else f"{self._currency.format(-over)} still due"
         return self._currency.format(amount), hint, amount > 0
@@ -201,7 +210,7 @@ class Pad(Widget):
 
 def _quick(purpose: Purpose, currency: Currency, due_minor: int) -> tuple[Quick, ...]:
     """What is mostly handed over: exact, then what the notes in use round up to."""
-    if purpose in ("code", "weight"):
+    if purpose in ("code", "weight", "price"):
         return ()
     if purpose == "quantity":
         return tuple(Quick(label=str(number), text=str(number)) for number in _QUANTITIES)

@@ -10,10 +10,9 @@ from core.money import Currency
 from core.text import message
 from core.view import DeviceView, LineView, SaleView, View
 from ui.merchant import palette
-from ui.merchant.lines import quantity
+from ui.merchant.lines import DOT, quantity
 from ui.text import parts, plain
 
-DOT = " \N{MIDDLE DOT} "
 _GAP = 3
 _TENDERS = {"CASH": "cash", "CREDIT": "card"}
 
@@ -81,7 +80,9 @@ class Details(Widget):
         width = self.content_size.width
         name = Content.styled(plain(line.name), "bold").truncate(max(0, width - len(sum_) - 2), ellipsis=True)
         gap = " " * max(1, width - name.cell_length - len(sum_))
-        return Content.assemble(name, gap, (sum_, "bold"), "\n", (DOT.join(_facts(line)), palette.MUTED))
+        return Content.assemble(
+            name, gap, (sum_, "bold"), "\n", (DOT.join(_facts(line, self._currency)), palette.MUTED)
+        )
 
 
 class Summary(Widget):
@@ -116,7 +117,12 @@ class Summary(Widget):
     def _facts(self, sale: SaleView, currency: Currency) -> Content:
         count = sum(not line.voided for line in sale.lines)
         rows = [_plural(count, "line")]
-        if sale.taxes:
+        if sale.discounts:
+            off = currency.format(-sum(each.amount_minor for each in sale.discounts))
+            rows.append(f"off {off}{DOT}" + ", ".join(plain(each.reason) for each in sale.discounts))
+        if sale.exempt:
+            rows.append("customer pays no tax")
+        elif sale.taxes:
             kind = "included" if all(tax.included for tax in sale.taxes) else "added"
             rows.append(f"tax {kind} {currency.format(sale.tax_minor)}")
         if sale.customer:
@@ -212,8 +218,14 @@ def _device(device: DeviceView) -> Content:
     return Content.assemble(("\N{BLACK CIRCLE}", palette.GREEN), " ", (plain(device.name), palette.MUTED))
 
 
-def _facts(line: LineView) -> list[str]:
+def _facts(line: LineView, currency: Currency) -> list[str]:
     facts = [f"GTIN {plain(line.gtin)}"]
+    if line.regular_minor is not None:
+        facts.append(f"regular price {currency.format(line.regular_minor)}")
+    facts += [f"{plain(each.reason)} {currency.format(-each.amount_minor)}" for each in line.discounts]
+    shared_minor = line.discount_minor - sum(each.amount_minor for each in line.discounts)
+    if shared_minor:
+        facts.append(f"off the whole {currency.format(-shared_minor)}")
     if line.lot is not None:
         facts.append(f"lot {plain(line.lot)}")
     if line.best_before is not None:
