@@ -229,7 +229,7 @@ def _look_at_records(path: Path, faults: _Faults) -> None:
 def _dated(clock: JumpingClock, days: int) -> v.Scanned:
     """A loaf with a use-by date (GS1 application identifier 17), so many days from the right one."""
     use_by = datetime.fromtimestamp(clock.right_ms / 1000, UTC) + timedelta(days=days)
-    return v.Scanned(device="scanner", data=f"01{_GTIN}17{use_by:%y%m%d}", aim="]d2")
+    return v.Scanned(device="scanner", data=f"01{_GTIN}17{use_by:%y%m%d}", aim="d2")
 
 
 def _lookup(gtin: str, _: str) -> Item | None:
