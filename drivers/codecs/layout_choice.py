@@ -67,10 +67,11 @@ class LayoutChoice:
             readings = self._others(strokes, read) or readings
         proven = [reading for reading in readings if reading.is_proven]
         if proven:
-            return self._learn(proven[0], readings) if len(proven) == 1 else _ambiguous(proven[0])
-        best = min(reading.oddness for reading in readings)
-        first, *others = (reading for reading in readings if reading.oddness == best)
-        return _ambiguous(first) if others else self._learn(first, readings)
+            self.possible &= frozenset().union(*(reading.layouts for reading in proven))
+        best, *others = sorted(proven or readings, key=lambda reading: reading.oddness)
+        self._learn(best, readings)
+        is_certain = not others if proven else not others or others[0].oddness > best.oddness
+        return best.event if is_certain else _ambiguous(best)
 
     def _others(self, strokes: Sequence[int], read: Callable[[bytes], Scanned | ScanGarbled]) -> list[_Reading]:
         """All layouts' readings, where one that was out already proves itself: the scanner was set anew."""
@@ -83,14 +84,12 @@ class LayoutChoice:
         self.relearned += 1
         return readings
 
-    def _learn(self, taken: _Reading, readings: Sequence[_Reading]) -> Scanned | ScanGarbled:
-        if taken.is_proven:
-            self.possible &= taken.layouts
-        elif isinstance(taken.event, Scanned):
+    def _learn(self, best: _Reading, readings: Sequence[_Reading]) -> None:
+        """What reads noise where another layout reads a code gets a strike, also where nobody can say which code it is."""
+        if isinstance(best.event, Scanned):
             for reading in readings:
-                if reading.oddness >= taken.oddness + NOISE:
+                if reading.oddness >= best.oddness + NOISE:
                     self._strike(reading.layouts)
-        return taken.event
 
     def _strike(self, names: frozenset[str]) -> None:
         for name in names & self.possible:

@@ -155,6 +155,17 @@ def test_noise_three_times_rules_a_layout_out() -> None:
     assert feed(scanner, typed("AZUR", "fr")) == [scanned("AZUR")]
 
 
+def test_lots_with_a_hyphen_are_refused_only_until_noise_has_ruled_the_others_out() -> None:
+    """A Swede's + for a hyphen would be a lot as well: it is not guessed, and three such codes tell."""
+    scanner = decoder(("us", "se"))
+    lot = f"010{EAN}10AB-12"
+    for _ in range(2):
+        assert feed(scanner, typed(lot)) == [garbled(ScanFault.AMBIGUOUS, len(lot))]
+    feed(scanner, typed(lot))
+    assert scanner.choice.settled == "us"
+    assert feed(scanner, typed(lot)) == [scanned(lot)]
+
+
 def test_a_scanner_that_is_set_anew_is_learnt_anew() -> None:
     scanner = decoder(("us", "fr"))
     feed(scanner, typed(EAN))
