@@ -19,7 +19,7 @@ from drivers.options import HidScannerOptions
 from drivers.scanfeed import ScanFeed
 from drivers.transport import Stream, opening
 
-_EVENT = struct.Struct("@llHHi")
+EVENT = struct.Struct("@llHHi")
 """struct input_event: seconds, microseconds, type, code, value [linux/input.h]."""
 _EV_SYN, _EV_KEY, _EV_LED = 0, 1, 0x11
 _SYN_REPORT, _SYN_DROPPED = 0, 3
@@ -35,7 +35,7 @@ class HidScanner:
         self._name = name
         self._options = options
         self._clock = clock
-        self._decoder = KeyScanDecoder(name, _framing(options), options.layouts, options.fnc1_key)
+        self._decoder = decoder_for(name, options)
         self._feed = ScanFeed(self._decoder, emit, clock)
         self._device: evdev.InputDevice[str] | None = None
         self._stream: Stream | None = None
@@ -86,11 +86,11 @@ class HidScanner:
 
     def _on_bytes(self, data: bytes) -> None:
         data = self._rest + data
-        whole = len(data) - len(data) % _EVENT.size
+        whole = len(data) - len(data) % EVENT.size
         self._rest = data[whole:]
         now_s, keyboard = self._clock.monotonic_s(), self._decoder.keyboard
         was_caps, found = keyboard.is_caps, []
-        for _, _, kind, code, value in _EVENT.iter_unpack(data[:whole]):
+        for _, _, kind, code, value in EVENT.iter_unpack(data[:whole]):
             if kind == _EV_SYN and code == _SYN_DROPPED:
                 self._is_dropping = True
             elif kind == _EV_SYN and code == _SYN_REPORT and self._is_dropping:
@@ -109,6 +109,11 @@ class HidScanner:
             if self._device is not None:
                 held = self._device.active_keys()
         return self._decoder.lose(now_s, held)
+
+
+def decoder_for(name: str, options: HidScannerOptions) -> KeyScanDecoder:
+    """What makes codes of the scanner's keys."""
+    return KeyScanDecoder(name, _framing(options), options.layouts, options.fnc1_key)
 
 
 def _show_caps_lock(device: "evdev.InputDevice[str]", *, is_on: bool) -> None:

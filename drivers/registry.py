@@ -78,10 +78,16 @@ DRIVERS: Mapping[str, Driver] = {
     "msr-usb": Driver(kind="MSR", options=o.UsbMsrOptions, implementation="drivers.msr_usb:UsbCardReader"),
     "payment-nexo": Driver(kind="CAT", options=o.NexoOptions, implementation="drivers.payment:NexoPaymentDevice"),
     "display-escpos": Driver(
-        kind="LineDisplay", options=o.EscposDisplayOptions, implementation="drivers.display:SerialDisplay"
+        kind="LineDisplay",
+        options=o.EscposDisplayOptions,
+        implementation="drivers.display:SerialDisplay",
+        nodes=("serial",),
     ),
     "display-cd5220": Driver(
-        kind="LineDisplay", options=o.Cd5220DisplayOptions, implementation="drivers.display:SerialDisplay"
+        kind="LineDisplay",
+        options=o.Cd5220DisplayOptions,
+        implementation="drivers.display:SerialDisplay",
+        nodes=("serial",),
     ),
     "lights-gpio": Driver(kind="Lights", options=o.GpioLightsOptions, implementation="drivers.lights:GpioLights"),
     "tone-gpio": Driver(kind="ToneIndicator", options=o.GpioToneOptions, implementation="drivers.tone:GpioTone"),
@@ -159,9 +165,13 @@ def match_for(driver: str, table: Mapping[str, object], where: str) -> Match | N
 
     `vendor` may hold both ids (``0c2e:0b61``). Raises OptionsRejected with every fault found.
     """
-    given = {key: table[key] for key in MATCH_KEYS if key in table}
     entry = DRIVERS.get(driver)
-    if not given or entry is None:
+    if entry is None:
+        return None
+    # A driver that finds its device by itself has keys of its own by these names.
+    own = {field.name for field in dataclasses.fields(entry.options)}
+    given = {key: table[key] for key in MATCH_KEYS if key in table and key not in own}
+    if not given:
         return None
     faults = [
         OptionFault(where=where, key=key, message=f"{key} must be a text, not {value!r}")

@@ -28,6 +28,7 @@ from core.ports import (
     DeviceStalled,
     ProtocolError,
 )
+from drivers.tap import pass_on
 
 READ_BYTES_MAX = 4096
 """What one wake-up takes, so that a chattering device leaves room for the others."""
@@ -156,6 +157,7 @@ class Stream:
             finally:
                 self._scratch[:data] = bytes(data)
         elif isinstance(data, bytes) and data:
+            pass_on(self.name, "device", data)
             self._receive(data)
         else:
             self.fail(DeviceGone(f"{self.name}: the other end is gone"))
@@ -163,7 +165,9 @@ class Stream:
     def _write_some(self, data: memoryview) -> int:
         self.check()
         try:
-            return os.write(self._fd, data)
+            count = os.write(self._fd, data)
+            pass_on(self.name, "till", bytes(data[:count]))
+            return count
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:

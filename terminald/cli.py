@@ -227,6 +227,20 @@ def _parser() -> argparse.ArgumentParser:
     with_config(add("watch", "each change of a device, until interrupted", _late("devices_cli", "watch"), devices))
     tried = with_config(add("test", "whether a device works; status 1 if not", _late("devices_cli", "test"), devices))
     tried.add_argument("name")
+    kept = _late("recording_cli", "record")
+    kept = with_config(add("record", "a device's raw traffic to a new file, cards masked, until Ctrl-C", kept, devices))
+    kept.add_argument("name")
+    kept.add_argument("file", type=Path)
+    kept.add_argument("--seconds", type=float, metavar="S", help="for so long")
+    played = add(
+        "replay",
+        "play a recording to its driver, and print what that makes of it",
+        _late("recording_cli", "replay"),
+        devices,
+    )
+    played.add_argument("file", type=Path)
+    played.add_argument("--speed", type=float, default=1.0, metavar="N", help="so many times as fast")
+    played.add_argument("--link", type=Path, metavar="PATH", help="be the device there instead, for a daemon to open")
     found = _late("devices_cli", "suggest")
     suggested = with_config(add("suggest", "tables for what is plugged in and has none", found, devices))
     suggested.add_argument("--all", action="store_true", help="for what has one too")

@@ -43,6 +43,7 @@ from terminald.notify import feed_watchdog, notify
 from terminald.peripherals import Peripherals
 from terminald.promotions import Promotions
 from terminald.recall import Recaller, recall_facts
+from terminald.recorder import Recorder
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
@@ -180,6 +181,7 @@ class Terminal:
                 self._acknowledged_seq,
                 self._status,
                 history.find,
+                Recorder(self._devices.supervisors, clock),
             ),
             self._views.encoded,
             unixsocket.access(config.socket_group),
@@ -479,6 +481,7 @@ class Terminal:
             "second_medium_fault": medium.fault,
             "sales_at_risk": medium.sales_at_risk,
             "receipts_waiting": self._peripherals.receipts_waiting,
+            "tasks": len(asyncio.all_tasks()),
         }
 
 

@@ -18,6 +18,7 @@ from store.history import Query
 from terminald.config import DEVICE_NAME
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
+from terminald.recorder import Recorder
 from terminald.supervisor import Supervisor
 from terminald.views import Views, device_view
 
@@ -107,6 +108,11 @@ class EmptiesParams(Keyed, frozen=True, kw_only=True):
     count: int = 1
 
 
+class RecordParams(Params, frozen=True, kw_only=True):
+    name: str
+    finish: bool = False
+
+
 class NameParams(Params, frozen=True, kw_only=True):
     name: str
 
@@ -119,6 +125,7 @@ def methods(
     acknowledged_seq: Callable[[], int],
     status: Callable[[], dict[str, object]],
     find: Callable[[Query], Awaitable[list[Transaction]]],
+    recorder: Recorder,
 ) -> Mapping[str, Method[Any]]:
     """The method table."""
 
@@ -162,6 +169,9 @@ def methods(
                     "remedy": (dead.remedy if dead is not None else device.remedy) if fault else "",
                 }
         raise Refused(message("device-not-known", device=_named(params.name)))
+
+    async def device_record(params: RecordParams) -> object:
+        return recorder.fetch(_named(params.name), finish=params.finish)
 
     async def journal_status(_: Params) -> object:
         head = journal.head
@@ -287,6 +297,11 @@ def methods(
         "device.list": Method(summary="The devices and their state", params=Params, handler=device_list),
         "device.test": Method(
             summary="Whether a device works, and what to do if not", params=NameParams, handler=device_test
+        ),
+        "device.record": Method(
+            summary="A device's raw traffic since the last call, cards masked; the first call begins, `finish` ends it",
+            params=RecordParams,
+            handler=device_record,
         ),
         "journal.status": Method(
             summary="The journal's depth and what is acknowledged", params=Params, handler=journal_status

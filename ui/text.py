@@ -182,6 +182,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "device-new": ("A new device is plugged in and works: {device}.", ""),
     "device-lost": ("The {device} does not answer: {fault}.", "Check its cable and power; it comes back by itself."),
     "device-not-known": ("There is no device named {device}.", "See the list of devices for its name."),
+    "device-not-recorded": ("What passes through {device} is not kept: cards or tags may be in it.", ""),
     "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),
     "device-back": ("The {device} is back.", ""),
     "power-weak": (
