@@ -34,9 +34,7 @@ _EXCLUDES = {
 _LOOSE = frozenset(("20", "22", "30", "37", "90", "91", "92", "93", "94", "95", "96", "97", "98", "99"))
 """So short, and with so free a value, that nearly every lot number has one in it by chance."""
 _NAMES = frozenset(("10", "21"))
-_PRICES = frozenset(("392", "393"))
-_PRICE_DIGITS_USUAL = 9
-"""Of AI 393n three of them are the currency's."""
+_PRICE = "392"
 _COUPONS = frozenset(("8110", "8112"))
 """They stand alone, and their digits have a structure of their own."""
 
@@ -170,12 +168,12 @@ def _refuse_second_reading(ai: str, value: str, before: dict[str, str], *, is_ma
     form = format_of(ai)
     if form is None or form.length_min == form.length_max or ai in _COUPONS:
         return
-    if is_marked and value.isdigit() and ai[:3] in _PRICES and len(value) <= _PRICE_DIGITS_USUAL:
-        return  # prices do hold 10 and 21, and are too short to hold a date
     for cut in range(max(1, form.length_min), len(value)):
         following = ai_at(value, cut)
         if following is None or following in _LOOSE:
             continue
+        if ai.startswith(_PRICE) and not value[:cut].strip("0"):
+            continue  # nothing costs nothing
         if is_marked and following in _NAMES and (cut < 2 or len(value) - cut - len(following) < 2):
             continue  # a scanner that names its symbols rarely loses the separator, and lots do hold 10 and 21
         try:
