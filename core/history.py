@@ -13,7 +13,10 @@ from core.ledger import Record, open_record
 
 
 class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line as it was sold (POSLog LineItem with Sale); voided ones are left out."""
+    """A line as it was sold (POSLog LineItem with Sale); voided ones are left out.
+
+    `amount_minor` is before `discount_minor`; `regular_unit_price_minor` stands where a person put in another price.
+    """
 
     line: int
     gtin: str
@@ -24,6 +27,8 @@ class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
     tax: str
     lot: str | None = None
+    regular_unit_price_minor: int | None = None
+    discount_minor: int = 0
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     taxes: tuple[e.TaxTotal, ...]
     customer: str | None = None
     operator: str | None = None
+    discounts: tuple[e.Discount, ...] = ()
+    rounding_minor: int = 0
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +62,7 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[HistoryLine, ...] = ()
     voided: frozenset[int] = frozenset()
     customer: str | None = None
+    discounts: tuple[e.Discount, ...] = ()
 
 
 class Assembler:
@@ -93,10 +101,12 @@ class Assembler:
                     currency=entry.currency,
                     total_minor=entry.total_minor,
                     change_minor=entry.change_minor,
-                    lines=lines,
+                    lines=tuple(_discounted(line, was.discounts) for line in lines),
                     tenders=entry.tenders,
                     taxes=entry.taxes,
                     customer=entry.customer,
+                    discounts=was.discounts,
+                    rounding_minor=entry.rounding_minor,
                 )
             case e.TransactionCancelled():
                 return Transaction(
@@ -126,12 +136,19 @@ class Assembler:
             return
         match entry:
             case e.ItemAdded():
-                self.open = msgspec.structs.replace(was, lines=(*was.lines, _line(entry)))
+                self.open = msgspec.structs.replace(was, lines=(*was.lines, _line(entry)), discounts=())
             case e.QuantityChanged():
                 lines = tuple(_changed(line, entry) if line.line == entry.line else line for line in was.lines)
-                self.open = msgspec.structs.replace(was, lines=lines)
+                self.open = msgspec.structs.replace(was, lines=lines, discounts=())
+            case e.PriceOverridden():
+                lines = tuple(_overridden(line, entry) if line.line == entry.line else line for line in was.lines)
+                self.open = msgspec.structs.replace(was, lines=lines, discounts=())
+            case e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken():
+                self.open = msgspec.structs.replace(was, discounts=())  # said anew when payment begins again
+            case e.DiscountsApplied():
+                self.open = msgspec.structs.replace(was, discounts=entry.discounts)
             case e.LineVoided():
-                self.open = msgspec.structs.replace(was, voided=was.voided | {entry.line})
+                self.open = msgspec.structs.replace(was, voided=was.voided | {entry.line}, discounts=())
             case e.CustomerIdentified():
                 self.open = msgspec.structs.replace(was, customer=entry.customer)
             case _:
@@ -154,3 +171,19 @@ def _line(entry: e.ItemAdded) -> HistoryLine:
 
 def _changed(line: HistoryLine, entry: e.QuantityChanged) -> HistoryLine:
     return msgspec.structs.replace(line, quantity_milli=entry.quantity_milli, amount_minor=entry.amount_minor)
+
+
+def _overridden(line: HistoryLine, entry: e.PriceOverridden) -> HistoryLine:
+    return msgspec.structs.replace(
+        line,
+        unit_price_minor=entry.unit_price_minor,
+        amount_minor=entry.amount_minor,
+        regular_unit_price_minor=entry.regular_unit_price_minor,
+    )
+
+
+def _discounted(line: HistoryLine, discounts: tuple[e.Discount, ...]) -> HistoryLine:
+    off_minor = sum(
+        share.amount_minor for discount in discounts for share in discount.shares if share.line == line.line
+    )
+    return msgspec.structs.replace(line, discount_minor=off_minor) if off_minor else line

@@ -19,7 +19,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "code-separator-lost": (
         "The scanner lost a part of this code.",
-        "Scan the plain barcode, or type its number. Tell your technician: the scanner drops separators.",
+        "Type its number. Tell your technician: the scanner drops separators.",
     ),
     "code-currency": ("The price in this code is in another currency.", "Ask for its price."),
     "code-is-card": (

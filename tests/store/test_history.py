@@ -14,10 +14,11 @@ import pytest
 from core import entries as e
 from core import events as v
 from core.ledger import ClockQuality, Stamp
+from core.promotion import Promotion, Rulebook
 from store.history import History, Query, _select
 from store.history_source import catch_up
 from store.journal import SqlJournal
-from tests.core.transcript import Player
+from tests.core.transcript import SHOP, Player
 
 KEY = bytes(range(48))
 STAMP = Stamp(time_ms=1_700_000_000_000, clock=ClockQuality.NTP, boot="b" * 16, mono_ms=1)
@@ -45,6 +46,23 @@ def _shop() -> list[e.AnyEntry]:
         *_scan(MILK),
         v.CashKeyed(),
         *_scan(LOAF),
+    ]
+    for event in events:
+        player.take(event)
+    return player.kept
+
+
+def _priced() -> list[e.AnyEntry]:
+    """One transaction with another price, two discounts and coins of 0.05."""
+    promotion = Promotion(id="ten", reason="10 % off", kind="percent", percent_bp=1000, items=("00000096385074",))
+    player = Player(shop=msgspec.structs.replace(SHOP, promotions=Rulebook((promotion,)), cash_unit_minor=5))
+    events: list[v.AnyEvent] = [
+        *_scan(MILK, BEANS),
+        v.PriceKeyed(unit_price_minor=99, reason="shelf", line=1),
+        v.CardKeyed(),
+        v.PaymentRefused(reference="1.1", reason="declined"),
+        v.TotalDiscountKeyed(amount_minor=100, reason="goodwill"),
+        v.CashKeyed(),
     ]
     for event in events:
         player.take(event)
@@ -232,3 +250,14 @@ async def test_on_the_command_line(tmp_path: Path) -> None:
     refused = await asyncio.to_thread(_terminald, tmp_path, "journal", "find", "--day", "yesterday")
     assert refused.returncode == 2
     assert "day" in refused.stderr
+
+
+async def test_prices_and_discounts_are_those_of_the_sale(tmp_path: Path) -> None:
+    await _keep(tmp_path, _priced())
+    with _history(tmp_path) as history:
+        (sold,) = history.find(Query())
+    assert [(line.unit_price_minor, line.regular_unit_price_minor) for line in sold.lines] == [(99, 129), (1290, None)]
+    assert [(each.reason, each.amount_minor) for each in sold.discounts] == [("10 % off", 129), ("goodwill", 100)]
+    paid_minor = sum(line.amount_minor - line.discount_minor for line in sold.lines)
+    assert paid_minor == sold.total_minor == 1160
+    assert sum(tender.amount_minor for tender in sold.tenders) == sold.total_minor + sold.rounding_minor == 1160
