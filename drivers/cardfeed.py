@@ -20,6 +20,8 @@ class CardFeed:
         self._frames: Frames | None = None
         self._decode: Decode | None = None
         self._gap: asyncio.TimerHandle | None = None
+        self.taken = asyncio.Event()
+        """Set after each swipe, for a reader that wants to be asked for the next."""
         self._reads = 0
         self._bad_reads = 0
 
@@ -64,10 +66,14 @@ class CardFeed:
 
     def _hand_on(self, message: bytearray) -> None:
         assert self._decode is not None
+        made: list[bytearray] = []
         try:
-            event = outcome(self._device, self._decode(memoryview(message)), self._ranges)
+            swipe = self._decode(memoryview(message))
+            made = swipe.made
+            event = outcome(self._device, swipe, self._ranges)
         finally:
-            wipe(message)
+            for each in (message, *made):
+                wipe(each)
         self._count(event)
 
     def _count(self, event: CardEvent) -> None:
@@ -76,3 +82,4 @@ class CardFeed:
         else:
             self._reads += 1
         self._emit(event)
+        self.taken.set()

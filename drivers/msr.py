@@ -4,21 +4,28 @@ What is read lies in one buffer of ours, and is overwritten as soon as it has be
 until the next card is out of our reach. An exception's text comes from the system alone, never from a card.
 """
 
+import asyncio
+import contextlib
 import fcntl
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn
 
 from core.ports import Clock, Emit, ProtocolError
 from core.stripe import CardRange
 from drivers.cardfeed import CardFeed
-from drivers.codecs import msr_idtech, msr_text
+from drivers.codecs import msr_idtech, msr_raw, msr_text
 from drivers.codecs.hid_report import DESCRIPTOR_BYTES_MAX, input_report
-from drivers.codecs.msr import Frames, PausedFrames, ReportFrames
+from drivers.codecs.msr import Decode, Frames, PausedFrames, ReportFrames
 from drivers.hotplug import identity
 from drivers.msr_formats import REPORTS, report_format
 from drivers.options import HidrawMsrOptions, SerialMsrOptions
 from drivers.transport import SerialSettings, Stream, ignore, open_serial, opening
+
+ASK_TIMEOUT_S: Final = 2.0
+"""How long a reader may take to take a command."""
+ASK_AGAIN_S: Final = 30.0
 
 # From <linux/hidraw.h>.
 _HIDIOCGRDESCSIZE, _HIDIOCGRDESC, _HIDIOCGRAWINFO = 0x80044801, 0x90044802, 0x80084803
@@ -43,15 +50,30 @@ class SerialCardReader:
         settings = SerialSettings(
             baud=options.baud, data_bits=options.data_bits, parity=options.parity, stop_bits=options.stop_bits
         )
-        frames: Frames = PausedFrames() if options.format == "text" else msr_idtech.MessageFrames()
-        self._feed.start(frames, msr_text.decode if options.format == "text" else msr_idtech.decode_message)
+        frames, decode = _FORMATS[options.format]
+        self._feed.start(frames(), decode)
         self._stream = open_serial(self._name, options.path, settings, ignore)
         self._stream.wipe_after(self._feed.feed)
         self.identity = identity(options.path)
 
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"
+        if self._options.format == "msr605":
+            await self._ask(self._stream)
         await self._stream.lost()
+
+    async def _ask(self, stream: Stream) -> NoReturn:
+        """Asks for one card after the other, until the stream ends; and again when none came for long.
+
+        Behind a serial adapter it may have lost its power, and what it was asked, unseen.
+        """
+        stream.on_end(self._feed.taken.set)
+        while True:
+            self._feed.taken.clear()
+            await stream.write(msr_raw.READ_ONE, ASK_TIMEOUT_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_AGAIN_S):
+                    await self._feed.taken.wait()
 
     async def probe(self) -> None:
         if self._stream is not None:
@@ -65,6 +87,13 @@ class SerialCardReader:
 
     def facts(self) -> dict[str, str | int]:
         return self._feed.facts()
+
+
+_FORMATS: Final[dict[str, tuple[Callable[[], Frames], Decode]]] = {
+    "text": (PausedFrames, msr_text.decode),
+    "idtech": (msr_idtech.MessageFrames, msr_idtech.decode_message),
+    "msr605": (msr_raw.RawFrames, msr_raw.decode),
+}
 
 
 class HidrawCardReader:

@@ -189,8 +189,8 @@ class SerialMsrOptions:
     data_bits: int = 8
     parity: Parity = "none"
     stop_bits: int = 1
-    format: Literal["text", "idtech"] = "text"
-    """`text`: tracks between their sentinels; `idtech`: ID TECH's messages from STX to ETX."""
+    format: Literal["text", "idtech", "msr605"] = "text"
+    """`text`: tracks between their sentinels; `idtech`: ID TECH's messages; `msr605`: bits, when asked for them."""
     gap_s: float = 0.15
     """The longest pause between two bytes of one swipe."""
 

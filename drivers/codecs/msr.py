@@ -26,6 +26,8 @@ class Swipe:
     faults: dict[int, CardFault] = field(default_factory=dict)
     ksn: Opaque | None = None
     data: Opaque | None = None
+    made: list[bytearray] = field(default_factory=list)
+    """What had to be made beside the message, to be wiped with it."""
 
 
 Decode = Callable[[memoryview], Swipe]

@@ -43,16 +43,16 @@ def lrc(text: memoryview | bytes, base: int) -> int:
     return value
 
 
-def characters(bits: memoryview, track: int) -> bytearray | CardFault:
-    """A track's characters, sentinels included and LRC checked, from its bits as the head saw them: first bit highest.
+def characters(bits: memoryview, track: int, *, lowest_first: bool = False) -> bytearray | CardFault:
+    """A track's characters, sentinels included and LRC checked, from its bits as the head saw them, highest bit first.
 
     The card may have passed either way. The caller wipes what it gets.
     """
     width = 7 if track == 1 else 5
-    forwards = _characters(bits, width, backwards=False)
+    forwards = _characters(bits, width, backwards=False, lowest_first=lowest_first)
     if not isinstance(forwards, CardFault):
         return forwards
-    backwards = _characters(bits, width, backwards=True)
+    backwards = _characters(bits, width, backwards=True, lowest_first=lowest_first)
     return backwards if forwards is CardFault.START or not isinstance(backwards, CardFault) else forwards
 
 
@@ -71,12 +71,12 @@ def _digits(field: memoryview) -> memoryview:
     return field[start:kept]
 
 
-def _characters(bits: memoryview, width: int, *, backwards: bool) -> bytearray | CardFault:
+def _characters(bits: memoryview, width: int, *, backwards: bool, lowest_first: bool) -> bytearray | CardFault:
     count = 8 * len(bits)
 
     def bit(place: int) -> int:
         place = count - 1 - place if backwards else place
-        return bits[place >> 3] >> (7 - (place & 7)) & 1
+        return bits[place >> 3] >> (place & 7 if lowest_first else 7 - (place & 7)) & 1
 
     # Clocking zeros come first; both start sentinels begin with a one.
     place = next((place for place in range(count) if bit(place)), count)

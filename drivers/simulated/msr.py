@@ -113,6 +113,65 @@ class SimulatedCardReader:
         self._cable.close()
 
 
+def raw_answer(tracks: Mapping[int, bytes], *, backwards: bool = False, lowest_first: bool = False) -> bytes:
+    """What an MSR605 says of a card when it is asked for its bits, eight to a byte."""
+    answer = b"\x1bs"
+    for track in (1, 2, 3):
+        bits = bytes(track_bits(tracks[track], track, backwards=backwards)) if track in tracks else bytes(4)
+        if lowest_first:
+            bits = bytes(int(f"{byte:08b}"[::-1], 2) for byte in bits)
+        answer += bytes((0x1B, track, len(bits))) + bits
+    return answer + b"?\x1c\x1b0"
+
+
+class SimulatedRawReader:
+    """An MSR605 on a pty: it reads a card only when it was told to, and takes commands in whatever pieces they come."""
+
+    def __init__(self, link: Path, make: Callable[[Receive], Cable] | None = None) -> None:
+        self._heard = b""
+        self.is_asked = False
+        """Whether the next card is read."""
+        self.is_set_up = False
+        self._cable = make(self._on_bytes) if make is not None else PtyCable(link, self._on_bytes)
+        self._cable.plug()
+
+    def swipe(self, tracks: Mapping[int, bytes], *, backwards: bool = False) -> None:
+        """A card passes; nothing is said where nobody asked, or eight bits were not agreed upon."""
+        if self.is_asked and self.is_set_up:
+            self.is_asked = False
+            self._cable.send(raw_answer(tracks, backwards=backwards))
+
+    def unplug(self) -> None:
+        """Pulls the cable; it loses its power and what it was told."""
+        self._cable.unplug()
+        self._heard, self.is_asked, self.is_set_up = b"", False, False
+
+    def plug(self) -> None:
+        """Puts it in again, at the same place."""
+        self._cable.plug()
+
+    def close(self) -> None:
+        """Removes it. May be called twice."""
+        self._cable.close()
+
+    def _on_bytes(self, data: bytes) -> None:
+        self._heard = (self._heard + data)[-64:]
+        while self._heard:
+            if self._heard.startswith(b"\x1bo"):
+                if len(self._heard) < 5:
+                    return
+                self.is_set_up = self._heard[2:5] == b"\x08\x08\x08"
+                self._cable.send(b"\x1b0" + self._heard[2:5])
+                self._heard = self._heard[5:]
+            elif self._heard.startswith(b"\x1b"):
+                if len(self._heard) < 2:
+                    return
+                self.is_asked = self._heard[1:2] == b"m"
+                self._heard = self._heard[2:]
+            else:
+                self._heard = self._heard[1:]
+
+
 def _head(tracks: Mapping[int, bytes], failed: tuple[int, ...]) -> bytes:
     statuses = bytes(int(track in failed) for track in (1, 2, 3))
     return statuses + bytes(len(tracks.get(track, b"")) for track in (1, 2, 3)) + b"\0"

@@ -1,6 +1,8 @@
 """Card readers on a serial port, over cables that treat bytes badly; what is refused is left nowhere in memory."""
 
+import asyncio
 import gc
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from drivers.msr import HidrawCardReader, SerialCardReader
 from drivers.msr_formats import report_format
 from drivers.options import HidrawMsrOptions, SerialMsrOptions
 from drivers.simulated.cable import PtyCable
-from drivers.simulated.msr import KSN, SimulatedCardReader, idtech_message, with_lrc
+from drivers.simulated.msr import KSN, SimulatedCardReader, SimulatedRawReader, idtech_message, with_lrc
 from tests.drivers.support import Events, HostClock, HostileCable, Manner, Served, until
 
 RANGES = (CardRange(kind="loyalty", prefix="600649", digits=16),)
@@ -94,6 +96,28 @@ async def test_a_cable_pulled_in_mid_swipe(counter: Counter) -> None:
     assert (await counter.events.reach(2))[1] == SWIPED
 
 
+async def test_a_hundred_plugs_leave_nothing_behind(tmp_path: Path) -> None:
+    """Each swipe between two of them is told once; no descriptor, task or timer stays."""
+    counter = Counter(SimulatedCardReader(tmp_path / "msr"), SerialMsrOptions(path=tmp_path / "msr", gap_s=0.02))
+    before = 0
+    for turn in range(100):
+        await counter.served.open()
+        if turn == 1:
+            before = _descriptors()
+        counter.reader.swipe(LOYALTY)
+        await counter.events.reach(turn + 1)
+        counter.reader.unplug()
+        assert isinstance(await counter.served.failure(), DeviceGone)
+        await counter.served.close()
+        counter.reader.plug()
+    assert counter.events == [SWIPED] * 100
+    await counter.served.open()
+    assert _descriptors() == before
+    assert len(asyncio.all_tasks()) == 2  # this test and what serves the driver
+    await counter.served.close()
+    counter.reader.close()
+
+
 async def test_nothing_there(tmp_path: Path) -> None:
     for driver in (
         SerialCardReader("msr", SerialMsrOptions(path=tmp_path / "no"), Events().append, HostClock()),
@@ -109,6 +133,29 @@ async def test_a_node_that_is_no_hid_device() -> None:
     with pytest.raises(ProtocolError):
         await driver.open()
     driver.close()
+
+
+@pytest.mark.parametrize("manner", ["plain", "bytewise", "delayed"])
+async def test_a_reader_of_bits_is_asked_for_each_card(tmp_path: Path, manner: Manner) -> None:
+    link = tmp_path / "msr"
+    reader = SimulatedRawReader(link, lambda receive: HostileCable(lambda on: PtyCable(link, on), receive, manner, 5))
+    events = Events()
+    driver = SerialCardReader("msr", SerialMsrOptions(path=link, format="msr605"), events.append, HostClock())
+    driver.admit(RANGES)
+    for turn in range(3):  # it is pulled after each turn
+        served = Served(driver)
+        await served.open()
+        for card, is_backwards in (({1: LOYALTY_1, 2: LOYALTY}, False), ({2: LOYALTY}, True), ({2: PAYMENT}, False)):
+            await until(lambda: reader.is_asked and reader.is_set_up)
+            before = len(events)
+            reader.swipe(card, backwards=is_backwards)
+            await events.reach(before + 1)
+        assert events[3 * turn :] == [SWIPED, SWIPED, CardRefused(device="msr", is_payment=True)]
+        reader.unplug()
+        assert isinstance(await served.failure(), DeviceGone)
+        await served.close()
+        reader.plug()
+    reader.close()
 
 
 def test_an_unknown_maker_has_to_be_told() -> None:
@@ -154,6 +201,10 @@ async def test_messages_over_a_bad_cable(tmp_path: Path, manner: Manner) -> None
     for event in counter.events:
         if isinstance(event, CardEncrypted):
             assert bytes(event.ksn.view()) == KSN
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
 
 
 def _expect(events: Events, manner: Manner, numbers: set[str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.events import CardEncrypted, CardFault, CardGarbled, CardRefused, CardSwiped
 from core.ports import ProtocolError
 from core.stripe import CardRange
-from drivers.codecs import msr_idtech, msr_magtek, msr_text
+from drivers.codecs import msr_idtech, msr_magtek, msr_raw, msr_text
 from drivers.codecs.hid_report import input_report
 from drivers.codecs.msr import CardEvent, Decode, PausedFrames, ReportFrames, outcome
 from drivers.codecs.track import characters, number_of
@@ -19,6 +19,7 @@ from drivers.simulated.msr import (
     idtech_report,
     magnesafe_report,
     magtek_report,
+    raw_answer,
     track_bits,
     with_lrc,
 )
@@ -137,12 +138,26 @@ IN_CLEAR: list[tuple[Decode, Callable[[dict[int, bytes]], bytes]]] = [
     (msr_idtech.decode_report, lambda tracks: idtech_message(tracks, {}, kind=3).ljust(600, b"\0")),
     (msr_idtech.decode_message, lambda tracks: idtech_message(tracks, {}, kind=3)),
     (msr_idtech.decode_message, lambda tracks: idtech_message(tracks, {}, kind=3, enhanced=False)),
+    (msr_raw.decode, raw_answer),
+    (msr_raw.decode, lambda tracks: raw_answer(tracks, backwards=True, lowest_first=True)),
     (msr_text.decode, lambda tracks: b"".join(tracks[track] + b"\r" for track in sorted(tracks))),
     (msr_text.decode, lambda tracks: b"".join(tracks[track] for track in sorted(tracks)) + b"\r\n"),
     (msr_text.decode, lambda tracks: b"".join(with_lrc(tracks[track], track) for track in sorted(tracks)) + b"\r"),
 ]
 ENCODERS: list[Callable[[dict[int, bytes]], bytes]] = [encode for _, encode in IN_CLEAR]
-NAMES = ["magtek", "idtech-other", "idtech", "idtech-framed", "enhanced", "original", "lines", "together", "lrc"]
+NAMES = [
+    "magtek",
+    "idtech-other",
+    "idtech",
+    "idtech-framed",
+    "enhanced",
+    "original",
+    "raw",
+    "raw-backwards",
+    "lines",
+    "together",
+    "lrc",
+]
 
 
 @pytest.mark.parametrize(("decode", "encode"), IN_CLEAR, ids=NAMES)
@@ -176,6 +191,8 @@ def test_a_card_of_nobodys_tells_its_last_digits(decode: Decode, encode: Callabl
         (msr_magtek.decode, magtek_report({2: b"6006=?"}), CardFault.START, 2),
         (msr_idtech.decode_report, idtech_report({}, failed=(2,)), CardFault.UNREADABLE, 2),
         (msr_idtech.decode_message, idtech_message({2: LOYALTY}, {}, kind=3)[:-1] + b"\x04", CardFault.TORN, 0),
+        (msr_raw.decode, raw_answer({}), CardFault.UNREADABLE, 0),
+        (msr_raw.decode, raw_answer({2: LOYALTY}).replace(b"\x1b\x02", b"\x1b\x07"), CardFault.TORN, 0),
         (msr_text.decode, b"%E?;E?\r", CardFault.UNREADABLE, 1),
         (msr_text.decode, b";6006490000000004=4912\r", CardFault.END, 2),
         (msr_text.decode, b"hello\r", CardFault.START, 0),
@@ -254,9 +271,19 @@ def test_messages_are_cut_by_their_frame(ciphers: list[bytes], step: int) -> Non
     assert not frames.is_pending
 
 
+@given(st.lists(track_2, max_size=3), st.integers(1, 50))
+def test_raw_answers_are_cut_by_their_blocks(cards: list[bytes], step: int) -> None:
+    answers = [raw_answer({2: card}) for card in cards]
+    said = b"\x1b0\x08\x08\x08" + b"\x1b0".join(answers)
+    frames = msr_raw.RawFrames()
+    found = [bytes(one) for piece in _pieces(said, step) for one in frames.feed(memoryview(piece))]
+    assert found == answers
+    assert not frames.is_pending
+
+
 @given(st.lists(st.binary(max_size=1000), max_size=6))
 def test_any_bytes_are_held_within_bounds(pieces: list[bytes]) -> None:
-    for frames in (msr_idtech.MessageFrames(), PausedFrames(), ReportFrames(337)):
+    for frames in (msr_idtech.MessageFrames(), msr_raw.RawFrames(), PausedFrames(), ReportFrames(337)):
         for piece in pieces:
             frames.feed(memoryview(piece))
         frames.pause()

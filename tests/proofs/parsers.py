@@ -15,6 +15,7 @@ from drivers.codecs import (
     msr,
     msr_idtech,
     msr_magtek,
+    msr_raw,
     msr_text,
     ndef,
     nfc_lines,
@@ -24,7 +25,15 @@ from drivers.codecs import (
 from drivers.codecs.scale_8217 import Toledo8217
 from drivers.codecs.scale_cas import CasEcr
 from drivers.codecs.scale_sics import MettlerSics
-from drivers.simulated.msr import idtech_message, idtech_report, magnesafe_report, magtek_report, track_bits, with_lrc
+from drivers.simulated.msr import (
+    idtech_message,
+    idtech_report,
+    magnesafe_report,
+    magtek_report,
+    raw_answer,
+    track_bits,
+    with_lrc,
+)
 from drivers.transport import READ_BYTES_MAX
 from fleet import config as fleet_config
 from store.backup_format import MANIFEST, Manifest, encode_manifest
@@ -174,6 +183,19 @@ PARSERS: tuple[Parser, ...] = (
         name="card: ID TECH frames",
         make=c.frames(msr_idtech.MessageFrames),
         seeds=(idtech_message(TRACKS, {}) * 2,),
+        size_max=CABLE,
+    ),
+    Parser(
+        name="card: bits",
+        make=c.swipe(msr_raw.decode),
+        seeds=(raw_answer(TRACKS), raw_answer(TRACKS, backwards=True, lowest_first=True)),
+        tokens=(b"\x1b\x01\xff", b"\x1b\x02\xff", b"?\x1c\x1b"),
+        size_max=msr.MESSAGE_BYTES_MAX,
+    ),
+    Parser(
+        name="card: bits' frames",
+        make=c.frames(msr_raw.RawFrames),
+        seeds=(b"\x1b0\x08\x08\x08" + raw_answer(TRACKS) * 2,),
         size_max=CABLE,
     ),
     Parser(
