@@ -29,11 +29,22 @@ class QrCode(msgspec.Struct, frozen=True, kw_only=True, tag="qr"):
     data: str
 
 
+class Barcode(msgspec.Struct, frozen=True, kw_only=True, tag="barcode"):
+    """A bar code with its text below, centred: 12 or 13 digits as EAN-13, printable ASCII as Code 128."""
+
+    kind: Literal["ean13", "code128"]
+    data: str
+
+
+class Logo(msgspec.Struct, frozen=True, kw_only=True, tag="logo"):
+    """The shop's picture, where the printer has been given one."""
+
+
 class Cut(msgspec.Struct, frozen=True, kw_only=True, tag="cut"):
     """The paper is fed out and cut."""
 
 
-Element = Text | Rule | Feed | QrCode | Cut
+Element = Text | Rule | Feed | QrCode | Barcode | Logo | Cut
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):

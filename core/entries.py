@@ -431,6 +431,7 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
 
     `rounding_minor` is what cash paid more than the total (less, below zero) because there are no smaller coins: tenders
     add up to total and rounding. `discount_minor` is what all discounts took off; the total is without it.
+    `epoch` is the journal's: it stands in the receipt's code.
     """
 
     MOVES_MONEY = True
@@ -446,6 +447,7 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     customer: str | None = None
     rounding_minor: int = 0
     discount_minor: int = 0
+    epoch: str = ""
 
 
 class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_only=True):

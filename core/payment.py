@@ -156,6 +156,7 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
         customer=basket.customer,
         rounding_minor=paid - change_minor - priced.total_minor,
         discount_minor=priced.discount_minor,
+        epoch=facts.epoch,
     )
     cash = change_minor > 0 or any(tender.kind == "CASH" for tender in basket.tenders)
     printed = print_receipt(shop, Completed(sale=completed, basket=basket), copy=0)

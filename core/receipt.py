@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from decimal import Decimal
 
-from core.document import Cut, Document, Element, Feed, Rule, Text
+from core.document import Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
 from core.entries import TaxExempted, TaxPart, TaxTotal
 from core.money import Currency
+from core.receipt_code import ReceiptCode
 from core.state import Basket, Completed, Line, Shop
 
 _REASON_COLUMNS = 30
@@ -18,7 +19,7 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     `doubtful` marks a paper of which another may have come out before a power cut.
     """
     sale = completed.sale
-    elements: list[Element] = [Text(left=shop.name, style="centre-large")]
+    elements: list[Element] = [Logo(), Text(left=shop.name, style="centre-large")]
     elements += [Text(left=line, style="centre") for line in shop.address]
     if copy:
         elements.append(Text(left=f"*** COPY {copy} ***", style="centre-large"))
@@ -64,7 +65,11 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     if completed.basket.exemption is not None:
         elements.append(Text(left=_exemption(completed.basket.exemption)))
     elements.append(Text(left=_when(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"))
-    elements += [Feed(), Text(left="Thank you", style="centre"), Cut()]
+    elements += [Feed(), Text(left="Thank you", style="centre")]
+    if sale.epoch:
+        code = ReceiptCode(terminal=shop.terminal, epoch=sale.epoch, number=sale.number)
+        elements += [Feed(), QrCode(data=code.text())]
+    elements.append(Cut())
     return Document(elements=tuple(elements))
 
 

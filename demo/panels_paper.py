@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from drivers.codecs.escpos_paper import LinePrinted, PaperFed, QrPrinted
+from drivers.codecs.escpos_paper import BarcodePrinted, LinePrinted, PaperFed, QrPrinted, RasterPrinted
 from drivers.simulated.printer import COLUMNS, Mark
 from ui.merchant import palette
 
@@ -75,6 +75,10 @@ class PaperRoll(ScrollView):
                 self._coming.append((_shown(mark), _BOLD if mark.bold or mark.large else _PLAIN))
             case QrPrinted():
                 self._coming.extend((row, _PLAIN) for row in _qr(mark.data))
+            case BarcodePrinted():
+                self._coming.extend((row.center(COLUMNS), _PLAIN) for row in (_bars(mark.data), mark.data))
+            case RasterPrinted():
+                self._coming.extend((row, _PLAIN) for row in _picture(mark))
             case _:
                 assert_never(mark)
 
@@ -152,8 +156,36 @@ def _shown(line: LinePrinted) -> str:
 
 
 def _qr(data: str) -> list[str]:
-    """A QR code in half blocks, two of its rows in one of ours."""
-    matrix = [[bool(dot) for dot in row] for row in segno.make(data, error="m").matrix]
+    """A QR code in half blocks."""
+    return _half_blocks([[bool(dot) for dot in row] for row in segno.make(data, error="m").matrix])
+
+
+def _bars(data: str) -> str:
+    """Bars that look like those of a code, and are none: real ones are finer than our columns."""
+    return "".join("\N{LEFT HALF BLOCK}\N{FULL BLOCK}\N{RIGHT HALF BLOCK} "[ord(letter) % 4] for letter in data * 2)
+
+
+def _picture(mark: RasterPrinted) -> list[str]:
+    """A picture made small: a dot of ours is black where most of its dots are."""
+    step = max(1, -(-mark.width // COLUMNS))
+    dots = [[bool(row[at // 8] & 0x80 >> at % 8) for at in range(mark.width)] for row in mark.rows]
+    return _half_blocks(
+        [
+            [_is_dark(dots[top : top + step], left, left + step) for left in range(0, mark.width, step)]
+            for top in range(0, len(dots), step)
+        ]
+    )
+
+
+def _is_dark(rows: list[list[bool]], left: int, right: int) -> bool:
+    cell = [dot for row in rows for dot in row[left:right]]
+    return 2 * sum(cell) > len(cell)
+
+
+def _half_blocks(matrix: list[list[bool]]) -> list[str]:
+    """Dots in half blocks, two rows of them in one of ours, in the middle of the paper."""
+    if not matrix:
+        return []
     size = len(matrix[0])
     if len(matrix) % 2:
         matrix.append([False] * size)

@@ -18,7 +18,7 @@ from drivers.codecs.scan import SoftwareParity, Terminator
 
 Parity = Literal["none", "even", "odd"]
 ScaleProtocol = Literal["toledo-8217", "mettler-sics", "cas"]
-CodePage = Literal["CP437", "CP850", "CP852", "CP858", "CP1252"]
+CodePage = Literal["CP437", "CP850", "CP852", "CP858", "CP1252", "GB18030"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +94,8 @@ class EscposPrinterOptions:
     baud: int = 38_400
     columns: int = 42
     codepage: CodePage = "CP858"
+    logo: Path | None = None
+    """A PNG or BMP file that is printed at the head of each receipt; dark dots are black."""
     write_timeout_s: float = 2.0
     """The longest time in which the printer takes nothing of a receipt."""
     status_timeout_s: float = 0.3

@@ -7,6 +7,7 @@ is there, and after it whether all is printed: that answer waits in the printer 
 import asyncio
 import contextlib
 import importlib
+import logging
 from collections.abc import AsyncIterator, Callable
 
 from core.document import Document
@@ -26,6 +27,7 @@ from core.ports import (
 from drivers.codecs.escpos import (
     ASK_PROCESSED,
     ASK_STATUS,
+    DOTS_A_COLUMN,
     STATUS_BACK_ON,
     EscposEncoder,
     PrinterStatus,
@@ -36,9 +38,12 @@ from drivers.codecs.escpos import (
     from_replies,
     pulse,
 )
+from drivers.codecs.escpos_raster import raster
 from drivers.hotplug import identity
 from drivers.options import EscposPrinterOptions
 from drivers.transport import SerialSettings, Stream, open_path, open_tcp
+
+_log = logging.getLogger(__name__)
 
 REPLIES = 3
 """How many bytes answer ASK_STATUS."""
@@ -61,6 +66,7 @@ class EscposPrinter:
         self._status: PrinterStatus | None = None
         self._sensed: PrinterSensed | None = None
         self._has_status_back = False
+        self._logo_fault = ""
         self._on_drawer: Callable[[], None] = _nothing
         self._is_begun = False
         self._is_processed = False
@@ -71,7 +77,8 @@ class EscposPrinter:
         if self._encoder is None:
             # A quarter of a second of imports, which no sale should wait for.
             await asyncio.to_thread(importlib.import_module, "escpos.printer")
-            self._encoder = EscposEncoder(self._options.columns, self._options.codepage)
+            logo = await asyncio.to_thread(self._read_logo)
+            self._encoder = EscposEncoder(self._options.columns, self._options.codepage, logo)
         self._decoder = StatusDecoder()
         self._status = self._sensed = None
         self._has_status_back = False
@@ -109,7 +116,10 @@ class EscposPrinter:
 
     def facts(self) -> dict[str, str | int]:
         paper = self._status.paper if self._status else PaperStatus.UNKNOWN
-        return {"paper": paper.value, "printed": self._printed, "interruptions": self._interruptions}
+        facts: dict[str, str | int] = {
+            "paper": paper.value, "printed": self._printed, "interruptions": self._interruptions
+        }  # fmt: skip
+        return facts | ({"logo": self._logo_fault} if self._logo_fault else {})
 
     @property
     def drawer_level(self) -> bool | None:
@@ -159,6 +169,19 @@ class EscposPrinter:
                 self._interruptions += 1
                 raise
             self._printed += 1
+
+    def _read_logo(self) -> bytes:
+        """Runs on another thread. A picture that cannot be printed costs the picture, not the receipt."""
+        path = self._options.logo
+        if path is None:
+            return b""
+        try:
+            made = raster(path.read_bytes(), DOTS_A_COLUMN * self._options.columns)
+        except (OSError, ValueError) as error:
+            _log.warning("%s: the logo %s is left out: %s", self._name, path, error)
+            self._logo_fault = str(error)
+            return b""
+        return made
 
     async def _connect(self) -> Stream:
         options = self._options

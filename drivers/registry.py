@@ -216,8 +216,8 @@ def kind_of(options: Options) -> str:
 def paths_of(options: Options, base_dir: Path) -> tuple[Path, ...]:
     """Where in the file system the device will turn up: what a `drivers.hotplug.Watcher` should watch."""
     placed = _placed(options, base_dir)
-    values = (getattr(placed, field.name) for field in dataclasses.fields(placed))
-    return tuple(value for value in values if isinstance(value, Path))
+    path = getattr(placed, "path", None)
+    return (path,) if isinstance(path, Path) else ()
 
 
 def build(name: str, options: Options, emit: Emit, base_dir: Path, clock: Clock) -> Device:

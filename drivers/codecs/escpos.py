@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import assert_never
 
-from core.document import Cut, Document, Element, Feed, QrCode, Rule, Text
+from core.document import Barcode, Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
 from core.events import PaperStatus
 
 INITIALISE = b"\x1b@"  # ESC @
@@ -37,9 +37,17 @@ QR_DOTS = 6
 """Printer dots a QR module: 0.75 mm at 203 dots an inch, read well by a phone."""
 QR_LEVEL_M = 1
 
+CHINESE_ON = b"\x1c&"  # FS & : what follows is GB18030, two columns an ideograph [Xprinter, Epson TM for China]
+CENTRE = b"\x1ba\x01"  # ESC a 1
+LEFT = b"\x1ba\x00"
+BARCODE_SET = b"\x1dH\x02\x1dh\x50\x1dw\x02"  # GS H 2, GS h 80, GS w 2 : text below, 10 mm high, bars of 2 dots
+DOTS_A_COLUMN = 12
+CODE128_MODULES = 11  # a character; start, check and stop are 35 more
+
 # What a western printer has, by python-escpos' names; text that needs another one gets question marks.
 _PAGES = ("CP437", "CP850", "CP852", "CP858", "CP866", "CP737", "CP857", "CP1252")
 # python-escpos would send a whole line as GB18030 for the sake of one ideograph.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u4e00-\u9fff]")
 
 _STYLES = {
@@ -54,15 +62,18 @@ _STYLES = {
 class EscposEncoder:
     """Draws documents `columns` characters wide. Making one imports python-escpos, which takes a quarter of a second.
 
-    `codepage` is the character table that is tried first.
+    `codepage` is the character table that is tried first, or ``GB18030`` for printers made for China. `logo` is what
+    `drivers.codecs.escpos_raster.raster` makes of a picture.
     """
 
-    def __init__(self, columns: int, codepage: str) -> None:
+    def __init__(self, columns: int, codepage: str, logo: bytes = b"") -> None:
         from escpos.magicencode import Encoder, MagicEncode
         from escpos.printer import Dummy
 
         self._columns = columns
         self._codepage = codepage
+        self._is_chinese = codepage == "GB18030"
+        self._logo = logo
         self._paper = Dummy()
         known = self._paper.profile.get_code_pages()
         self._pages = {name: number for name, number in known.items() if name in _PAGES}
@@ -72,6 +83,10 @@ class EscposEncoder:
         """The whole piece of paper, from ESC @ on, so that nothing of a torn one before it is left in the printer."""
         paper = self._paper
         paper.clear()
+        if self._is_chinese:
+            for element in document.elements:
+                self._draw(element)
+            return INITIALISE + CHINESE_ON + STATUS_BACK_ON + bytes(paper.output)
         # Fresh, so that the same document gives the same bytes whatever was printed before.
         encoder = self._encoder(self._pages)
         encoder.used_encodings.add(self._codepage)  # tried first each time another page was needed
@@ -88,42 +103,97 @@ class EscposEncoder:
                 wide = "large" in element.style
                 style = _STYLES[element.style]
                 paper.set(normal_textsize=not wide, **style)
-                for line in lay_out(element.left, element.right, self._columns // 2 if wide else self._columns):
-                    paper.textln(line)
+                columns = self._columns // 2 if wide else self._columns
+                for line in lay_out(element.left, element.right, columns, chinese=self._is_chinese):
+                    self._line(line)
             case Rule():
                 paper.set(normal_textsize=True, **_STYLES["plain"])
-                paper.textln("-" * self._columns)
+                self._line("-" * self._columns)
             case Feed():
                 paper.print_and_feed(element.lines)
             case QrCode():
                 paper.set(**_STYLES["centre"])
                 paper.qr(element.data, ec=QR_LEVEL_M, size=QR_DOTS, native=True)
+            case Barcode():
+                self._barcode(element)
+            case Logo():
+                if self._logo:
+                    paper._raw(CENTRE + self._logo + LEFT)
             case Cut():
                 paper.cut()
             case _:
                 assert_never(element)
 
+    def _line(self, text: str) -> None:
+        if self._is_chinese:
+            self._paper._raw(text.encode("gb18030") + b"\n")
+        else:
+            self._paper.textln(text)
 
-def lay_out(left: str, right: str, columns: int) -> list[str]:
+    def _barcode(self, code: Barcode) -> None:
+        """The bars; what cannot be such a code, or is too wide for the paper, is printed as text."""
+        bars = _barcode_bytes(code)
+        modules = CODE128_MODULES * len(code.data) + 35
+        if bars is None or (code.kind == "code128" and 2 * modules > DOTS_A_COLUMN * self._columns):
+            self._draw(Text(left=code.data, style="centre"))
+            return
+        self._paper._raw(CENTRE + BARCODE_SET + bars + LEFT)
+
+
+def lay_out(left: str, right: str, columns: int, *, chinese: bool = False) -> list[str]:
     """`left` from the left margin, wrapped where it is too long, `right` at the end of its last line.
 
-    Control characters become question marks: text from a catalogue never commands the printer.
+    Control characters become question marks: text from a catalogue never commands the printer. In Chinese, all that is
+    no ASCII takes two columns.
     """
-    left, right = _printable(left), _printable(right)[:columns]
-    room = columns - len(right) - 1 if right else columns
-    if len(left) <= room:
+    left, right = _printable(left, chinese), _printable(right, chinese)
+    width = _columns_of if chinese else len
+    while width(right) > columns:
+        right = right[:-1]
+    room = columns - width(right) - 1 if right else columns
+    if width(left) <= room:
         lines = [left]
     else:
-        lines = textwrap.wrap(left, columns, drop_whitespace=True) or [""]
-        if len(lines[-1]) > room:
+        lines = _wrap(left, columns) if chinese else textwrap.wrap(left, columns, drop_whitespace=True) or [""]
+        if width(lines[-1]) > room:
             lines.append("")
     if right:
-        lines[-1] += right.rjust(columns - len(lines[-1]))
+        lines[-1] += " " * (columns - width(lines[-1]) - width(right)) + right
     return lines
 
 
-def _printable(text: str) -> str:
-    return _UNPRINTABLE.sub("?", unicodedata.normalize("NFC", text))
+def _columns_of(text: str) -> int:
+    return sum(1 if character.isascii() else 2 for character in text)
+
+
+def _wrap(text: str, columns: int) -> list[str]:
+    """Breaks at a space where there is one in the line, else between any two characters."""
+    lines = []
+    while _columns_of(text) > columns:
+        end = len(text)
+        while _columns_of(text[:end]) > columns:
+            end -= 1
+        space = text.rfind(" ", 1, end + 1)
+        cut = space if space > 0 else end
+        lines.append(text[:cut].rstrip(" "))
+        text = text[cut:].lstrip(" ")
+    return [*lines, text]
+
+
+def _printable(text: str, chinese: bool) -> str:
+    return (_CONTROL if chinese else _UNPRINTABLE).sub("?", unicodedata.normalize("NFC", text))
+
+
+def _barcode_bytes(code: Barcode) -> bytes | None:
+    """GS k m n data; None for what cannot be such a code."""
+    if code.kind == "ean13":
+        if re.fullmatch(r"[0-9]{12,13}", code.data):
+            return b"\x1dk\x43" + bytes((len(code.data),)) + code.data.encode()
+        return None
+    if not re.fullmatch(r"[ -~]{1,80}", code.data):
+        return None
+    data = b"{B" + code.data.replace("{", "{{").encode()
+    return b"\x1dk\x49" + bytes((len(data),)) + data
 
 
 # --- status --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ It knows what receipts are made of and the lengths of the other common commands,
 Source: Epson's ESC/POS Command Reference.
 """
 
+import codecs
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -35,6 +36,22 @@ class QrPrinted:
     """A QR code."""
 
     data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarcodePrinted:
+    """A bar code: `kind` is ``ean13`` or ``code128``."""
+
+    kind: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RasterPrinted:
+    """A picture: `rows` from the top, each `width` dots wide, 8 dots a byte, 1 is black."""
+
+    width: int
+    rows: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +89,7 @@ class NotUnderstood:
 
 
 Happening = (
-    LinePrinted | PaperFed | QrPrinted | PaperCut | Initialised | StatusBackSet | ProcessedAsked | DrawerKicked
+    LinePrinted | PaperFed | QrPrinted | BarcodePrinted | RasterPrinted | PaperCut | Initialised | StatusBackSet | ProcessedAsked | DrawerKicked
     | NotUnderstood
 )  # fmt: skip
 
@@ -97,6 +114,8 @@ _PAGES = {
     49: "cp1255", 50: "cp1256", 51: "cp1257", 52: "cp1258",
 }  # fmt: skip
 
+_BARCODES = {67: "ean13", 73: "code128"}  # function B of GS k
+_GB18030 = codecs.getincrementaldecoder("gb18030")
 _TEXT = re.compile(rb"[\x20-\x7e\x80-\xff]+")
 _ALIGN: dict[int, Align] = {0: "left", 1: "centre", 2: "right", 48: "left", 49: "centre", 50: "right"}
 
@@ -113,6 +132,8 @@ class PaperDecoder:
         self._input = bytearray()
         self._ready: list[Happening] = []
         self._line = ""
+        self._used = 0
+        self._chinese: codecs.IncrementalDecoder | None = None
         self._qr = b""
         self._page = "cp437"
         self._bold = False
@@ -133,7 +154,7 @@ class PaperDecoder:
         """The next thing that happens, or None until more bytes come."""
         while not self._ready and self._input:
             if text := _TEXT.match(self._input):
-                self._write(text[0].decode(self._page, "replace"))
+                self._write(self._decoded(text[0]))
                 del self._input[: text.end()]
                 continue
             length = self._length()
@@ -174,7 +195,13 @@ class PaperDecoder:
         end = data.find(0, 3)
         return end + 1 if end >= 0 else None
 
+    def _decoded(self, data: bytes) -> str:
+        """In Chinese mode a character may come in pieces."""
+        return self._chinese.decode(data) if self._chinese is not None else data.decode(self._page, "replace")
+
     def _run(self, command: bytes) -> None:
+        if self._chinese is not None:
+            self._write(self._chinese.decode(b"", final=True))
         code, argument = command[:2], command[2] if len(command) > 2 else 0
         if command == b"\n":
             self._end_line()
@@ -185,6 +212,20 @@ class PaperDecoder:
         elif code == b"\x1b@":
             self._reset()
             self._ready.append(Initialised())
+        elif code == b"\x1c&":
+            self._chinese = _GB18030("replace")
+        elif code == b"\x1c.":
+            self._chinese = None
+        elif code == b"\x1dv":
+            row_bytes = command[4] + 256 * command[5]
+            dots = command[8:]
+            rows = tuple(dots[at : at + row_bytes] for at in range(0, len(dots), row_bytes or 1))
+            self._ready.append(RasterPrinted(width=8 * row_bytes, rows=rows))
+        elif code == b"\x1dk" and command[2] in _BARCODES:
+            data = command[4:].decode("ascii", "replace")
+            kind = _BARCODES[command[2]]
+            data = data.removeprefix("{B").replace("{{", "{") if kind == "code128" else data
+            self._ready.append(BarcodePrinted(kind=kind, data=data))
         elif code == b"\x1bt":
             self._page = _PAGES.get(argument, "cp437")
         elif code in _MODES:
@@ -232,23 +273,26 @@ class PaperDecoder:
     def _write(self, text: str) -> None:
         """A line that is full prints itself."""
         columns = self._columns // 2 if self._large else self._columns
-        self._line += text
-        while len(self._line) > columns:
-            rest = self._line[columns:]
-            self._line = self._line[:columns]
-            self._end_line()
-            self._line = rest
+        for character in text:
+            width = 2 if self._chinese is not None and not character.isascii() else 1
+            if self._used + width > columns:
+                self._end_line()
+            self._line += character
+            self._used += width
 
     def _end_line(self) -> None:
         if self._line:
             line = LinePrinted(text=self._line.rstrip(), bold=self._bold, large=self._large, align=self._align)
             self._ready.append(line)
             self._line = ""
+            self._used = 0
         else:
             self._ready.append(PaperFed(lines=1))
 
     def _reset(self) -> None:
         self._line = ""
+        self._used = 0
+        self._chinese = None
         self._qr = b""
         self._page = "cp437"
         self._bold = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 from drivers.codecs.escpos_paper import (
+    BarcodePrinted,
     DrawerKicked,
     Initialised,
     LinePrinted,
@@ -18,13 +19,14 @@ from drivers.codecs.escpos_paper import (
     PaperFed,
     ProcessedAsked,
     QrPrinted,
+    RasterPrinted,
     StatusBackSet,
 )
 from drivers.simulated.cable import Cable, PtyCable, Receive, TcpCable
 
 COLUMNS = 42
 
-Mark = LinePrinted | QrPrinted | PaperFed
+Mark = LinePrinted | QrPrinted | BarcodePrinted | RasterPrinted | PaperFed
 """What can be seen on the paper."""
 
 _REAL_TIME = re.compile(rb"\x10(?:\x04([\x01-\x04])|\x14\x01[\x00\x01][\x01-\x08])")
@@ -183,7 +185,7 @@ class SimulatedPrinter:
     def _work(self) -> None:
         while self._can_print and not self._printing and (happening := self._decoder.step()) is not None:
             match happening:
-                case LinePrinted() | PaperFed() | QrPrinted():
+                case LinePrinted() | PaperFed() | QrPrinted() | BarcodePrinted() | RasterPrinted():
                     self._mark(happening)
                 case PaperCut():
                     self._finish(torn=False)
@@ -272,10 +274,20 @@ def _cable(place: Path | int | Callable[[Receive], Cable], receive: Receive) -> 
 
 
 def _drawn(mark: Mark) -> str:
-    if isinstance(mark, PaperFed):
-        return "\n" * max(mark.lines - 1, 0)
-    text = f"[QR {mark.data}]" if isinstance(mark, QrPrinted) else mark.text
-    align = "centre" if isinstance(mark, QrPrinted) else mark.align
+    match mark:
+        case PaperFed():
+            return "\n" * max(mark.lines - 1, 0)
+        case QrPrinted():
+            text = f"[QR {mark.data}]"
+        case BarcodePrinted():
+            text = f"[{mark.kind} {mark.data}]"
+        case RasterPrinted():
+            text = f"[picture {mark.width} x {len(mark.rows)}]"
+        case LinePrinted():
+            text = mark.text
+        case _:
+            assert_never(mark)
+    align = mark.align if isinstance(mark, LinePrinted) else "centre"
     width = COLUMNS // 2 if isinstance(mark, LinePrinted) and mark.large else COLUMNS
     if align == "centre":
         return (" " * ((COLUMNS - _columns(text) * COLUMNS // width) // 2) + text).rstrip()

@@ -22,7 +22,7 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
-from core.document import Cut, Document, Feed, QrCode, Rule, Text
+from core.document import Barcode, Cut, Document, Feed, Logo, QrCode, Rule, Text
 from core.money import currency
 from core.product_recall import ProductRecall
 from core.promotion import Promotion, Rulebook, faults
@@ -161,6 +161,10 @@ def lines_of(document: Document) -> Iterator[str]:
                 yield from [""] * element.lines
             case QrCode():
                 yield f"[qr {element.data}]"
+            case Barcode():
+                yield f"[{element.kind} {element.data}]"
+            case Logo():
+                pass
             case Cut():
                 yield "~" * 42
 

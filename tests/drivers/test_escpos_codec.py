@@ -1,12 +1,15 @@
 """Documents in ESC/POS, read back as a printer reads them; and a printer's status bytes."""
 
 import string
+import unicodedata
+from io import BytesIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from core.document import Cut, Document, Element, Feed, QrCode, Rule, Text
+from core.document import Barcode, Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
 from core.events import PaperStatus
 from drivers.codecs.escpos import (
     EscposEncoder,
@@ -19,6 +22,7 @@ from drivers.codecs.escpos import (
     lay_out,
 )
 from drivers.codecs.escpos_paper import (
+    BarcodePrinted,
     DrawerKicked,
     Happening,
     Initialised,
@@ -29,8 +33,10 @@ from drivers.codecs.escpos_paper import (
     PaperFed,
     ProcessedAsked,
     QrPrinted,
+    RasterPrinted,
     StatusBackSet,
 )
+from drivers.codecs.escpos_raster import raster
 
 ENCODER = EscposEncoder(42, "CP858")
 CP858 = bytes(range(0x80, 0x100)).decode("cp858")
@@ -158,10 +164,14 @@ def test_any_bytes_are_read_alike_however_they_are_cut_up(data: bytes, sizes: li
 
 
 def test_commands_of_other_programs_are_skipped_in_step() -> None:
-    raster = b"\x1dv0\x00\x02\x00\x03\x00" + b"ABCDEF"
+    picture = b"\x1dv0\x00\x02\x00\x03\x00" + b"ABCDEF"
     barcodes = b"\x1dk\x49\x04{B12" + b"\x1dk\x024006381333931\x00"
     others = b"\x1b3\x18\x1bM\x00\x1b-\x01\x1c.\x1dL\x00\x00\x1b\\\x00\x00\x1bD\x08\x10\x00\x1dh\x50\x10\x04\x01"
-    assert happen(raster + barcodes + others + b"ok\n") == [LinePrinted(text="ok")]
+    assert happen(picture + barcodes + others + b"ok\n") == [
+        RasterPrinted(width=16, rows=(b"AB", b"CD", b"EF")),
+        BarcodePrinted(kind="code128", data="12"),
+        LinePrinted(text="ok"),
+    ]
 
 
 def test_what_is_no_command_is_told() -> None:
@@ -182,6 +192,108 @@ def test_a_full_line_prints_itself_once() -> None:
         LinePrinted(text="y" * 42),
         LinePrinted(text="y"),
     ]
+
+
+# --- pictures, bar codes, Chinese ----------------------------------------------------------------------------------
+
+
+def png(dots: list[str], mode: str = "1") -> bytes:
+    """A picture of ``#`` and spaces."""
+    picture = Image.new(mode, (len(dots[0]), len(dots)), 1 if mode == "1" else (0, 0, 0, 0))
+    for y, row in enumerate(dots):
+        for x, dot in enumerate(row):
+            if dot == "#":
+                picture.putpixel((x, y), 0 if mode == "1" else (0, 0, 0, 255))
+    out = BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "RGBA"])
+def test_a_logo_comes_out_dot_by_dot(mode: str) -> None:
+    encoder = EscposEncoder(42, "CP858", raster(png(["#        #", " ######## "], mode), 504))
+    happenings = happen(encoder.encode(Document(elements=(Logo(), Text(left="Tea")))))
+    assert happenings[2:] == [
+        RasterPrinted(width=16, rows=(b"\x80\x40", b"\x7f\x80")),
+        LinePrinted(text="Tea"),
+    ]
+
+
+def test_without_a_logo_nothing_is_drawn() -> None:
+    assert drawn(Logo(), Text(left="Tea")) == [LinePrinted(text="Tea")]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "no PNG or BMP"), (b"\x89PNG\r\n\x1a\n", "no PNG or BMP"), (png(["#" * 505]), "505 x 1 dots")],
+)
+def test_what_is_no_logo_says_why(content: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        raster(content, 504)
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_no_logo(noise: bytes) -> None:
+    with pytest.raises(ValueError, match="it "):
+        raster(noise, 504)
+
+
+def test_bar_codes() -> None:
+    assert drawn(Barcode(kind="ean13", data="4006381333931"), Barcode(kind="code128", data="TD{1}")) == [
+        BarcodePrinted(kind="ean13", data="4006381333931"),
+        BarcodePrinted(kind="code128", data="TD{1}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        Barcode(kind="ean13", data="12"),
+        Barcode(kind="code128", data="täglich"),
+        Barcode(kind="code128", data="much too wide for the paper"),
+    ],
+)
+def test_what_is_no_bar_code_is_text(code: Barcode) -> None:
+    assert drawn(code) == [LinePrinted(text=code.data, align="centre")]
+
+
+CHINESE = EscposEncoder(42, "GB18030")
+
+
+def test_chinese_takes_two_columns_a_character() -> None:
+    data = CHINESE.encode(Document(elements=(Text(left="绿茶 500 克", right="¥ 12.50"), Text(left="茶" * 30), Rule())))
+    assert "绿茶".encode("gb18030") in data
+    assert data.startswith(b"\x1b@\x1c&")
+    lines = [happening for happening in happen(data) if isinstance(happening, LinePrinted)]
+    assert [line.text for line in lines] == [
+        "绿茶 500 克" + " " * (42 - 11 - 8) + "¥ 12.50",
+        "茶" * 21,
+        "茶" * 9,
+        "-" * 42,
+    ]
+
+
+@given(st.text(max_size=60), st.text(string.digits + "¥.", max_size=12), st.integers(20, 80))
+def test_no_chinese_line_is_wider_than_the_paper(left: str, right: str, columns: int) -> None:
+    lines = lay_out(left, right, columns, chinese=True)
+    assert all(sum(1 if char.isascii() else 2 for char in line) <= columns for line in lines)
+    for line in lines:
+        line.encode("gb18030")
+
+
+@given(st.text(st.characters(min_codepoint=0x20, exclude_categories=("C", "Z", "M")), max_size=40))
+def test_any_text_comes_back_from_chinese_paper_however_it_is_cut_up(text: str) -> None:
+    data = CHINESE.encode(Document(elements=(Text(left=text),)))
+    whole, pieces = PaperDecoder(), PaperDecoder()
+    whole.feed(data)
+    expected = drain(whole)
+    found: list[Happening] = []
+    for byte in data:
+        pieces.feed(bytes((byte,)))
+        found += drain(pieces)
+    assert found == expected
+    printed = "".join(happening.text for happening in expected if isinstance(happening, LinePrinted))
+    assert printed == unicodedata.normalize("NFC", text)
 
 
 # --- status --------------------------------------------------------------------------------------------------------
