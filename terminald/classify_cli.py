@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from core.card import wipe_all
 from core.scan import CODE_LENGTH_MAX, CodeRules, Scan, classify
 from terminald.cli import CANNOT, load_config
 
@@ -41,6 +42,7 @@ def classify_lines(given: argparse.Namespace) -> int:
 
 def _told(scan: Scan) -> dict[str, object]:
     said = {name: getattr(scan, name) for name in _SHOWN}
+    said["elements"] = wipe_all(scan.elements)
     return {"kind": scan.kind} | {name: value for name, value in said.items() if value not in (None, {})}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from core.card import wipe
 from core.view import DeviceView, View
 from drivers import nodes, registry
 from drivers.nodes import Node, NodeKind
@@ -66,12 +67,12 @@ def test(given: argparse.Namespace) -> int:
         assert isinstance(answer, dict)
         said = {**answer, "through": "daemon"}
     except CallRefused as error:
-        return fail(f"{error.message.id}: {given.name}", CANNOT)
+        return fail(f"{error.message.id}: {wipe(given.name)}", CANNOT)
     except (Disconnected, CallFailed, TimeoutError):
         try:
             said = {**asyncio.run(tried(config, given.name)), "through": "driver"}
         except (DeviceUnknown, InUse, ImportError) as error:
-            return fail(str(error))
+            return fail(wipe(str(error)))
     if given.json:
         emit(said)
     else:

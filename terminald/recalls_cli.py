@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from core.card import wipe
 from core.ports import JournalError
 from store.product_recalls import ProductRecalls, recall_of
 from terminald import paths
@@ -57,9 +58,9 @@ def lift(given: argparse.Namespace) -> int:
     def run(recalls: ProductRecalls) -> int:
         count = recalls.lift(given.id)
         if given.json:
-            emit({"id": given.id, "lifted": count})
+            emit({"id": wipe(given.id), "lifted": count})
         else:
-            print(f"{count} lifted" if count else f"there is no recall {given.id!r}")
+            print(f"{count} lifted" if count else f"there is no recall {wipe(given.id)!r}")
         return 0 if count else FINDING
 
     return _run(given, run)

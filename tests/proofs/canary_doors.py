@@ -93,6 +93,7 @@ class Doors:
             await self._present(card)
         if count % CONFIG_CARDS == 1:
             self._configure(card)
+            await asyncio.to_thread(self._command_all, card)
         if count % SCREEN_CARDS == 1:
             await self._screen(card)
         if count % CSV_CARDS == 0:
@@ -275,15 +276,42 @@ class Doors:
             self._said("an import", "catalogue", "import", str(path), "--config", str(self._layout.config))
         path.write_text(f"{header},{cards[0].pan}\n{NUTELLA},Thing,each,1.00,A,{cards[0].track_2}\n")
         self._said("an import", "catalogue", "import", str(path), "--config", str(self._layout.config))
-        self._said("a search", "catalogue", "show", cards[0].pan, "--config", str(self._layout.config))
         self.pushed["goods"] += 7 * len(cards)
 
-    def _said(self, place: str, *words: str) -> None:
+    def _command_all(self, card: Card) -> None:
+        """Commands beside the daemon, with a card for a code, a lot, a reason, a name, a day or a PIN."""
+        pan, at = card.pan, ("--config", str(self._layout.config))
+        lines = "\n".join(_codes(card)) + "\n"
+        commands: tuple[tuple[tuple[str, ...], str], ...] = (
+            (("recall", "add", NUTELLA, "--lot", pan, "--reason", card.track_2, "--id", f"r-{pan}"), ""),
+            (("recall", "add", NUTELLA, "--lot", "L1", "--reason", card.track_1, "--id", f"r{len(self._cards)}"), ""),
+            (("recall", "add", pan, "--reason", "glass", "--id", "r1"), ""),
+            (("recall", "lift", pan), ""),
+            (("recall", "list"), ""),
+            (("devices", "test", pan), ""),
+            (("journal", "find", "--operator", card.track_2), ""),
+            (("journal", "find", "--item", pan), ""),
+            (("catalogue", "search", f"{pan} {card.name}"), ""),
+            (("catalogue", "show", pan), ""),
+            (("classify",), lines),
+            (("pin", "set", "--role", "technician"), f"{pan}\n"),
+            (("pin", "check", "--role", "technician"), f"{card.track_2}\n"),
+        )
+        for words, typed in commands:
+            self._said(f"{words[0]} {words[1] if len(words) > 1 else ''}".strip(), *words, *at, typed=typed)
+        self.pushed["commanded"] += len(commands)
+
+    def _said(self, place: str, *words: str, typed: str = "") -> None:
         """What a command of ours says, in this process."""
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
-            main(words)
-        self._look(f"the words of {place}", said.getvalue().encode())
+        said, before = io.BytesIO(), sys.stdin
+        out = io.TextIOWrapper(said, write_through=True)
+        sys.stdin = io.TextIOWrapper(io.BytesIO(typed.encode()))
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out), contextlib.suppress(SystemExit):
+                main(words)
+        finally:
+            sys.stdin = before
+        self._look(f"the words of {place}", said.getvalue())
 
     async def _screen(self, card: Card) -> None:
         """A merchant's screen, into which a card is typed, and beside which one is scanned."""

@@ -126,6 +126,12 @@ def test_a_card_number_is_not_repeated() -> None:
     ] * 4
 
 
+def test_a_card_number_in_a_lot_is_not_repeated() -> None:
+    link = b"https://example.com/01/00036000291452/10/4111111111111111"
+    done = subprocess.run(PROGRAM, input=link, capture_output=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["elements"] == {"01": "00036000291452", "10": "************1111"}
+
+
 def test_a_configuration_with_faults_is_said_before_anything_else(tmp_path: Path) -> None:
     config = tmp_path / "terminal.toml"
     config.write_text(CONFIG.replace('["V-"]', '[""]').replace("value_digits = 4", "value_digits = 3"))

@@ -60,3 +60,11 @@ async def test_a_recall_that_makes_no_sense_is_refused(
     assert said in capsys.readouterr().err
     assert recall(counter, "list") == 0
     assert capsys.readouterr().out == "nothing is recalled\n"
+
+
+async def test_a_card_number_for_a_recalls_name_is_not_repeated(
+    counter: Countertop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ((), ("--json",)):
+        assert recall(counter, "lift", "4111111111111111", *more) == 1
+        assert "4111" not in "".join(capsys.readouterr())
