@@ -153,6 +153,20 @@ class WeighingGivenUp(Entry, tag="weighing_given_up", frozen=True, kw_only=True)
     """The item that waited for its weight is not sold."""
 
 
+class ItemProvided(Entry, tag="item_provided", frozen=True, kw_only=True):
+    """An item that the catalogue does not have was given a name and a price at the counter (POSLog ItemNotFound).
+
+    This terminal sells it by that until the catalogue has it; headquarters learns of it by this record.
+    """
+
+    gtin: str
+    name: str
+    unit_price_minor: int
+    tax: str
+    operator: str = ""
+    approver: str = ""
+
+
 class ItemHeld(Entry, tag="item_held", frozen=True, kw_only=True):
     """An item waits for an answer: whether the customer has its `min_age` (POSLog AgeRestriction), or what it costs."""
 
@@ -562,7 +576,7 @@ AnyEntry = (
     | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
     | DrawerStayedShut
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
-    | ItemHeld | AgeChecked | HeldItemGivenUp
+    | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

@@ -378,6 +378,17 @@ class TaxExemptionKeyed(Event, frozen=True, kw_only=True, tag="tax_exemption_key
     approver: str = ""
 
 
+class ItemKeyed(Event, frozen=True, kw_only=True, tag="item_keyed"):
+    """A name and a price for an item that the catalogue does not have; it is sold by them at once."""
+
+    data: str
+    name: str
+    unit_price_minor: int
+    tax: str
+    operator: str = ""
+    approver: str = ""
+
+
 class AgeKeyed(Event, frozen=True, kw_only=True, tag="age_keyed"):
     """Whether the customer is as old as the item that waits asks for."""
 
@@ -460,6 +471,6 @@ DeviceEvent = (
 AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
     | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
-    | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
+    | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

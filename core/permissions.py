@@ -9,6 +9,7 @@ NEEDED: dict[str, Role] = {
     "total_discount_keyed": "supervisor",
     "price_keyed": "supervisor",
     "tax_exemption_keyed": "supervisor",
+    "item_keyed": "supervisor",
     "coupon_presented": "cashier",
     "age_keyed": "cashier",
     "open_price_keyed": "cashier",

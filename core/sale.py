@@ -43,6 +43,7 @@ from core.payment import (
     unreversed,
 )
 from core.product_recall import gtins_in, recalled_line
+from core.provided import provide, with_provided
 from core.repricing import reprice
 from core.state import (
     Asking,
@@ -66,6 +67,7 @@ _OperatorEvent = (
     v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.WeightSensed | v.QuantityKeyed | v.WeightKeyed
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
     | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
+    | v.ItemKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 
@@ -75,7 +77,7 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
     match event:
         case v.Scanned() | v.CodeKeyed():
             return question(shop, till, event, today)
-        case v.PriceCheckKeyed() | v.DepositReturnKeyed():
+        case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed():
             return question(shop, till, v.CodeKeyed(data=event.data), today)
         case v.AgeKeyed() | v.OpenPriceKeyed():
             return ItemWanted(reading=till.sale.held.reading) if isinstance(till.sale, Asking) else None
@@ -94,6 +96,7 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
 
 def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     """What follows from `event` in the state `till`."""
+    facts = with_provided(till, facts)
     match event:
         case v.Booted():
             return _booted(shop, till)
@@ -158,9 +161,16 @@ def allowed(shop: Shop, till: Till) -> tuple[str, ...]:
     always = ("drawer_keyed", "reprint_keyed", "price_check_keyed")
     match till.sale:
         case Idle():
-            return (*always, "code_keyed", "deposit_return_keyed")
+            return (*always, "code_keyed", "item_keyed", "deposit_return_keyed")
         case Ringing():
-            goods = ("code_keyed", "deposit_return_keyed", "quantity_keyed", "void_keyed", "coupon_presented")
+            goods = (
+                "code_keyed",
+                "item_keyed",
+                "deposit_return_keyed",
+                "quantity_keyed",
+                "void_keyed",
+                "coupon_presented",
+            )
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
         case Asking():
@@ -179,7 +189,9 @@ def allowed(shop: Shop, till: Till) -> tuple[str, ...]:
 
 def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
     match event:
-        case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed():
+        case (
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed() | v.ItemKeyed()
+        ):  # fmt: skip
             if facts.blocked is not None:
                 return refuse(facts.blocked)
             if blocks_sale(shop, till):
@@ -195,6 +207,8 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
                 return refuse("no-open-sale")
             if isinstance(event, v.DepositReturnKeyed):
                 added = take_empties_back(basket, event, facts)
+            elif isinstance(event, v.ItemKeyed):
+                added = provide(shop, basket, event, facts)
             else:
                 added = _present(shop, basket, facts)
             if added.refused:
@@ -233,6 +247,8 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return refuse("no-weight-awaited")
         case v.AgeKeyed() | v.OpenPriceKeyed():
             return refuse("nothing-asked")
+        case v.ItemKeyed():
+            return provide(shop, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.DepositReturnKeyed():
             return take_empties_back(basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.WeightSensed():
@@ -273,7 +289,7 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
         case (
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed()
+            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
         case (
@@ -299,7 +315,7 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
         case (
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
             | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed() | v.DepositReturnKeyed()
+            | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
         ):  # fmt: skip
             return refuse_while_asking(sale)
         case (
@@ -316,7 +332,7 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed()
+            | v.DepositReturnKeyed() | v.ItemKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
         case v.WeightSensed():
@@ -336,7 +352,7 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed()
+            | v.DepositReturnKeyed() | v.ItemKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
         case v.WeightSensed():
@@ -361,7 +377,7 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed()
+            | v.DepositReturnKeyed() | v.ItemKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():

@@ -16,6 +16,8 @@ from core.tax import TaxRate, TaxRounding
 
 COUPONS_MAX = 500
 """Coupons for a single time that are remembered; the oldest are forgotten first."""
+PROVIDED_MAX = 200
+"""Items from the counter that are remembered; the oldest are forgotten first."""
 UNPRINTED_MAX = 20
 """Receipts that wait for a printer; of more, the oldest are only to be had as a copy from the journal."""
 
@@ -208,6 +210,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     power_weak: bool = False
     drawer_open: bool = False
     coupons: tuple[str, ...] = ()
+    provided: tuple[e.ItemProvided, ...] = ()
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -222,7 +225,13 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             next_number = max(till.next_number, entry.number + 1)
             if entry.reason == e.RESTORED:
                 # What was open then went on elsewhere, and was finished there or is for people to look into.
-                return Till(next_number=next_number, day=till.day, started=till.started)
+                return Till(
+                    next_number=next_number,
+                    day=till.day,
+                    started=till.started,
+                    coupons=till.coupons,
+                    provided=till.provided,
+                )
             return msgspec.structs.replace(till, next_number=next_number)
         case e.RecordsReturned():
             return _returned(till, entry)
@@ -258,6 +267,9 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, last=_copied(till.last, entry))
         case e.WeightAwaited() | e.WeighingGivenUp():
             return msgspec.structs.replace(till, sale=_weighing(till.sale, entry))
+        case e.ItemProvided():
+            others = (each for each in till.provided if each.gtin != entry.gtin)
+            return msgspec.structs.replace(till, provided=(*others, entry)[-PROVIDED_MAX:])
         case e.ItemHeld() | e.AgeChecked() | e.HeldItemGivenUp():
             return msgspec.structs.replace(till, sale=_asking(till.sale, entry))
         case (

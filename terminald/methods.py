@@ -94,6 +94,13 @@ class ExemptionParams(Who, frozen=True, kw_only=True):
     certificate: str = ""
 
 
+class ItemParams(Who, frozen=True, kw_only=True):
+    data: str
+    name: str
+    unit_price_minor: int
+    tax: str
+
+
 class AgeParams(Keyed, frozen=True, kw_only=True):
     of_age: bool
     operator: str = ""
@@ -249,6 +256,18 @@ def methods(
                 line=p.line,
                 unit_price_minor=p.unit_price_minor,
                 reason=p.reason,
+                operator=p.operator,
+                approver=p.approver,
+            ),
+        ),
+        "sale.item": keyed(
+            "Sells what the catalogue does not have, by a name, a price and a tax code that are kept for the next time",
+            ItemParams,
+            lambda p: v.ItemKeyed(
+                data=p.data[:DATA_LENGTH_MAX],
+                name=p.name[:DATA_LENGTH_MAX],
+                unit_price_minor=p.unit_price_minor,
+                tax=p.tax,
                 operator=p.operator,
                 approver=p.approver,
             ),

@@ -97,6 +97,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "price-over-limit": ("A price above {amount_minor} is not taken.", "Type the price for one unit again."),
     "tax-exempted": ("No tax on this sale: {reason}.", ""),
     "tax-exemption-withdrawn": ("The tax is charged again.", ""),
+    "item-known": ("{name} is known already.", "Scan it; for another price ask a supervisor."),
+    "item-provided": ("{name} was added at the counter.", ""),
+    "name-not-valid": (
+        "A name has 1 to 100 letters, and no card's number.",
+        "Type the name as the receipt shall say it.",
+    ),
+    "tax-not-known": ("The tax must be one of {codes}.", "Type its code."),
     # what is asked
     "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer with F4."),
     "age-not-reached": ("{name} may not be sold: the customer is not {age} years old.", "Take it back."),

@@ -123,6 +123,7 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.TaxExemptionKeyed(),
     v.AgeKeyed(of_age=True),
     v.AgeKeyed(of_age=False),
+    v.ItemKeyed(data="5000112637922", name="Cola", unit_price_minor=100, tax="A"),
     v.OpenPriceKeyed(unit_price_minor=500),
     v.OpenPriceKeyed(unit_price_minor=0),
     v.CodeKeyed(data="40170725"),
