@@ -40,18 +40,21 @@ async def main(driver: str, table: dict[str, object]) -> None:
     reader = cast(CardReader, registry.build("msr", options, emit, Path("/"), HostClock()))
     reader.admit((CardRange(kind="loyalty", prefix="600649", digits=16),))
     async with Watcher(registry.paths_of(options, Path("/"))) as watcher:
-        try:
-            await reader.open()
-            say(opened=reader.identity)
-            await reader.serve()
-        except DeviceError as error:
-            say(fault=error.code)
-        finally:
-            reader.close()
-        say(facts=reader.facts())
-        if reader.facts()["reads"]:
-            await watcher.wait()
-            say(plugged=True)
+        is_wanted = True
+        while is_wanted:
+            try:
+                await reader.open()
+                say(opened=reader.identity)
+                await reader.serve()
+            except DeviceError as error:
+                say(fault=error.code)
+            finally:
+                reader.close()
+            say(facts=reader.facts())
+            is_wanted = bool(reader.facts()["reads"])
+            if is_wanted:
+                await watcher.wait()
+                say(plugged=True)
 
 
 asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

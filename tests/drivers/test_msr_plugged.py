@@ -118,6 +118,24 @@ async def test_a_pulled_reader_is_gone_and_its_return_is_noticed(bench: Bench) -
 
 
 @pytest.mark.parametrize("bench", ["usb"], indirect=True)
+async def test_pulled_again_and_again_it_leaves_nothing_behind(bench: Bench) -> None:
+    assert await bench.start() == {"opened": bench.identity}
+    assert bench.driver is not None
+    counts = []
+    for turn in range(10):
+        assert await bench.swipe(magtek_report(LOYALTY)) == MEMBER
+        counts.append([len(os.listdir(f"/proc/{bench.driver.pid}/{what}")) for what in ("fd", "task")])
+        await bench.pull()
+        assert await bench.said() == {"fault": "device-gone"}
+        assert await bench.said() == {"facts": {"reads": turn + 1, "bad_reads": 0}}
+        await bench.command("add")
+        assert await bench.said() == {"plugged": True}
+        assert await bench.said() == {"opened": bench.identity}
+    # The first threads are those of the pool that the opening uses; it grows to what it needs, and no further.
+    assert counts[-1] == counts[len(counts) // 2]
+
+
+@pytest.mark.parametrize("bench", ["usb"], indirect=True)
 async def test_another_product_or_serial_number_is_not_ours(bench: Bench) -> None:
     assert await bench.start(serial="B000001") == {"fault": "device-absent"}
     assert bench.driver is not None
