@@ -66,7 +66,8 @@ class Method(Generic[P]):
 class ControlServer:
     """The listening end. `view` gives the newest encoded `core.view.View`; `publish` takes each newer one.
 
-    `methods` are added to `rpc.discover`, `view.get` and `view.subscribe`, which the server carries out itself.
+    `methods` are added to `rpc.discover`, `view.get` and `view.subscribe`, which the server carries out itself. Where the
+    till is `closed` for a reason, every other order is refused with it.
     """
 
     def __init__(
@@ -77,11 +78,13 @@ class ControlServer:
         access: Access | None = None,
         *,
         slow_client_s: float = SLOW_CLIENT_S,
+        closed: text.Message | None = None,
     ) -> None:
         self.path = path
         self._view = view
         self._access = access or Access()
         self._slow_client_s = slow_client_s
+        self._closed = closed
         self._methods: dict[str, Method[Any]] = {
             "rpc.discover": Method(summary="Lists the methods", params=Params, handler=self._discover),
             "view.get": Method(summary="The whole view, once", params=Params, handler=self._get_view),
@@ -225,6 +228,8 @@ class ControlServer:
         if request.jsonrpc != "2.0":
             return _fault(number, wire.INVALID_REQUEST, 'the request has no "jsonrpc": "2.0"')
         method = self._methods.get(request.method)
+        if method is None and self._closed is not None:
+            return _refusal(number, self._closed)
         if method is None:
             return _fault(number, wire.METHOD_NOT_FOUND, f"no method {request.method[:80]!r}: rpc.discover lists them")
         try:

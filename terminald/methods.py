@@ -23,10 +23,6 @@ from terminald.supervisor import Supervisor
 from terminald.views import Views, device_view
 
 DATA_LENGTH_MAX = 4096
-ORDERS = (
-    "sale.scan", "sale.quantity", "sale.void", "sale.cash", "sale.card", "sale.cancel", "receipt.reprint", "drawer.open",
-)  # fmt: skip
-"""The methods that are an operator's order."""
 _KEY = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 

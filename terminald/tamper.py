@@ -28,8 +28,7 @@ from drivers import registry
 from store.tamper import Latch, Released
 from terminald import unixsocket
 from terminald.config import Config
-from terminald.control import ControlServer, Method, Refused
-from terminald.methods import ORDERS
+from terminald.control import ControlServer, Method, Params
 from terminald.notify import feed_watchdog, notify
 
 KIND: Final = "TamperSwitch"
@@ -54,10 +53,6 @@ os._exit(70)
 """What this process becomes: Python's own standard library, none of our modules, no site."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Anything(msgspec.Struct, frozen=True):
-    """Whatever parameters an order has: it is refused."""
 
 
 class CaseGuard:
@@ -136,9 +131,10 @@ class CaseGuard:
         config = self._config
         server = ControlServer(
             config.socket,
-            self._methods(),
+            {"daemon.status": Method(summary="What the daemon says of itself", params=Params, handler=self._status)},
             lambda: msgspec.json.encode(self._view(clock)),
             unixsocket.access(config.socket_group),
+            closed=message("case-opened"),
         )
         server.open()
         try:
@@ -160,26 +156,16 @@ class CaseGuard:
         if not asked.is_set():
             _log.warning("released: the terminal starts")
 
-    def _methods(self) -> dict[str, Method[_Anything]]:
-        async def refuse(_: _Anything) -> object:
-            raise Refused(message("case-opened"))
-
-        async def status(_: _Anything) -> object:
-            incident = self._latch.incident()
-            return {
-                "terminal": self._config.terminal,
-                "software": importlib.metadata.version("terminald"),
-                "pid": os.getpid(),
-                "latched": True,
-                "incident": incident.incident if incident is not None else None,
-                "opened_ms": incident.opened_ms if incident is not None else None,
-            }
-
-        refused = {
-            name: Method(summary="Refused: the case was opened", params=_Anything, handler=refuse) for name in ORDERS
+    async def _status(self, _: Params) -> object:
+        incident = self._latch.incident()
+        return {
+            "terminal": self._config.terminal,
+            "software": importlib.metadata.version("terminald"),
+            "pid": os.getpid(),
+            "latched": True,
+            "incident": incident.incident if incident is not None else None,
+            "opened_ms": incident.opened_ms if incident is not None else None,
         }
-        said = Method(summary="What the daemon says of itself", params=_Anything, handler=status)
-        return {**refused, "daemon.status": said}
 
     def _view(self, clock: Clock) -> View:
         shop, stamp = self._config.shop, clock.stamp()

@@ -245,7 +245,7 @@ def test_rotate_without_room_changes_no_file_and_the_till_still_opens(till: Till
     reserve.unlink(missing_ok=True)
     terminald = " ".join(TERMINALD)
     script = (
-        f"mount -t tmpfs -o size=2m none {small} && cp {till.folder}/* {small} && cd {Path.cwd()}"
+        f"mount -t tmpfs -o size=2m none {small} && cp -r {till.folder}/* {small} && cd {Path.cwd()}"
         f" && ({terminald} keys rotate --config {small}/terminal.toml; echo status $?"
         f"; {terminald} journal verify --config {small}/terminal.toml; echo verified $?"
         f"; {terminald} keys status --json --config {small}/terminal.toml)"
