@@ -401,7 +401,12 @@ def _present(shop: Shop, basket: Basket, facts: Facts) -> Step:
 def _recalled(sale: Ringing | Tendering, facts: Facts) -> Step | None:
     """Nothing is paid for goods that were recalled after they were scanned."""
     line = recalled_line(sale.basket, facts.recalls) if isinstance(sale, Ringing) else None
-    return refuse("recalled-in-basket", name=line.item.name, line=line.item.line) if line is not None else None
+    if line is None:
+        return None
+    refused = e.ItemRefused(reason="recalled-in-basket", gtin=line.item.gtin, lot=line.item.lot)
+    return msgspec.structs.replace(
+        refuse("recalled-in-basket", name=line.item.name, line=line.item.line), entries=(refused,)
+    )
 
 
 # --- devices, boot ----------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from terminald.config import Config
 
+_STATES = ("idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing")
+"""Of a till, as its screens name them (`core.view.Mode`)."""
+
 FINDING = 1
 CANNOT = 2
 SOFTWARE = 70
@@ -87,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     call.add_argument("--socket", type=Path, default=Path("/run/terminald/control.sock"), metavar="PATH")
 
     scans = add("classify", "what scans mean: one a line on standard input", _late("classify_cli", "classify_lines"))
-    scans.add_argument("--state", choices=("idle", "ringing", "tendering"), default="ringing", help="of the till")
+    scans.add_argument("--state", choices=_STATES, default="ringing", help="of the till")
     scans.add_argument("--config", type=Path, metavar="FILE", help="the shop's own codes; without it none are known")
 
     journal = commands.add_parser("journal", help="look into the journal").add_subparsers(required=True)

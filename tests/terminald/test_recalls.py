@@ -40,6 +40,7 @@ async def test_a_lot_is_refused_and_so_is_an_open_basket(
     assert [(type(entry).__name__, entry.lot) for entry in kept] == [
         ("ItemAdded", "A17"),
         ("ItemRefused", "A17"),
+        ("ItemRefused", "A17"),
         ("ItemAdded", "B18"),
         ("ItemAdded", "A17"),
     ]
