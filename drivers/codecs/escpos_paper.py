@@ -175,7 +175,7 @@ class PaperDecoder:
             return None
         if data[:2] == b"\x1d(":  # GS ( X pL pH ...
             return 5 + data[3] + 256 * data[4] if len(data) >= 5 else None
-        if data[:3] == b"\x1dv0":  # GS v 0 m xL xH yL yH : raster
+        if data[:2] == b"\x1dv" and bytes(data[2:3]) in (b"", b"0"):  # GS v 0 m xL xH yL yH : raster
             return 8 + (data[4] + 256 * data[5]) * (data[6] + 256 * data[7]) if len(data) >= 8 else None
         if data[:2] == b"\x1dV":  # GS V m [n]
             return (3 if data[2] in b"\x00\x0101" else 4) if len(data) >= 3 else None
@@ -216,7 +216,7 @@ class PaperDecoder:
             self._chinese = _GB18030("replace")
         elif code == b"\x1c.":
             self._chinese = None
-        elif code == b"\x1dv":
+        elif command[:3] == b"\x1dv0":
             row_bytes = command[4] + 256 * command[5]
             dots = command[8:]
             rows = tuple(dots[at : at + row_bytes] for at in range(0, len(dots), row_bytes or 1))
