@@ -48,6 +48,7 @@ class RawFrames:
     def __init__(self) -> None:
         self._held = bytearray(MESSAGE_BYTES_MAX)
         self._count = 0
+        self._at = len(_START)
 
     @property
     def is_pending(self) -> bool:
@@ -72,11 +73,13 @@ class RawFrames:
     def pause(self) -> bytearray | None:
         wipe(self._held)
         self._count = 0
+        self._at = len(_START)
         return None
 
     def _is_whole(self) -> bool:
         """Whether the tracks' blocks are there, as long as they say, and the end after them."""
-        at = len(_START)
-        while at + 2 < self._count and self._held[at] == _START[0]:
-            at += 3 + self._held[at + 2]
-        return self._count == at + len(_END) + 1 and memoryview(self._held)[at : at + len(_END)] == _END
+        # From the last block that was looked at: thousands of empty ones are no reason to begin again at each byte.
+        while self._at + 2 < self._count and self._held[self._at] == _START[0]:
+            self._at += 3 + self._held[self._at + 2]
+        end = self._at + len(_END)
+        return self._count == end + 1 and memoryview(self._held)[self._at : end] == _END

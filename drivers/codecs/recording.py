@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from core import nesting
 from core.card import wipe
 from drivers.tap import Source
 
@@ -50,6 +51,10 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     at_ms: int
     source: Source
     data: str
+
+
+_heading = msgspec.json.Decoder(Heading)
+_piece = msgspec.json.Decoder(Piece)
 
 
 class Mask(Protocol):
@@ -170,9 +175,9 @@ def read(lines: Iterable[bytes]) -> tuple[Heading, Sequence[Piece]]:
     for number, line in enumerate(lines, start=1):
         try:
             if heading is None:
-                heading = msgspec.json.decode(line, type=Heading)
+                heading = nesting.decode(_heading, line)
                 continue
-            piece = msgspec.json.decode(line, type=Piece)
+            piece = nesting.decode(_piece, line)
             bytes.fromhex(piece.data)
         except (ValueError, UnicodeDecodeError) as error:
             raise ValueError(f"line {number} is no line of a recording: {wipe(str(error))}") from error

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from core import nesting
 from core.ports import ProtocolError
 from core.stripe import CardKind
 from drivers.codecs.nfc_lines import Alive, Fault, Line, Ready, Torn
@@ -34,6 +35,6 @@ def encode(line: AnyLine) -> bytes:
 def decode(line: bytes) -> AnyLine:
     """A line without its end. Raises ProtocolError, which quotes none of it."""
     try:
-        return _decoder.decode(line)
+        return nesting.decode(_decoder, line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ProtocolError("The smart-card helper process said something unknown.") from None

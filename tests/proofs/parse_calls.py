@@ -16,7 +16,7 @@ from core.recall import RecallError
 from core.recovery import RecoveryTextWrong, read_code, read_request
 from core.scan import CodeRules, VariableMeasure
 from core.stripe import CardRange
-from drivers.codecs import msr, nexo, track
+from drivers.codecs import msr, nexo, recording, track
 from drivers.codecs.escpos import StatusDecoder
 from drivers.codecs.keyscan import KeyScanDecoder
 from drivers.codecs.layouts import LAYOUTS
@@ -240,6 +240,10 @@ def recovery_text(data: bytes) -> None:
     with contextlib.suppress(RecoveryTextWrong):
         read_request(text)
     read_code(text)
+
+
+def recorded(data: bytes) -> None:
+    recording.read(data.splitlines())
 
 
 def manifest(path: Path) -> None:

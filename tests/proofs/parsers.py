@@ -195,7 +195,18 @@ PARSERS: tuple[Parser, ...] = (
     Parser(
         name="card: bits' frames",
         make=c.frames(msr_raw.RawFrames),
+        tokens=(b"\x1bs", b"\x1b\x01\x00"),
         seeds=(b"\x1b0\x08\x08\x08" + raw_answer(TRACKS) * 2,),
+        size_max=CABLE,
+    ),
+    Parser(
+        name="recording",
+        make=c.simply(c.recorded),
+        seeds=(
+            b'{"recording":1,"device":"front","driver":"scanner-hid","started_ms":1}\n'
+            b'{"at_ms":1,"source":"device","data":"00ff"}\n',
+        ),
+        allowed=(ValueError,),
         size_max=CABLE,
     ),
     Parser(
