@@ -13,7 +13,10 @@ A class joins by one more `Class` in `_classes`.
 """
 
 import asyncio
+import contextlib
+import os
 import random
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -34,6 +37,8 @@ SEED = 20
 WARM_CYCLES = 2
 """After so many the daemon has loaded every library that it will load."""
 SETTLE_S = 10.0
+LOOK_S = 0.1
+STEADY_LOOKS = 5
 TABLES = '[device.wedge]\ndriver = "scanner-hid"\nserial = "W1"\n'
 GOODS = (NUTELLA, COLA, goods.by_gtin("8076800195057"))
 """Three others: the same code again at once, by the same scanner, would be one piece and no second one."""
@@ -136,9 +141,11 @@ def _classes(counter: Countertop, bus: Bus, rng: random.Random) -> list[Class]:
 async def _shop(counter: Countertop, classes: list[Class], cycles: int, rng: random.Random) -> tuple[list[str], str]:
     faults: list[str] = []
     before: tuple[int, int, int] | None = None
+    open_before: Counter[str] = Counter()
     for number in range(1, cycles + WARM_CYCLES + 1):
         if number == WARM_CYCLES + 1:
-            before = await _footprint(counter)
+            before = await _steady(counter)
+            open_before = await asyncio.to_thread(_open, counter.daemon.pid)
         try:
             await _Sale(counter, classes, rng).run()
             await counter.see(lambda view, number=number: counter.sold == number, f"sale {number}")  # type: ignore[misc]
@@ -148,7 +155,9 @@ async def _shop(counter: Countertop, classes: list[Class], cycles: int, rng: ran
             return faults, "stopped at the first sale that did not complete"
     assert before is not None, "there is at least one cycle after the warm ones"
     after = await _settled(counter, before)
-    if after != before:
+    if _is_more(after, before):
+        more = await asyncio.to_thread(_open, counter.daemon.pid) - open_before
+        print(f"D1: open now and not before: {dict(more)}", file=sys.stderr)
         faults.append(f"descriptors, tasks, children: {before} before, {after} after {cycles} cycles")
     faults += _looked_through(counter, cycles + WARM_CYCLES)
     pulls = cycles * len(classes)
@@ -254,20 +263,43 @@ async def _footprint(counter: Countertop) -> tuple[int, int, int]:
 
 
 def _descriptors(pid: int | None) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    return _open(pid).total()
+
+
+def _open(pid: int | None) -> Counter[str]:
+    """What the daemon's descriptors lead to, without numbers that are another's each time."""
+    found: Counter[str] = Counter()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed since
+            found[re.sub(r"\[\d+\]|pts/\d+", "", os.readlink(each))] += 1
+    return found
 
 
 def _children(pid: int | None) -> int:
     return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
 
 
+async def _steady(counter: Countertop) -> tuple[int, int, int]:
+    """The footprint, once nothing is on its way out any more."""
+    same, now = 0, await _footprint(counter)
+    while same < STEADY_LOOKS:
+        await asyncio.sleep(LOOK_S)
+        before, now = now, await _footprint(counter)
+        same = same + 1 if now == before else 0
+    return now
+
+
 async def _settled(counter: Countertop, wanted: tuple[int, int, int]) -> tuple[int, int, int]:
-    """The footprint, as soon as it is as it was: what is on its way out is given a moment."""
+    """The footprint, as soon as it is no more than it was: what is on its way out is given a moment."""
     loop = asyncio.get_running_loop()
     end_s = loop.time() + SETTLE_S
-    while (now := await _footprint(counter)) != wanted and loop.time() < end_s:
-        await asyncio.sleep(0.2)
+    while _is_more(now := await _footprint(counter), wanted) and loop.time() < end_s:
+        await asyncio.sleep(LOOK_S)
     return now
+
+
+def _is_more(now: tuple[int, int, int], than: tuple[int, int, int]) -> bool:
+    return any(here > there for here, there in zip(now, than, strict=True))
 
 
 def _looked_through(counter: Countertop, sales: int) -> list[str]:
