@@ -336,7 +336,7 @@ def _disk(table: Table) -> DiskConfig:
 
 def links_of(socket: Path) -> Path:
     """The folder of the links that lead to the devices that are found by what they are."""
-    return socket.parent / "devices"
+    return socket.parent / ".devices"
 
 
 def _devices(table: Table, links: Path) -> tuple[DeviceConfig, ...]:

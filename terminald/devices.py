@@ -6,10 +6,8 @@ and need not know how it was found.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -267,11 +265,12 @@ class Devices:
     # --- the rest ------------------------------------------------------------------------------------------------
 
     def _make_links(self) -> None:
-        """An empty folder for the links; those of a daemon that was killed lead nowhere good."""
+        """A folder for the links; those of a daemon that was killed lead nowhere good. What is no link is not ours."""
         if self._wishes:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(self._links)
-            self._links.mkdir(mode=0o700)
+            self._links.mkdir(mode=0o700, exist_ok=True)
+            for left in self._links.iterdir():
+                if left.is_symlink():
+                    left.unlink()
 
     async def _look_after(self) -> None:
         """Finds out who is open and dead, and keeps the book."""

@@ -274,7 +274,7 @@ def test_devices_that_are_found_by_what_they_are(tmp_path: Path) -> None:
     desk, paper = config.devices
     assert desk.match == Match(vendor="0c2e", product="0b61", serial="S1")
     assert paper.match == Match(vendor="04b8", product="0202")
-    assert desk.options.path == tmp_path / "devices" / "desk"
+    assert desk.options.path == tmp_path / ".devices" / "desk"
     assert config.adopt == AdoptConfig(drivers=("scanner-hid",), keyboards=True)
 
 

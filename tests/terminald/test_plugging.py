@@ -174,6 +174,17 @@ async def test_two_devices_with_one_serial_number(board: Plugboard) -> None:
     await board.sold(2)
 
 
+async def test_links_of_a_killed_daemon_are_gone_and_nothing_else(board: Plugboard) -> None:
+    folder = board.counter.layout.terminal / ".devices"
+    folder.mkdir()
+    (folder / "desk").symlink_to("/dev/null")
+    (folder / "old").symlink_to("/dev/null")
+    (folder / "notes.txt").write_text("ours")
+    await board.start('[device.desk]\ndriver = "scanner-hid"\nvendor = "0c2e"\n')
+    await board.sees(desk="absent")
+    assert sorted(each.name for each in folder.iterdir()) == ["notes.txt"]
+
+
 async def test_a_device_that_went_without_a_word(board: Plugboard) -> None:
     """No hangup comes, but udev says that it went: it is not believed to be there."""
     await board.start()
