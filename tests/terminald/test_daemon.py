@@ -156,7 +156,7 @@ async def test_folder_and_logs_hold_no_goods_no_amount_no_tag_no_card(counter: C
     """What is at rest is encrypted, and what is logged names no goods: looked for byte by byte, after faults too."""
     track = ";4111111111111111=30121010000000000?"
     counter.bench.scanner.scan(track.encode())
-    await counter.notice("code-unknown")
+    await counter.notice("code-is-card")
     await counter.ring_up(NUTELLA_CODE, COLA_CODE)
     counter.bench.payment.behaviour = Behaviour.MUTE_AFTER_CHARGE
     await counter.call("sale.card")
