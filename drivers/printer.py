@@ -179,7 +179,8 @@ class EscposPrinter:
             made = raster(path.read_bytes(), DOTS_A_COLUMN * self._options.columns)
         except (OSError, ValueError) as error:
             _log.warning("%s: the logo %s is left out: %s", self._name, path, error)
-            self._logo_fault = str(error)
+            # Without the path: facts are shown to people and sent to headquarters.
+            self._logo_fault = str(error) if isinstance(error, ValueError) else error.strerror or "unreadable"
             return b""
         return made
 

@@ -38,6 +38,10 @@ QR_DOTS = 6
 QR_LEVEL_M = 1
 
 CHINESE_ON = b"\x1c&"  # FS & : what follows is GB18030, two columns an ideograph [Xprinter, Epson TM for China]
+YEN, FULL_YEN = (
+    "\N{YEN SIGN}",
+    "\N{FULLWIDTH YEN SIGN}",
+)  # the first has four bytes in GB18030, and many printers have two
 CENTRE = b"\x1ba\x01"  # ESC a 1
 LEFT = b"\x1ba\x00"
 BARCODE_SET = b"\x1dH\x02\x1dh\x50\x1dw\x02"  # GS H 2, GS h 80, GS w 2 : text below, 10 mm high, bars of 2 dots
@@ -181,7 +185,10 @@ def _wrap(text: str, columns: int) -> list[str]:
 
 
 def _printable(text: str, chinese: bool) -> str:
-    return (_CONTROL if chinese else _UNPRINTABLE).sub("?", unicodedata.normalize("NFC", text))
+    text = unicodedata.normalize("NFC", text)
+    if chinese:
+        return _CONTROL.sub("?", text).replace(YEN, FULL_YEN)
+    return _UNPRINTABLE.sub("?", text)
 
 
 def _barcode_bytes(code: Barcode) -> bytes | None:

@@ -20,7 +20,7 @@ def raster(content: bytes, dots_max: int) -> bytes:
                 raise ValueError(f"it has {width} x {height} dots, and the paper takes {dots_max} x {ROWS_MAX}")
             picture = opened.convert("RGBA")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"it is no PNG or BMP picture: {error}") from None
+        raise ValueError("it is no PNG or BMP picture") from error
     row_bytes = -(-width // 8)
     paper = Image.new("RGBA", (8 * row_bytes, height), "white")
     paper.alpha_composite(picture)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from PIL import Image
 
-from core.document import Cut, Document, QrCode, Rule, Text
+from core.document import Cut, Document, Logo, QrCode, Rule, Text
 from core.events import PaperStatus, PrinterSensed
 from core.ports import (
     CoverOpen,
@@ -21,6 +22,7 @@ from core.ports import (
     PrinterOffline,
     PrintInterrupted,
 )
+from drivers.codecs.escpos_paper import RasterPrinted
 from drivers.options import EscposPrinterOptions
 from drivers.printer import EscposPrinter
 from drivers.simulated.cable import Cable, PtyCable, Receive, TcpCable
@@ -94,6 +96,36 @@ async def test_a_receipt_comes_out_whole(till: Till) -> None:
     ]
     assert till.far.not_understood == []
     assert till.driver.facts() == {"paper": "ok", "printed": 1, "interruptions": 0}
+
+
+async def test_the_shops_logo_heads_the_paper(tmp_path: Path) -> None:
+    Image.new("1", (384, 90)).save(tmp_path / "logo.png")
+    made = Till(tmp_path / "printer", {"path": tmp_path / "printer", "logo": tmp_path / "logo.png"})
+    await made.driver.open()
+    await made.driver.print(Document(elements=(Logo(), *receipt().elements)))
+    assert made.papers[0].text.splitlines()[:2] == ["            [picture 384 x 90]", "          Corner Shop"]
+    assert made.papers[0].marks[0] == RasterPrinted(width=384, rows=(b"\xff" * 48,) * 90)
+    made.close()
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+async def test_a_logo_that_cannot_be_printed_costs_the_logo_alone(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "logo.png").write_bytes(content)
+    made = Till(tmp_path / "printer", {"path": tmp_path / "printer", "logo": tmp_path / "logo.png"})
+    await made.driver.open()
+    await made.driver.print(Document(elements=(Logo(), *receipt().elements)))
+    assert made.papers[0].text.splitlines()[0] == "          Corner Shop"
+    assert made.driver.facts()["logo"] in ("No such file or directory", "it is no PNG or BMP picture")
+    made.close()
+
+
+async def test_a_printer_made_for_china(tmp_path: Path) -> None:
+    made = Till(tmp_path / "printer", {"path": tmp_path / "printer", "codepage": "GB18030"})
+    await made.driver.open()
+    await made.driver.print(Document(elements=(Text(left="龙井茶 50 克", right="¥38.00"), Cut())))
+    assert made.papers[0].text == "龙井茶 50 克" + " " * 23 + "\N{FULLWIDTH YEN SIGN}38.00\n"
+    made.close()
 
 
 async def test_print_returns_after_the_cut(till: Till) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from core import entries as e
+from core.receipt_code import parse
 from demo import goods
 from tests.countertop import COLA, NUTELLA, Countertop, until
 
@@ -35,6 +36,10 @@ async def test_paper_out(counter: Countertop) -> None:
     await counter.see(lambda view: view.last is not None and view.last.printed == 1, "the printed receipt")
     await counter.call("receipt.reprint")
     assert "*** COPY 1 ***" in (await counter.papers(3))[2]
+    codes = [parse(code) for paper in counter.bench.papers for code in paper.qr]
+    assert [code.terminal for code in codes] == ["till-3"] * 3
+    assert [code.epoch for code in codes] == [counter.view.journal.epoch] * 3
+    assert codes[2].number == codes[1].number == codes[0].number + 1
 
 
 async def test_paper_ends_in_the_middle_of_a_receipt(counter: Countertop) -> None:
