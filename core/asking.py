@@ -4,7 +4,7 @@ import msgspec
 
 from core import entries as e
 from core import events as v
-from core.goods import ring_up
+from core.goods import and_then, ask_about, ring_up
 from core.state import Asking, Shop
 from core.step import Facts, ItemWanted, Step, refuse
 from core.text import message
@@ -39,7 +39,10 @@ def answer_price(shop: Shop, sale: Asking, event: v.OpenPriceKeyed, facts: Facts
     if facts.item is None or not isinstance(facts.question, ItemWanted):
         return give_up(sale)
     priced = msgspec.structs.replace(facts.item, unit_price_minor=event.unit_price_minor, open_price=False)
-    return ring_up(shop, sale.basket, msgspec.structs.replace(facts, item=priced))
+    noticed = ask_about(
+        facts, "price", sale.held.gtin, sale.held.name, event.unit_price_minor, confirmed=event.confirmed
+    )
+    return and_then(noticed, ring_up(shop, sale.basket, msgspec.structs.replace(facts, item=priced)))
 
 
 def give_up(sale: Asking) -> Step:

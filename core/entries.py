@@ -167,6 +167,20 @@ class ItemProvided(Entry, tag="item_provided", frozen=True, kw_only=True):
     approver: str = ""
 
 
+class OutlierNoticed(Entry, tag="outlier_noticed", frozen=True, kw_only=True):
+    """A price for one unit, or thousandths of a unit at once, far outside what an item's last sales had (median `usual`).
+
+    `taken` says whether it was confirmed and taken, else it was only asked about.
+    """
+
+    STREAM = Stream.TECHNICAL
+    about: Literal["price", "quantity"]
+    gtin: str
+    value: int
+    usual: int
+    taken: bool = False
+
+
 class ItemHeld(Entry, tag="item_held", frozen=True, kw_only=True):
     """An item waits for an answer: whether the customer has its `min_age` (POSLog AgeRestriction), or what it costs."""
 
@@ -576,7 +590,7 @@ AnyEntry = (
     | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
     | DrawerStayedShut
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
-    | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided
+    | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

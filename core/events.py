@@ -311,10 +311,14 @@ class CodeKeyed(Event, frozen=True, kw_only=True, tag="code_keyed"):
 
 
 class QuantityKeyed(Event, frozen=True, kw_only=True, tag="quantity_keyed"):
-    """A line gets another quantity, in thousandths of its unit. `line` 0 is the last one."""
+    """A line gets another quantity, in thousandths of its unit. `line` 0 is the last one.
+
+    `confirmed` takes one that is far outside what is usual.
+    """
 
     quantity_milli: int
     line: int = 0
+    confirmed: bool = False
 
 
 class WeightKeyed(Event, frozen=True, kw_only=True, tag="weight_keyed"):
@@ -367,6 +371,7 @@ class PriceKeyed(Event, frozen=True, kw_only=True, tag="price_keyed"):
     line: int = 0
     operator: str = ""
     approver: str = ""
+    confirmed: bool = False
 
 
 class TaxExemptionKeyed(Event, frozen=True, kw_only=True, tag="tax_exemption_keyed"):
@@ -400,6 +405,7 @@ class OpenPriceKeyed(Event, frozen=True, kw_only=True, tag="open_price_keyed"):
     """The price for one unit of the item that waits for it."""
 
     unit_price_minor: int
+    confirmed: bool = False
 
 
 class PriceCheckKeyed(Event, frozen=True, kw_only=True, tag="price_check_keyed"):

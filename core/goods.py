@@ -1,5 +1,7 @@
 """Goods in the basket: ringing up, counting up, quantities, taking back; and whose tag it is."""
 
+from typing import Literal
+
 import msgspec
 
 from core import effects as x
@@ -236,7 +238,37 @@ def _same_goods(line: Line, added: e.ItemAdded) -> bool:
     )
 
 
-def change_quantity(basket: Basket, event: v.QuantityKeyed) -> Step:
+def ask_about(
+    facts: Facts, about: Literal["price", "quantity"], gtin: str, name: str, value: int, *, confirmed: bool
+) -> Step | None:
+    """Asks about a price or a quantity far outside what is usual, unless it was confirmed; it is recorded either way.
+
+    None where it is usual; a step that is not refused has the record of what is taken.
+    """
+    usual = facts.usual
+    if usual is None or (usual.is_price(value) if about == "price" else usual.is_quantity(value)):
+        return None
+    middle = usual.price_minor if about == "price" else usual.quantity_milli
+    noticed = e.OutlierNoticed(about=about, gtin=gtin, value=value, usual=middle, taken=confirmed)
+    if confirmed:
+        return Step(entries=(noticed,))
+    if about == "price":
+        asked = refuse("price-unusual", name=name, price_minor=value, usual_minor=middle)
+    else:
+        asked = refuse("quantity-unusual", name=name, quantity=value // 1000, usual=middle // 1000)
+    return msgspec.structs.replace(asked, entries=(noticed,))
+
+
+def and_then(noticed: Step | None, step: Step) -> Step:
+    """A step with the record of what was unusual about it; the question alone while it is not confirmed."""
+    if noticed is None or step.refused:
+        return step
+    if noticed.refused:
+        return noticed
+    return msgspec.structs.replace(step, entries=(*step.entries, *noticed.entries))
+
+
+def change_quantity(basket: Basket, event: v.QuantityKeyed, facts: Facts) -> Step:
     """A line gets another quantity; what is weighed has none to change."""
     line = find_line(basket, event.line)
     if line is None or line.voided:
@@ -247,7 +279,10 @@ def change_quantity(basket: Basket, event: v.QuantityKeyed) -> Step:
         return refuse("quantity-is-one")
     if line.item.unit != "each" or event.quantity_milli % 1000:
         return refuse("quantity-is-weighed" if line.item.unit != "each" else "quantity-not-valid")
-    return _requantify(basket, line, event.quantity_milli)
+    noticed = ask_about(
+        facts, "quantity", line.item.gtin, line.item.name, event.quantity_milli, confirmed=event.confirmed
+    )
+    return and_then(noticed, _requantify(basket, line, event.quantity_milli))
 
 
 def _requantify(basket: Basket, line: Line, quantity_milli: int) -> Step:

@@ -5,12 +5,12 @@ from typing import assert_never
 from core import entries as e
 from core import events as v
 from core.card import wipe
-from core.goods import find_line
+from core.goods import and_then, ask_about, find_line
 from core.money import extend
 from core.pricing import discounts_of
 from core.promotion import holds
 from core.state import Basket, Shop, Till, apply, basket_of
-from core.step import Step, refuse
+from core.step import Facts, Step, refuse
 from core.text import message
 
 REASON_LENGTH_MAX = 60
@@ -22,7 +22,7 @@ GCN_LENGTH = 13
 RepricingEvent = v.CouponPresented | v.LineDiscountKeyed | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed
 
 
-def reprice(shop: Shop, till: Till, basket: Basket, event: RepricingEvent) -> Step:
+def reprice(shop: Shop, till: Till, basket: Basket, event: RepricingEvent, facts: Facts) -> Step:
     """What follows for a basket on which nothing has been paid."""
     match event:
         case v.CouponPresented():
@@ -32,7 +32,7 @@ def reprice(shop: Shop, till: Till, basket: Basket, event: RepricingEvent) -> St
         case v.TotalDiscountKeyed():
             return _discount(event, line=0, given=basket.given)
         case v.PriceKeyed():
-            return _override(shop, basket, event)
+            return _override(shop, basket, event, facts)
         case v.TaxExemptionKeyed():
             return _exempt(basket, event)
     assert_never(event)
@@ -91,7 +91,7 @@ def _discount(event: v.LineDiscountKeyed | v.TotalDiscountKeyed, *, line: int, g
     return Step(entries=(entry,), notice=message("discount-given", reason=reason))
 
 
-def _override(shop: Shop, basket: Basket, event: v.PriceKeyed) -> Step:
+def _override(shop: Shop, basket: Basket, event: v.PriceKeyed, facts: Facts) -> Step:
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
@@ -114,9 +114,9 @@ def _override(shop: Shop, basket: Basket, event: v.PriceKeyed) -> Step:
         operator=_words(event.operator),
         approver=_words(event.approver),
     )
-    return Step(
-        entries=(entry,), notice=message("price-overridden", name=item.name, price_minor=event.unit_price_minor)
-    )
+    noticed = ask_about(facts, "price", item.gtin, item.name, event.unit_price_minor, confirmed=event.confirmed)
+    told = message("price-overridden", name=item.name, price_minor=event.unit_price_minor)
+    return and_then(noticed, Step(entries=(entry,), notice=told))
 
 
 def _exempt(basket: Basket, event: v.TaxExemptionKeyed) -> Step:

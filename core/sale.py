@@ -20,6 +20,7 @@ from core.counter import ORDERS, sense
 from core.drawer import blocks_sale, sense_drawer
 from core.goods import (
     change_quantity,
+    find_line,
     identify_customer,
     price_of,
     ring_up,
@@ -59,7 +60,18 @@ from core.state import (
     Till,
     Weighing,
 )
-from core.step import NOTHING, CouponShown, CustomerWanted, Facts, ItemWanted, Question, RecallsWanted, Step, refuse
+from core.step import (
+    NOTHING,
+    CouponShown,
+    CustomerWanted,
+    Facts,
+    ItemWanted,
+    Question,
+    RecallsWanted,
+    Step,
+    UsualWanted,
+    refuse,
+)
 from core.text import message
 from core.weighing import give_up_weighing, refuse_while_weighing, take_keyed_weight, take_weight
 
@@ -79,6 +91,9 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
             return question(shop, till, event, today)
         case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed():
             return question(shop, till, v.CodeKeyed(data=event.data), today)
+        case v.QuantityKeyed() | v.PriceKeyed():
+            line = find_line(till.sale.basket, event.line) if isinstance(till.sale, Ringing) else None
+            return UsualWanted(gtin=line.item.gtin) if line is not None else None
         case v.AgeKeyed() | v.OpenPriceKeyed():
             return ItemWanted(reading=till.sale.held.reading) if isinstance(till.sale, Asking) else None
         case v.TagPresented():
@@ -237,12 +252,12 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             if isinstance(sale, Tendering) and isinstance(facts.question, ItemWanted | CouponShown):
                 return refuse("partly-paid")
             if isinstance(facts.question, CouponShown):
-                return reprice(shop, till, basket, v.CouponPresented(code=facts.question.code))
+                return reprice(shop, till, basket, v.CouponPresented(code=facts.question.code), facts)
             return _present(shop, basket, facts)
         case v.TagPresented() | v.CardSwiped():
             return identify_customer(facts)
         case v.QuantityKeyed():
-            return change_quantity(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+            return change_quantity(basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.WeightKeyed():
             return refuse("no-weight-awaited")
         case v.AgeKeyed() | v.OpenPriceKeyed():
@@ -259,7 +274,7 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed()
         ):  # fmt: skip
-            return reprice(shop, till, basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+            return reprice(shop, till, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.CashKeyed() | v.CardKeyed() if till.power_weak:
             return refuse("power-weak")
         case v.CashKeyed():

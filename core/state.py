@@ -236,7 +236,7 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
         case e.RecordsReturned():
             return _returned(till, entry)
         case (
-            e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
+            e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
         ):  # fmt: skip
             return till

@@ -10,6 +10,7 @@ from core.catalogue import Item
 from core.product_recall import ProductRecall
 from core.scan import Reading
 from core.text import Message, message
+from core.usual import Usual
 
 
 class ItemWanted(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
@@ -30,13 +31,19 @@ class RecallsWanted(msgspec.Struct, frozen=True, kw_only=True, tag="recalls"):
     gtins: tuple[str, ...]
 
 
+class UsualWanted(msgspec.Struct, frozen=True, kw_only=True, tag="usual"):
+    """Asks the history what is usual of a line's goods (their GTIN)."""
+
+    gtin: str
+
+
 class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
     """A code that is a coupon or a voucher; the shop's own rules know it, and no store is asked."""
 
     code: str
 
 
-Question = ItemWanted | CustomerWanted | RecallsWanted | CouponShown | Message
+Question = ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | CouponShown | Message
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
 
@@ -54,6 +61,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the goods that the question names."""
     deposit: Item | None = None
     """What is rung up with the item, where it has a deposit and the catalogue has that."""
+    usual: Usual | None = None
+    """Of the goods that an event prices or counts; None where there is no history."""
     customer: str | None = None
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""

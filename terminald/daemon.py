@@ -151,6 +151,7 @@ class Terminal:
             double_read_ms=config.double_read_ms,
             blocked=self._blocked,
             secure=self._secure,
+            usual=history.usual,
             refreshed=Promotions(catalogue, config.shop.promotions).refreshed,
         )
         self._second_medium = self._mirror(signer, owner)

@@ -23,8 +23,9 @@ from core.product_recall import ProductRecall, gtins_of
 from core.sale import read, step
 from core.signs import signs
 from core.state import Idle, Shop, Till, apply
-from core.step import CustomerWanted, Facts, ItemWanted, Question, RecallsWanted, Step
+from core.step import CustomerWanted, Facts, ItemWanted, Question, RecallsWanted, Step, UsualWanted
 from core.text import Message
+from core.usual import Usual
 from core.view import NoticeView
 from terminald.timekeeper import Timekeeper
 
@@ -152,9 +153,11 @@ class Engine:
         secure: Secure | None = None,
         timekeeper: Timekeeper | None = None,
         refreshed: Callable[[Shop], Shop] = lambda shop: shop,
+        usual: Callable[[str], Awaitable[Usual | None]] | None = None,
     ) -> None:
         self.shop = shop
         self._refreshed = refreshed
+        self._usual_of = usual
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
@@ -305,10 +308,21 @@ class Engine:
             item=item,
             recalls=self._recalls(_goods_of(question, item)),
             deposit=self._lookup(item.deposit, local_time) if item is not None and item.deposit is not None else None,
+            usual=await self._usual(event, question),
             customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) else None,
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,
         )
+
+    async def _usual(self, event: v.AnyEvent, question: Question | None) -> Usual | None:
+        """What is usual of the goods that an event prices or counts."""
+        if self._usual_of is None:
+            return None
+        if isinstance(question, UsualWanted):
+            return await self._usual_of(question.gtin)
+        if isinstance(event, v.OpenPriceKeyed) and isinstance(question, ItemWanted):
+            return await self._usual_of(question.reading.gtin)
+        return None
 
     async def _customer(self, uid: str) -> str | None:
         """Whose tag it is. A customer store that cannot be written costs the customer's points, not the sale."""

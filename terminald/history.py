@@ -4,7 +4,8 @@ import asyncio
 import logging
 
 from core.history import Transaction
-from core.ports import Clock
+from core.ports import Clock, JournalError
+from core.usual import Usual, usual_of
 from store.errors import JournalDamaged, JournalInUse, JournalNoSpace, NotAJournal, WrongKey
 from store.history import History, Query
 from store.history_source import catch_up
@@ -15,6 +16,10 @@ FOLD_EVERY_S = 600.0
 """Whoever asks has the rest folded first; each time costs the card some 45 KiB, whatever it takes in."""
 FOLD_PAGES = 4
 """So many pages of records at a time, so that the thread gives the disk back in between."""
+
+USUAL_SALES = 50
+USUAL_S = 0.3
+"""Nobody at a counter waits longer for a question that may not come."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +53,24 @@ class HistoryKeeper:
         while await self._fold():
             pass
         return await asyncio.to_thread(self._history.find, query)
+
+    async def usual(self, gtin: str) -> Usual | None:
+        """What is usual of an item (GTIN in 14 digits), as far as is folded; None where that is not known at once."""
+        query = Query(gtin=gtin, status="completed", limit=USUAL_SALES)
+        try:
+            async with asyncio.timeout(USUAL_S):
+                sales = await asyncio.to_thread(self._history.find, query)
+        except (TimeoutError, JournalError) as error:
+            _log.info("what is usual of an item is not known", extra={"reason": type(error).__name__})
+            return None
+        return usual_of(
+            [
+                (line.unit_price_minor, line.quantity_milli)
+                for sold in sales
+                for line in sold.lines
+                if line.gtin == gtin and line.quantity_milli > 0
+            ]
+        )
 
     async def refold(self) -> None:
         """Begins anew: records came back that stand before those that were folded. Raises JournalError."""

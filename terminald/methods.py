@@ -42,6 +42,7 @@ LineNumber = Annotated[int, msgspec.Meta(ge=0, le=LINES_MAX)]
 
 
 class QuantityParams(Keyed, frozen=True, kw_only=True):
+    confirmed: bool = False
     quantity_milli: int
     line: LineNumber = 0
 
@@ -80,6 +81,7 @@ class LineDiscountParams(DiscountParams, frozen=True, kw_only=True):
 
 
 class PriceParams(Who, frozen=True, kw_only=True):
+    confirmed: bool = False
     unit_price_minor: int
     reason: str
     line: LineNumber = 0
@@ -103,6 +105,7 @@ class AgeParams(Keyed, frozen=True, kw_only=True):
 
 
 class OpenPriceParams(Keyed, frozen=True, kw_only=True):
+    confirmed: bool = False
     unit_price_minor: int
 
 
@@ -209,7 +212,7 @@ def methods(
         "sale.quantity": keyed(
             "Gives a line another quantity, in thousandths of its unit; line 0 is the last",
             QuantityParams,
-            lambda p: v.QuantityKeyed(quantity_milli=p.quantity_milli, line=p.line),
+            lambda p: v.QuantityKeyed(quantity_milli=p.quantity_milli, line=p.line, confirmed=p.confirmed),
         ),
         "sale.weight": keyed(
             "Types the weight, in grams, of what waits to be weighed; where the configuration allows it",
@@ -252,6 +255,7 @@ def methods(
                 line=p.line,
                 unit_price_minor=p.unit_price_minor,
                 reason=p.reason,
+                confirmed=p.confirmed,
                 operator=p.operator,
                 approver=p.approver,
             ),
@@ -276,7 +280,7 @@ def methods(
         "sale.open_price": keyed(
             "Gives the item that waits for it its price for one unit",
             OpenPriceParams,
-            lambda p: v.OpenPriceKeyed(unit_price_minor=p.unit_price_minor),
+            lambda p: v.OpenPriceKeyed(unit_price_minor=p.unit_price_minor, confirmed=p.confirmed),
         ),
         "sale.price_check": keyed(
             "Says what a code costs, and sells nothing",

@@ -105,6 +105,8 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "tax-not-known": ("The tax must be one of {codes}.", "Type its code."),
     # what is asked
+    "price-unusual": ("{price_minor} is far from the usual {usual_minor} for {name}.", "Confirm it, or type it again."),
+    "quantity-unusual": ("{quantity} of {name} is far more than the usual {usual}.", "Confirm it, or type it again."),
     "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer with F4."),
     "age-not-reached": ("{name} may not be sold: the customer is not {age} years old.", "Take it back."),
     "price-asked": ("{name} has no price of its own.", "Type the price for one with F4."),

@@ -121,6 +121,7 @@ class Counter(Widget):
         self._currency = Currency(code="", exponent=2)
         self._panel: Panel = "keys"
         self._panel_changed_at_s = 0.0
+        self._again: tuple[str, dict[str, object]] | None = None
         self._in_hand: list[str] = []
         self._keys = {
             action.name: TouchKey(action.name, action.label, action.cap, pay=action.pay) for action in ACTIONS
@@ -304,6 +305,11 @@ class Counter(Widget):
     def _answer(self, yes: bool) -> None:
         """The question on the screen is answered: about an age both ways, about giving up only by yes."""
         self._open_panel("keys")
+        again, self._again = self._again, None
+        if again is not None:
+            if yes:
+                self._send(*again)
+            return
         held = self._view.sale.held if self._view is not None else None
         if held is not None and held.about == "age":
             self._send("sale.age", {"of_age": yes})
@@ -330,6 +336,7 @@ class Counter(Widget):
                 if asked is None:
                     self._send("sale.cancel", {})
                 else:
+                    self._again = None
                     self._confirm.ask(*asked)
                     self._open_panel("confirm")
 
@@ -341,6 +348,7 @@ class Counter(Widget):
         elif held.about == "price":
             self._open_pad("price", view)
         else:
+            self._again = None
             asked = f"{plain(held.name)}\nIs the customer {held.min_age} or older?"
             self._confirm.ask(asked, "Yes", "No: not sold")
             self._open_panel("confirm")
@@ -362,6 +370,10 @@ class Counter(Widget):
             await self._order(method, params)
         except CallRefused as refused:
             self._tell("error", refused.message)
+            if refused.message.id.endswith("-unusual"):
+                self._again = method, {**params, "confirmed": True}
+                self._confirm.ask("Is that right?\nIt is far from what is usual.", "Take it", "No")
+                self._open_panel("confirm")
         except CallFailed as failed:
             self._tell("error", text.message("order-failed", code=failed.code))
         except (Disconnected, TimeoutError):
