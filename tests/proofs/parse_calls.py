@@ -213,9 +213,10 @@ def filed(name: str, read: Callable[[Path], object]) -> Callable[[], Parse]:
 
     def make() -> Parse:
         memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        path = Path(tempfile.mkdtemp(prefix="terminald-s1-", dir=memory), name)
+        folder = tempfile.TemporaryDirectory(prefix="terminald-s1-", dir=memory)
 
         def parse(data: bytes) -> None:
+            path = Path(folder.name, name)  # the folder goes when this function does
             path.write_bytes(data)
             read(path)
 
@@ -260,10 +261,10 @@ def keyring(data: bytes) -> None:
 
 def console() -> Parse:
     """Lines of a person's terminal, which is a pipe here, until it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
 
     def parse(data: bytes) -> None:
         incoming, outgoing = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
             os.write(outgoing, data)
             os.close(outgoing)
@@ -279,5 +280,6 @@ def console() -> Parse:
                     return
         finally:
             os.close(incoming)
+            os.close(nowhere)
 
     return parse
