@@ -28,6 +28,7 @@ from typing import Protocol
 from core import entries as e
 from core.view import View
 from demo import goods
+from drivers.simulated.display import SimulatedDisplay
 from terminald.client import CallRefused
 from tests.countertop import COLA, NUTELLA, PATIENCE_S, Countertop, countertop
 from tests.plugs import Bus, is_installed, usb_bus
@@ -39,7 +40,10 @@ WARM_CYCLES = 2
 SETTLE_S = 10.0
 LOOK_S = 0.1
 STEADY_LOOKS = 5
-TABLES = '[device.wedge]\ndriver = "scanner-hid"\nserial = "W1"\n'
+TABLES = (
+    '[device.wedge]\ndriver = "scanner-hid"\nserial = "W1"\n'
+    '[device.display]\ndriver = "display-cd5220"\npath = "../bench/display"\n'
+)
 GOODS = (NUTELLA, COLA, goods.by_gtin("8076800195057"))
 """Three others: the same code again at once, by the same scanner, would be one piece and no second one."""
 ZEBRA, HONEYWELL = "05e0:1701", "0c2e:0b61"
@@ -99,6 +103,7 @@ def _classes(counter: Countertop, bus: Bus, rng: random.Random) -> list[Class]:
     bench = counter.bench
     usual: dict[str, _Far] = {"scanner": bench.scanner, "scale": bench.scale, "nfc": bench.nfc, "card": bench.payment}
     usual |= {"printer": bench.printer, "drawer": bench.drawer}
+    usual["display"] = SimulatedDisplay(counter.layout.bench / "display", "cd5220")
 
     def at_once(action: Callable[[], None]) -> Callable[[], Awaitable[None]]:
         async def do() -> None:
