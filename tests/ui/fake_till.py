@@ -26,6 +26,7 @@ class AnyParams(Params, frozen=True, kw_only=True):
     quantity_milli: int | None = None
     weight_g: int | None = None
     of_age: bool | None = None
+    confirmed: bool | None = None
     unit_price_minor: int | None = None
     line: int | None = None
     amount_minor: int | None = None

@@ -200,6 +200,22 @@ async def test_what_waits_for_its_price(till: FakeTill) -> None:
         assert await screen.orders(1) == [("sale.open_price", {"unit_price_minor": 1250})]
 
 
+async def test_what_is_unusual_is_asked_about_and_sent_again(till: FakeTill) -> None:
+    till.view = RINGING
+    till.refusal = text.message("quantity-unusual", name="Bananas", quantity=111, usual=2)
+    async with watched(till) as screen:
+        await screen.press("f4", "1", "1", "1", "enter")
+        await screen.orders(1)
+        await screen.until(lambda: "Is that right?" in screen.text())
+        assert "111 of Bananas is far more than the usual 2" in screen.told()
+        till.refusal = None
+        await screen.press("enter")
+        assert await screen.orders(2) == [
+            ("sale.quantity", {"quantity_milli": 111_000}),
+            ("sale.quantity", {"quantity_milli": 111_000, "confirmed": True}),
+        ]
+
+
 async def test_discounts_say_their_reasons(till: FakeTill) -> None:
     (first, *rest) = basket(2)
     off = DiscountView(reason="Milk 3 for 2", amount_minor=29)
