@@ -50,7 +50,9 @@ def awaited_sale(scale: Scale) -> Iterator[Result]:
         ratio = median(found["sale"]) / median(found["floor"])
         yield at_most(ratio, SALE_GOALS[part], part=part, what=f"awaited sale / floor ({_shown(found)})")
     taken_ms = step_ms(scale.pick(smoke=1, commit=5, release=50))
-    yield at_most(taken_ms, STEP_MS, part="c", what="ms for a scan in a sale of 500 lines with 40 promotions, p50")
+    yield at_most(
+        taken_ms, STEP_MS, part="c", what="processor ms for a scan in a sale of 500 lines with 40 promotions, p50"
+    )
 
 
 BENCHES = [

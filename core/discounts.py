@@ -70,20 +70,21 @@ class _Work:
     def take(self, promotion: str, reason: str, parts: Iterable[tuple[_Goods, int]], *, whole: bool = False) -> None:
         """One discount, shared out over the lines of its goods."""
         shares: dict[int, int] = {}
+        left = self._left
         for goods, amount_minor in parts:
             if amount_minor == 0:
                 continue
             goods.left_minor -= amount_minor
             lines = goods.lines
             if len(lines) == 1:
-                shares[lines[0].line] = amount_minor
-                self._left[lines[0].line] -= amount_minor
+                number = lines[0].line
+                shares[number] = amount_minor
+                left[number] -= amount_minor
                 continue
-            left = [self._left[line.line] for line in lines]
-            for line, part in zip(lines, share(amount_minor, left), strict=True):
+            for line, part in zip(lines, share(amount_minor, [left[line.line] for line in lines]), strict=True):
                 if part:
                     shares[line.line] = part
-                    self._left[line.line] -= part
+                    left[line.line] -= part
         if shares:
             self.given.append(((promotion, reason, whole), shares))
 
@@ -91,9 +92,10 @@ class _Work:
         """One for each promotion and reason, in the order in which they were taken."""
         merged: dict[tuple[str, str, bool], dict[int, int]] = {}
         for said, shares in self.given:
-            sums = merged.setdefault(said, {})
-            for line, amount in shares.items():
-                sums[line] = sums.get(line, 0) + amount
+            sums = merged.setdefault(said, shares)
+            if sums is not shares:
+                for line, amount in shares.items():
+                    sums[line] = sums.get(line, 0) + amount
         return tuple(
             Discount(
                 promotion=promotion,
@@ -140,11 +142,11 @@ def _goods(lines: Sequence[Priced]) -> list[_Goods]:
     """The goods that anything may be taken off, the dearest unit first and then by what they are: never by scan."""
     by_key: dict[tuple[Any, ...], _Goods] = {}
     for line in lines:
-        if line.amount_minor <= 0 or not line.discountable or line.units <= 0:
+        amount_minor, units, given = line.amount_minor, line.units, line.given
+        if amount_minor <= 0 or units <= 0 or not line.discountable:
             continue
-        given = line.given
-        own = () if given is None else (given.percent_bp, given.amount_minor, given.reason, line.amount_minor)
-        key = (-(line.amount_minor // line.units), line.gtin, line.tax, line.overridden, own)
+        own = () if given is None else (given.percent_bp, given.amount_minor, given.reason, amount_minor)
+        key = (-(amount_minor // units), line.gtin, line.tax, line.overridden, own)
         goods = by_key.get(key)
         if goods is None:
             goods = by_key[key] = _Goods(key, line)
@@ -152,8 +154,8 @@ def _goods(lines: Sequence[Priced]) -> list[_Goods]:
             # An amount that a person gave is for this line alone.
             goods = by_key[(*key, line.line)] = _Goods(key, line)
         goods.lines.append(line)
-        goods.units += line.units
-        goods.left_minor += line.amount_minor
+        goods.units += units
+        goods.left_minor += amount_minor
     return sorted(by_key.values(), key=lambda goods: goods.key)
 
 

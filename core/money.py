@@ -79,8 +79,8 @@ def share(amount_minor: int, weights: Sequence[int]) -> list[int]:
     short = amount_minor - sum(parts)
     if short:
         # Python's sort is stable, so that equal remainders stay in their order.
-        order = sorted(range(len(weights)), key=lambda place: -(amount_minor * weights[place] % whole))
-        for place in order[:short]:
+        rests = [-(amount_minor * weight % whole) for weight in weights]
+        for place in sorted(range(len(weights)), key=rests.__getitem__)[:short]:
             parts[place] += 1
     return parts
 
