@@ -51,12 +51,14 @@ def _measure(
 
 
 def _ratio(of: list[list[int]], to: list[list[int]], share: float) -> float:
-    """The median, over the turns, of one mode's quantile in units of the other's in the same turn.
+    """The median, over the calmest turns, of one mode's quantile in units of the other's in the same turn.
 
-    Neighbours in time share the machine's mood; one disturbed turn does not decide.
+    Neighbours in time share the machine's mood. Calm are the turns in which both together took least: where others keep
+    the processors busy, how late a reader is woken says nothing about what it then does.
     """
-    turns = zip(of, to, strict=True)
-    return statistics.median(_quantile(one, share) / _quantile(other, share) for one, other in turns)
+    turns = [(_quantile(one, share), _quantile(other, share)) for one, other in zip(of, to, strict=True)]
+    calm = sorted(turns, key=sum)[: max(3, len(turns) // 4)]
+    return statistics.median(one / other for one, other in calm)
 
 
 def _quantile(taken: list[int], share: float) -> int:
