@@ -1,4 +1,4 @@
-"""Keeps what a process holds in memory out of core files and from debuggers."""
+"""Keeps what a process holds in memory out of core files and from debuggers, and wipes a secret where it lies."""
 
 import ctypes
 import resource
@@ -20,3 +20,8 @@ def keep_memory_private() -> None:
             resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
         except OSError:
             pass  # a unit that forbids the call has set the limit itself; and the kernel heeds what was said above
+
+
+def overwrite(secret: bytes) -> None:
+    """Zeroes a bytes object in place, which must be nobody else's: its buffer lies behind its header (bytesobject.h)."""
+    ctypes.memset(id(secret) + bytes.__basicsize__ - 1, 0, len(secret))

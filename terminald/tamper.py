@@ -8,7 +8,6 @@ daemon anew; it finds the latch, opens no key, and tells the screen. `docs/decis
 
 import asyncio
 import contextlib
-import ctypes
 import importlib.metadata
 import logging
 import os
@@ -30,6 +29,7 @@ from terminald import unixsocket
 from terminald.config import Config
 from terminald.control import ControlServer, Method, Params
 from terminald.notify import feed_watchdog, notify
+from terminald.secrecy import overwrite
 
 KIND: Final = "TamperSwitch"
 LOOK_S: Final = 0.5
@@ -78,7 +78,7 @@ class CaseGuard:
         """The case was opened: never returns. May be called on any thread, and by several."""
         self._tripping.acquire()  # a second caller waits for its end here
         for secret in self._secrets:
-            _overwrite(secret)
+            overwrite(secret)
         for pid in self.children():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -197,8 +197,3 @@ def secrets_of(*held: object) -> list[bytes]:
     """The secrets in the fields of some objects (`store.keys.Keys`), each of which is the object's own."""
     fields = (getattr(each, name) for each in held for name in getattr(each, "__slots__", ()))
     return [value for value in fields if isinstance(value, bytes)]
-
-
-def _overwrite(secret: bytes) -> None:
-    """Zeroes a bytes object in place: its buffer begins behind the object's header (CPython, bytesobject.h)."""
-    ctypes.memset(id(secret) + bytes.__basicsize__ - 1, 0, len(secret))

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from store.keys import KeyFile
+from terminald.secrecy import overwrite
+from terminald.tamper import secrets_of
+
 DIES = (
     "import os, resource, sys; from terminald.secrecy import keep_memory_private;"
     "resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2);"
@@ -39,3 +43,18 @@ def test_none_but_root_looks_into_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "0", "0"]
+
+
+def test_a_secret_is_overwritten_where_it_lies() -> None:
+    secret = os.urandom(48)
+    before = id(secret)
+    overwrite(secret)
+    assert id(secret) == before
+    assert secret == bytes(48)
+
+
+def test_every_key_of_a_terminal_is_found_and_overwritten(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "journal.key").load_or_make(())
+    for secret in secrets_of(keys):
+        overwrite(secret)
+    assert not any(any(getattr(keys, name)) for name in keys.__slots__ if isinstance(getattr(keys, name), bytes))
