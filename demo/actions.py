@@ -30,6 +30,9 @@ TAG_HELD_S = 0.6
 _FRONT = 6
 """Goods on the first page, before the three codes that the till must refuse."""
 _BANANAS_MINOR = (128, 243, 87, 199)
+_LOOSE_G = (642, 1305, 388)
+_ON_SCALE_S = 1.0
+_OFF_SCALE_S = 3.0
 
 
 class Actions:
@@ -46,6 +49,7 @@ class Actions:
         self._page = 0
         self._pages: tuple[tuple[Choice, ...], ...] = ()
         self._bananas = itertools.cycle(_BANANAS_MINOR)
+        self._loose = itertools.cycle(_LOOSE_G)
         self._pulled_at_s: float | None = None
         self._dark = False
         self._leave = False
@@ -65,7 +69,7 @@ class Actions:
 
     def start(self) -> None:
         """Lays the goods out; a card payment waits for its customer from now on."""
-        self._pages = _pages(self._scan, self._next_bananas)
+        self._pages = _pages(self._scan, self._next_bananas, self._weigh)
         self._app.world.bench.payment.behaviour = Behaviour.HOLD
         self.lay_out_goods()
         self._verify()
@@ -172,7 +176,7 @@ class Actions:
             self.lay_out_goods()
             return
         self.choosing = True
-        names = ("scanner", "nfc", "card", "printer", "drawer")
+        names = ("scanner", "nfc", "card", "printer", "drawer", "scale")
         choices = tuple(
             Choice(
                 label=f"{name}",
@@ -186,6 +190,13 @@ class Actions:
     def _chosen(self, name: str) -> None:
         self.lay_out_goods()
         self.toggle_cable(name)
+
+    def _weigh(self) -> None:
+        """Loose bananas: their code without a weight, then onto the scale, and off it when they are sold."""
+        scale = self._app.world.bench.scale
+        self._scan(BANANAS.key.encode())
+        self._app.set_timer(_ON_SCALE_S, partial(scale.put, next(self._loose)))
+        self._app.set_timer(_OFF_SCALE_S, partial(scale.put, 0))
 
     def _paper(self) -> None:
         self.paper_out = not self.paper_out
@@ -286,18 +297,20 @@ class Actions:
         bench = self._app.world.bench
         return {
             "scanner": bench.scanner, "nfc": bench.nfc, "card": bench.payment, "printer": bench.printer,
-            "drawer": bench.drawer,
+            "drawer": bench.drawer, "scale": bench.scale,
         }[name]  # fmt: skip
 
 
-def _pages(scan: Callable[[bytes], None], bananas: Callable[[], bytes]) -> tuple[tuple[Choice, ...], ...]:
+def _pages(
+    scan: Callable[[bytes], None], bananas: Callable[[], bytes], weigh: Callable[[], None]
+) -> tuple[tuple[Choice, ...], ...]:
     """The goods by nines; the first page ends with the codes that the till must refuse."""
     today = datetime.now().astimezone().date()
 
     def choice(good: Good) -> Choice:
         if good is BANANAS:
             return Choice(
-                label=f"{good.name} (scale)",
+                label=f"{good.name} (label)",
                 detail=f"{CURRENCY.format(good.price_minor)}/kg  price in the code",
                 do=lambda: scan(bananas()),
             )
@@ -315,5 +328,6 @@ def _pages(scan: Callable[[bytes], None], bananas: Callable[[], bytes]) -> tuple
         Choice(label="Misread", detail="wrong check digit", do=lambda: scan(goods.MISREAD)),
     )
     front = (*map(choice, GOODS[:_FRONT]), *refused)
-    rest = [choice(good) for good in GOODS[_FRONT:]]
+    loose = Choice(label="Loose bananas", detail="put on the scale, and off", do=weigh)
+    rest = [loose, *(choice(good) for good in GOODS[_FRONT:])]
     return (front, *(tuple(rest[place : place + TILES]) for place in range(0, len(rest), TILES)))

@@ -62,6 +62,11 @@ status_timeout_s = 2.0
 driver = "drawer-gpio"
 kick_pin = 17
 sensor_pin = 27
+
+[device.scale]
+driver = "scale-serial"
+path = "../bench/scale"
+protocol = "toledo-8217"
 """
 
 

@@ -140,7 +140,8 @@ async def test_mishaps_at_the_bench(world: World) -> None:
         await pilot.press("u", "escape", "right", "1")
         await until(pilot, lambda: lines(app) == 1)
         assert app.view is not None
-        assert app.view.sale.lines[0].name == "Cheerios"
+        assert app.view.sale.lines[0].name == "Bananas"
+        assert app.view.sale.lines[0].quantity_milli == 642, "what lay on the scale"
 
         # A letter while the merchant types an amount is still the bench's; a digit is not.
         await pilot.press("f1", "7", "t")
