@@ -100,6 +100,9 @@ class SqlJournal:
         self._answers_kept_s = float("-inf")
         self._reading: Any = None
         self._closed = False
+        self._seen_synced = 0
+        self.on_synced: Callable[[], None] = lambda: None
+        """Called on the loop when more is on the medium than before."""
         self._writes = Lane(writer, "journal-writer", self._commit, rest=self._rest, told=self._watch)
         self._reads = Lane(writer, "journal-reader", self._query, told=lambda: None)
 
@@ -400,6 +403,9 @@ class SqlJournal:
         if self._store is not None and not self._closed and self._store.anchor_owing and self._anchor_due is None:
             self._anchor_due = asyncio.get_running_loop().call_later(self._anchor_delay_s, self._sync_anchor_now)
         self._watch_sync()
+        if self._store is not None and self.synced.seq != self._seen_synced:
+            self._seen_synced = self.synced.seq
+            self.on_synced()
 
     def _watch_sync(self) -> None:
         if self._store is None or self._closed or self.head.seq == self.synced.seq:

@@ -53,10 +53,10 @@ from terminald.uplink import Uplink
 from terminald.views import Views
 
 FINISH_TIMEOUT_S = 5.0
-ROOM_LOOK_S = 0.5
-"""How often the medium is asked for its room: a call of microseconds."""
-SYNCED_LOOK_S = 1.0
-"""Records that build a basket reach the medium by themselves; the forwarder is told of that at most so late."""
+ROOM_LOOK_S = 5.0
+"""How often the medium is asked for its room while there is enough; before each sale it is asked anyhow."""
+ROOM_SHORT_LOOK_S = 0.5
+"""How often while there is not: what was refused goes on as soon as it can."""
 
 _log = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ class Terminal:
         self._guard = guard
         self._clock = clock
         self._journal = journal
+        journal.on_synced = self._changed  # what only built the basket reaches the medium later by itself
         self._history = history
         self._space = space
         self._stock = stock
@@ -206,7 +207,6 @@ class Terminal:
                     tasks.create_task(self._peripherals.run(), name="peripherals"),
                     tasks.create_task(self._views.run(), name="views"),
                     tasks.create_task(self._control.serve(), name="control"),
-                    tasks.create_task(self._follow_sync(), name="follow-sync"),
                     tasks.create_task(self._journal.watch(), name="journal"),
                     tasks.create_task(self._custody.run(), name="custody"),
                     tasks.create_task(self._history.run(), name="history"),
@@ -345,15 +345,6 @@ class Terminal:
         self._views.changed()
         self._second_medium.notify()
 
-    async def _follow_sync(self) -> None:
-        """Records that were committed without a sync are forwarded once they are synced."""
-        seen = self._journal.synced.seq
-        while True:
-            await self._clock.sleep(SYNCED_LOOK_S)
-            if self._journal.synced.seq != seen:
-                seen = self._journal.synced.seq
-                self._changed()
-
     def _acknowledged_seq(self) -> int:
         return self._forwarder.acknowledged_seq if self._forwarder is not None else 0
 
@@ -371,10 +362,10 @@ class Terminal:
             if self._space.look() is not before:
                 _log.warning("room on the medium: %s", self._space.room.value)
                 self._changed()
-            await self._clock.sleep(ROOM_LOOK_S)
+            await self._clock.sleep(ROOM_LOOK_S if self._space.room is Room.ENOUGH else ROOM_SHORT_LOOK_S)
 
     def _blocked(self) -> str | None:
-        """Why no new sale may begin. Asked anew for each event: the last look may be half a second old."""
+        """Why no new sale may begin. Asked anew for each event: the last look may be some seconds old."""
         return "disk-full" if self._space.look() is Room.FULL else None
 
     def _conditions(self) -> tuple[Message, ...]:

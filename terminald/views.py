@@ -11,8 +11,8 @@ from core.view import DayView, DeviceView, JournalView, LinkView, MirrorView, Sh
 from terminald.engine import SPOILT, Engine
 from terminald.supervisor import Supervisor
 
-REFRESH_S = 1.0
-"""Screens show a clock: without any change the view is pushed so often."""
+REFRESH_S = 10.0
+"""What changes without a word (whether the clock is believed) is shown at most so late. Screens run their clocks themselves."""
 
 
 class Views:
