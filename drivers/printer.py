@@ -6,7 +6,6 @@ is there, and after it whether all is printed: that answer waits in the printer 
 
 import asyncio
 import contextlib
-import importlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
@@ -75,8 +74,6 @@ class EscposPrinter:
 
     async def open(self) -> None:
         if self._encoder is None:
-            # A quarter of a second of imports, which no sale should wait for.
-            await asyncio.to_thread(importlib.import_module, "escpos.printer")
             logo = await asyncio.to_thread(self._read_logo)
             self._encoder = EscposEncoder(self._options.columns, self._options.codepage, logo)
         self._decoder = StatusDecoder()

@@ -1,4 +1,4 @@
-"""A document in ESC/POS: bytes for the paper, by python-escpos, and the printer's status bytes read back.
+"""A document in ESC/POS: bytes for the paper, and the printer's status bytes read back.
 
 Source: Epson's ESC/POS Command Reference. The names of the commands are in the comments beside their bytes.
 """
@@ -6,6 +6,7 @@ Source: Epson's ESC/POS Command Reference. The names of the commands are in the 
 import re
 import textwrap
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -35,113 +36,137 @@ def pulse(connector: int, pulse_ms: int, *, realtime: bool) -> bytes:
 
 QR_DOTS = 6
 """Printer dots a QR module: 0.75 mm at 203 dots an inch, read well by a phone."""
-QR_LEVEL_M = 1
+QR_LEVEL_M = 0x31
 
 CHINESE_ON = b"\x1c&"  # FS & : what follows is GB18030, two columns an ideograph [Xprinter, Epson TM for China]
-YEN, FULL_YEN = (
-    "\N{YEN SIGN}",
-    "\N{FULLWIDTH YEN SIGN}",
-)  # the first has four bytes in GB18030, and many printers have two
+# The first has four bytes in GB18030, and many printers have two.
+YEN, FULL_YEN = "\N{YEN SIGN}", "\N{FULLWIDTH YEN SIGN}"
 CENTRE = b"\x1ba\x01"  # ESC a 1
 LEFT = b"\x1ba\x00"
 BARCODE_SET = b"\x1dH\x02\x1dh\x50\x1dw\x02"  # GS H 2, GS h 80, GS w 2 : text below, 10 mm high, bars of 2 dots
 DOTS_A_COLUMN = 12
 CODE128_MODULES = 11  # a character; start, check and stop are 35 more
 
-# What a western printer has, by python-escpos' names; text that needs another one gets question marks.
-_PAGES = ("CP437", "CP850", "CP852", "CP858", "CP866", "CP737", "CP857", "CP1252")
-# python-escpos would send a whole line as GB18030 for the sake of one ideograph.
+# What a western printer has: ESC t's number by Python's codec, in the order in which they are tried.
+CODEPAGES = {"CP437": 0, "CP850": 2, "CP857": 13, "CP737": 14, "CP1252": 16, "CP866": 17, "CP852": 18, "CP858": 19}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u4e00-\u9fff]")
 
+_PLAIN = b"\x1b!\x00"  # ESC ! 0
+_LARGE = b"\x1b!\x30"  # twice as wide and as high
+_LIGHT = b"\x1bE\x00"  # ESC E
+_BOLD = b"\x1bE\x01"
 _STYLES = {
-    "plain": {"align": "left", "bold": False},
-    "bold": {"align": "left", "bold": True},
-    "large": {"align": "left", "bold": False, "double_width": True, "double_height": True},
-    "centre": {"align": "center", "bold": False},
-    "centre-large": {"align": "center", "bold": False, "double_width": True, "double_height": True},
+    "plain": _PLAIN + _LIGHT + LEFT,
+    "bold": _PLAIN + _BOLD + LEFT,
+    "large": _LARGE + _LIGHT + LEFT,
+    "centre": _PLAIN + _LIGHT + CENTRE,
+    "centre-large": _LARGE + _LIGHT + CENTRE,
 }
+CUT = b"\x1bd\x06\x1dV\x00"  # ESC d 6 : the last lines past the knife; GS V 0
 
 
 class EscposEncoder:
-    """Draws documents `columns` characters wide. Making one imports python-escpos, which takes a quarter of a second.
+    """Draws documents `columns` characters wide.
 
     `codepage` is the character table that is tried first, or ``GB18030`` for printers made for China. `logo` is what
     `drivers.codecs.escpos_raster.raster` makes of a picture.
     """
 
     def __init__(self, columns: int, codepage: str, logo: bytes = b"") -> None:
-        from escpos.magicencode import Encoder, MagicEncode
-        from escpos.printer import Dummy
-
         self._columns = columns
         self._codepage = codepage
         self._is_chinese = codepage == "GB18030"
         self._logo = logo
-        self._paper = Dummy()
-        known = self._paper.profile.get_code_pages()
-        self._pages = {name: number for name, number in known.items() if name in _PAGES}
-        self._encoder, self._magic = Encoder, MagicEncode
 
     def encode(self, document: Document) -> bytes:
         """The whole piece of paper, from ESC @ on, so that nothing of a torn one before it is left in the printer."""
-        paper = self._paper
-        paper.clear()
         if self._is_chinese:
-            for element in document.elements:
-                self._draw(element)
-            return INITIALISE + CHINESE_ON + STATUS_BACK_ON + bytes(paper.output)
-        # Fresh, so that the same document gives the same bytes whatever was printed before.
-        encoder = self._encoder(self._pages)
-        encoder.used_encodings.add(self._codepage)  # tried first each time another page was needed
-        paper.magic = self._magic(paper, encoder=encoder)
-        paper.magic.write_with_encoding(self._codepage, None)
-        for element in document.elements:
-            self._draw(element)
-        return INITIALISE + KANJI_OFF + STATUS_BACK_ON + bytes(paper.output)
+            start, text = INITIALISE + CHINESE_ON + STATUS_BACK_ON, _in_chinese
+        else:
+            tables = _Tables(self._codepage)
+            start, text = INITIALISE + KANJI_OFF + STATUS_BACK_ON + tables.chosen(), tables.encode
+        return start + b"".join(self._draw(element, text) for element in document.elements)
 
-    def _draw(self, element: Element) -> None:
-        paper = self._paper
+    def _draw(self, element: Element, text: Callable[[str], bytes]) -> bytes:
         match element:
             case Text():
-                wide = "large" in element.style
-                style = _STYLES[element.style]
-                paper.set(normal_textsize=not wide, **style)
-                columns = self._columns // 2 if wide else self._columns
-                for line in lay_out(element.left, element.right, columns, chinese=self._is_chinese):
-                    self._line(line)
+                columns = self._columns // 2 if "large" in element.style else self._columns
+                lines = lay_out(element.left, element.right, columns, chinese=self._is_chinese)
+                return _STYLES[element.style] + b"".join(text(line) + b"\n" for line in lines)
             case Rule():
-                paper.set(normal_textsize=True, **_STYLES["plain"])
-                self._line("-" * self._columns)
+                return _STYLES["plain"] + b"-" * self._columns + b"\n"
             case Feed():
-                paper.print_and_feed(element.lines)
+                return b"\x1bd" + bytes((element.lines,))  # ESC d
             case QrCode():
-                paper.set(**_STYLES["centre"])
-                paper.qr(element.data, ec=QR_LEVEL_M, size=QR_DOTS, native=True)
+                return CENTRE + _qr(element.data) + LEFT
             case Barcode():
-                self._barcode(element)
+                return self._barcode(element, text)
             case Logo():
-                if self._logo:
-                    paper._raw(CENTRE + self._logo + LEFT)
+                return CENTRE + self._logo + LEFT if self._logo else b""
             case Cut():
-                paper.cut()
-            case _:
-                assert_never(element)
+                return CUT
+        assert_never(element)
 
-    def _line(self, text: str) -> None:
-        if self._is_chinese:
-            self._paper._raw(text.encode("gb18030") + b"\n")
-        else:
-            self._paper.textln(text)
-
-    def _barcode(self, code: Barcode) -> None:
+    def _barcode(self, code: Barcode, text: Callable[[str], bytes]) -> bytes:
         """The bars; what cannot be such a code, or is too wide for the paper, is printed as text."""
         bars = _barcode_bytes(code)
         modules = CODE128_MODULES * len(code.data) + 35
         if bars is None or (code.kind == "code128" and 2 * modules > DOTS_A_COLUMN * self._columns):
-            self._draw(Text(left=code.data, style="centre"))
-            return
-        self._paper._raw(CENTRE + BARCODE_SET + bars + LEFT)
+            return self._draw(Text(left=code.data, style="centre"), text)
+        return CENTRE + BARCODE_SET + bars + LEFT
+
+
+class _Tables:
+    """One paper's character tables: the one that is in force is left only where it lacks a character."""
+
+    def __init__(self, codepage: str) -> None:
+        self._now = codepage
+        self._order = [codepage, *(name for name in CODEPAGES if name != codepage)]
+
+    def chosen(self) -> bytes:
+        """ESC t n: the table that is in force."""
+        return b"\x1bt" + bytes((CODEPAGES[self._now],))
+
+    def encode(self, text: str) -> bytes:
+        """What no table has becomes a question mark."""
+        found = bytearray()
+        for character in text:
+            table = next((name for name in (self._now, *self._order) if _has(name, character)), None)
+            if table is None:
+                found += b"?"
+                continue
+            if table != self._now:
+                self._now = table
+                self._order.remove(table)
+                self._order.insert(1, table)  # after the first choice: where one came from, more will
+                found += self.chosen()
+            found += character.encode(table)
+        return bytes(found)
+
+
+def _has(table: str, character: str) -> bool:
+    try:
+        character.encode(table)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _in_chinese(text: str) -> bytes:
+    return text.encode("gb18030")
+
+
+def _qr(data: str) -> bytes:
+    """GS ( k: model 2, size, error correction, the data, print."""
+    content = data.encode()
+    parts = (
+        b"\x31\x41\x32\x00",
+        bytes((0x31, 0x43, QR_DOTS)),
+        bytes((0x31, 0x45, QR_LEVEL_M)),
+        b"\x31\x50\x30" + content,
+        b"\x31\x51\x30",
+    )
+    return b"".join(b"\x1d(k" + len(part).to_bytes(2, "little") + part for part in parts)
 
 
 def lay_out(left: str, right: str, columns: int, *, chinese: bool = False) -> list[str]:
@@ -185,10 +210,8 @@ def _wrap(text: str, columns: int) -> list[str]:
 
 
 def _printable(text: str, chinese: bool) -> str:
-    text = unicodedata.normalize("NFC", text)
-    if chinese:
-        return _CONTROL.sub("?", text).replace(YEN, FULL_YEN)
-    return _UNPRINTABLE.sub("?", text)
+    text = _CONTROL.sub("?", unicodedata.normalize("NFC", text))
+    return text.replace(YEN, FULL_YEN) if chinese else text
 
 
 def _barcode_bytes(code: Barcode) -> bytes | None:

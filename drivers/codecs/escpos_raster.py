@@ -11,7 +11,7 @@ ROWS_MAX = 600
 
 def raster(content: bytes, dots_max: int) -> bytes:
     """The bytes that print a PNG or BMP file's picture, dark dots black. Raises ValueError that names what is wrong."""
-    from PIL import Image  # python-escpos brings it; late, for it takes its time to load
+    from PIL import Image  # late: it takes its time to load, and few have a logo
 
     try:
         with Image.open(BytesIO(content), formats=("PNG", "BMP")) as opened:

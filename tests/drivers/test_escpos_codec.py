@@ -5,6 +5,7 @@ import unicodedata
 from io import BytesIO
 
 import pytest
+from escpos.printer import Dummy
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -12,6 +13,7 @@ from PIL import Image
 from core.document import Barcode, Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
 from core.events import PaperStatus
 from drivers.codecs.escpos import (
+    QR_DOTS,
     EscposEncoder,
     PrinterStatus,
     Processed,
@@ -180,6 +182,26 @@ def test_what_is_no_command_is_told() -> None:
         NotUnderstood(data=b"\x1b\xff"),
         LinePrinted(text="ok"),
     ]
+
+
+def printed(data: bytes) -> list[str]:
+    return [mark.text for mark in happen(data) if isinstance(mark, LinePrinted)]
+
+
+@given(st.text(st.sampled_from("abc 019äßéÅñ€Łőžжщλω╬£"), max_size=60))
+def test_text_reads_as_another_encoder_writes_it(text: str) -> None:
+    """python-escpos is that one; which character table it takes where several have a letter is its own affair."""
+    other = Dummy()
+    other.text(unicodedata.normalize("NFC", text) + "\n")
+    own = EscposEncoder(80, "CP437").encode(Document(elements=(Text(left=text),)))
+    assert printed(own) == printed(other.output)
+
+
+def test_a_qr_code_is_as_another_encoder_writes_it() -> None:
+    other = Dummy()
+    other.qr("TD1:till-1/ä", ec=1, size=QR_DOTS, native=True)
+    own = EscposEncoder(42, "CP858").encode(Document(elements=(QrCode(data="TD1:till-1/ä"),)))
+    assert other.output.strip(b"\n") in own
 
 
 def test_kick_and_questions() -> None:
