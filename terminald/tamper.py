@@ -3,7 +3,7 @@
 The process does not tidy up. It overwrites the keys that it knows of, and becomes another program by execve(2): the kernel
 drops its memory, descriptors and threads, whatever SQLCipher, TLS or a library may have copied where. That program has
 nothing of ours but the latch's path, and puts the latch on the medium for as long as the medium takes. systemd starts the
-daemon anew; it finds the latch, opens no key, and tells the screen. `docs/decisions/0020-tamper.md` says why.
+daemon anew; it finds the latch, opens no key, and tells the screen. `docs/decisions/0026-tamper.md` says why.
 """
 
 import asyncio
