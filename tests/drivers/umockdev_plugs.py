@@ -79,11 +79,12 @@ class Testbed:
             told = ["E: SUBSYSTEM=tty", "E: MAJOR=166", f"E: MINOR={number}", f"A: dev=166:{number}\\n", *ids]
             whole = _block(leaf, f"N: ttyACM{number}", [f"E: DEVNAME={node}", *told])
             paths = [usb, leaf]
-        assert self._library.umockdev_testbed_add_from_string(self._made, (device + whole).encode(), None)
         if kind == "keyboard":
+            # Before the node is there: whoever opens it finds somebody to ask.
             answers = self._folder / f"event{number}.ioctl"
             answers.write_text(ioctls(node))
             assert self._library.umockdev_testbed_load_ioctl(self._made, node.encode(), os.fsencode(answers), None)
+        assert self._library.umockdev_testbed_add_from_string(self._made, (device + whole).encode(), None)
         fd = self._library.umockdev_testbed_get_dev_fd(self._made, node.encode())
         self._plugged[name] = Plugged(fd, paths)
         self._say(leaf, "add")
