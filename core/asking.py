@@ -15,7 +15,7 @@ def answer_age(shop: Shop, sale: Asking, event: v.AgeKeyed, facts: Facts) -> Ste
     held = sale.held
     if held.about != "age":
         return refuse_while_asking(sale)
-    checked = e.AgeChecked(min_age=held.min_age, passed=event.of_age, operator=event.operator)
+    checked = e.AgeChecked(min_age=held.min_age, passed=event.of_age)
     if not event.of_age:
         return Step(
             entries=(checked, e.ItemRefused(reason="age-not-reached", gtin=held.gtin)),

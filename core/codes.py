@@ -5,7 +5,7 @@ from typing import assert_never
 from core import events as v
 from core.scan import Method, classify, reading, refusal
 from core.state import Idle, Shop, Tendering, Till
-from core.step import CouponShown, CustomerWanted, ItemWanted, Question
+from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, Question
 from core.text import message
 
 
@@ -26,7 +26,9 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
         case "voucher":
             return CouponShown(code=scan.identity or "")
         case "staff":
-            return message("staff-card-not-taken")
+            if not shop.sign_on:
+                return message("staff-card-not-taken")
+            return OperatorWanted(badge=f"card:{scan.identity}".encode().hex(), typed=method == "keyed")
         case "receipt":
             return message("receipt-not-taken" if isinstance(till.sale, Idle) else "receipt-in-a-sale")
         case "unknown" | "rejected":

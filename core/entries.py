@@ -10,6 +10,7 @@ import msgspec
 from core import nesting
 from core.catalogue import Item
 from core.ledger import Draft, Stream
+from core.permissions import Role
 from core.scan import Reading
 
 
@@ -136,6 +137,7 @@ class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=Tr
     business_day: str
     currency: str
     began: str = ""
+    operator: str = ""
 
 
 Weighed = Literal["scale", "scale-net", "keyed"]
@@ -243,6 +245,8 @@ class LineVoided(Entry, tag="line_voided", frozen=True, kw_only=True):
     """A line was taken back before payment; it stays visible, struck through."""
 
     line: int
+    operator: str = ""
+    approver: str = ""
 
 
 class ItemRefused(Entry, tag="item_refused", frozen=True, kw_only=True):
@@ -476,6 +480,7 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     rounding_minor: int = 0
     discount_minor: int = 0
     epoch: str = ""
+    operator: str = ""
 
 
 class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_only=True):
@@ -485,6 +490,8 @@ class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_o
     number: int
     reason: str
     returned_minor: int = 0
+    operator: str = ""
+    approver: str = ""
 
 
 class ReceiptPrinted(Entry, tag="receipt_printed", frozen=True, kw_only=True):
@@ -500,6 +507,8 @@ class CopyOrdered(Entry, tag="copy_ordered", frozen=True, kw_only=True):
 
     number: int
     copy: int
+    operator: str = ""
+    approver: str = ""
 
 
 class DrawerCommanded(Entry, tag="drawer_commanded", frozen=True, kw_only=True):
@@ -507,6 +516,8 @@ class DrawerCommanded(Entry, tag="drawer_commanded", frozen=True, kw_only=True):
 
     STREAM = Stream.TILL
     MOVES_MONEY = True
+    operator: str = ""
+    approver: str = ""
 
 
 class DrawerOpened(Entry, tag="drawer_opened", frozen=True, kw_only=True):
@@ -542,6 +553,57 @@ class DrawerClosed(Entry, tag="drawer_closed", frozen=True, kw_only=True):
 
     STREAM = Stream.TILL
     open_ms: int
+
+
+# --- who works here ---------------------------------------------------------------------------------------------------
+
+# An entry's `operator` is who was signed on, its `approver` who allowed it where he might not: ids, and `core.operators`
+# fills them in. Nobody's name stands here.
+
+
+class OperatorSignedOn(Entry, tag="operator_signed_on", frozen=True, kw_only=True):
+    """Somebody signed on (ARTS control transaction), or again at a till that was locked."""
+
+    STREAM = Stream.TILL
+    operator: str
+    role: Role
+    by: Literal["pin", "badge"] = "pin"
+
+
+class OperatorSignedOff(Entry, tag="operator_signed_off", frozen=True, kw_only=True):
+    """Somebody signed off, or another signed on in his place."""
+
+    STREAM = Stream.TILL
+    operator: str
+    reason: Literal["keyed", "replaced"] = "keyed"
+
+
+class SignOnRefused(Entry, tag="sign_on_refused", frozen=True, kw_only=True):
+    """Somebody could not sign on; `subject` is an operator's id where there is one, and never what was typed."""
+
+    STREAM = Stream.TILL
+    reason: Literal["denied", "locked", "unknown"]
+    subject: str = ""
+
+
+class TillLocked(Entry, tag="till_locked", frozen=True, kw_only=True):
+    """The till takes nothing until its operator, or a supervisor, signs on; an open basket stays as it is."""
+
+    STREAM = Stream.TILL
+    reason: Literal["keyed", "idle", "restart"]
+    operator: str = ""
+
+
+class OperatorAdministered(Entry, tag="operator_administered", frozen=True, kw_only=True):
+    """An operator was made, changed or removed; durable before it is done. `role` is his from then on."""
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    subject: str
+    change: Literal["added", "removed", "role", "pin", "badge", "unlocked"]
+    role: Role | None = None
+    operator: str = ""
+    approver: str = ""
 
 
 class KeyLockTurned(Entry, tag="key_lock_turned", frozen=True, kw_only=True):
@@ -591,6 +653,7 @@ AnyEntry = (
     | DrawerStayedShut
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
+    | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | OperatorAdministered
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

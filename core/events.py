@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from core.permissions import Operator, Role
 from core.stripe import CardKind, Opaque
 
 
@@ -342,15 +343,13 @@ class CouponPresented(Event, frozen=True, kw_only=True, tag="coupon_presented"):
 class LineDiscountKeyed(Event, frozen=True, kw_only=True, tag="line_discount_keyed"):
     """A discount on a line, in hundredths of a percent or as an amount; with neither the line's is taken back.
 
-    `line` 0 is the last one. `operator` gives it, `approver` allows it where he may not (`core.permissions`).
+    `line` 0 is the last one.
     """
 
     reason: str = ""
     line: int = 0
     percent_bp: int = 0
     amount_minor: int = 0
-    operator: str = ""
-    approver: str = ""
 
 
 class TotalDiscountKeyed(Event, frozen=True, kw_only=True, tag="total_discount_keyed"):
@@ -359,8 +358,6 @@ class TotalDiscountKeyed(Event, frozen=True, kw_only=True, tag="total_discount_k
     reason: str = ""
     percent_bp: int = 0
     amount_minor: int = 0
-    operator: str = ""
-    approver: str = ""
 
 
 class PriceKeyed(Event, frozen=True, kw_only=True, tag="price_keyed"):
@@ -369,8 +366,6 @@ class PriceKeyed(Event, frozen=True, kw_only=True, tag="price_keyed"):
     unit_price_minor: int
     reason: str = ""
     line: int = 0
-    operator: str = ""
-    approver: str = ""
     confirmed: bool = False
 
 
@@ -379,8 +374,6 @@ class TaxExemptionKeyed(Event, frozen=True, kw_only=True, tag="tax_exemption_key
 
     reason: str = ""
     certificate: str = ""
-    operator: str = ""
-    approver: str = ""
 
 
 class ItemKeyed(Event, frozen=True, kw_only=True, tag="item_keyed"):
@@ -390,15 +383,12 @@ class ItemKeyed(Event, frozen=True, kw_only=True, tag="item_keyed"):
     name: str
     unit_price_minor: int
     tax: str
-    operator: str = ""
-    approver: str = ""
 
 
 class AgeKeyed(Event, frozen=True, kw_only=True, tag="age_keyed"):
     """Whether the customer is as old as the item that waits asks for."""
 
     of_age: bool
-    operator: str = ""
 
 
 class OpenPriceKeyed(Event, frozen=True, kw_only=True, tag="open_price_keyed"):
@@ -445,7 +435,49 @@ class DrawerKeyed(Event, frozen=True, kw_only=True, tag="drawer_keyed"):
     """The drawer is to be opened without a sale."""
 
 
+# --- who works here ----------------------------------------------------------------------------------------------
+
+
+class LockKeyed(Event, frozen=True, kw_only=True, tag="lock_keyed"):
+    """The operator leaves the till for a while: nothing is taken until he, or a supervisor, signs on again."""
+
+
+class SignOffKeyed(Event, frozen=True, kw_only=True, tag="sign_off_keyed"):
+    """The operator goes."""
+
+
+Change = Literal["added", "removed", "role", "pin", "badge", "unlocked"]
+
+
+class OperatorAdministered(Event, frozen=True, kw_only=True, tag="operator_administered"):
+    """An operator is to be made, changed or removed; the store does it once this is kept. `role` is his from now on."""
+
+    subject: str
+    change: Change
+    role: Role | None = None
+
+
 # --- from the engine ---------------------------------------------------------------------------------------------
+
+
+SignOnOutcome = Literal["granted", "denied", "locked", "unknown"]
+
+
+class OperatorChecked(Event, frozen=True, kw_only=True, tag="operator_checked"):
+    """What came of a PIN that somebody signed on with: no client says this, the daemon does, which asked the store.
+
+    `operator` is who it was; of an id that nobody has, nothing is repeated. `tries_left` and `left_ms` (of a lock) are for
+    the one who tried.
+    """
+
+    outcome: SignOnOutcome
+    operator: Operator | None = None
+    tries_left: int = 0
+    left_ms: int = 0
+
+
+class TillIdled(Event, frozen=True, kw_only=True, tag="till_idled"):
+    """Nobody has touched the till for as long as the configuration allows."""
 
 
 class Booted(Event, frozen=True, kw_only=True, tag="booted"):
@@ -478,5 +510,6 @@ AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
     | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
+    | LockKeyed | SignOffKeyed | OperatorAdministered | OperatorChecked | TillIdled
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

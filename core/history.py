@@ -105,6 +105,7 @@ class Assembler:
                     tenders=entry.tenders,
                     taxes=entry.taxes,
                     customer=entry.customer,
+                    operator=entry.operator or None,
                     discounts=was.discounts,
                     rounding_minor=entry.rounding_minor,
                 )
@@ -124,6 +125,7 @@ class Assembler:
                     tenders=(),
                     taxes=(),
                     customer=was.customer,
+                    operator=entry.operator or None,
                 )
         assert_never(entry)
 

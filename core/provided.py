@@ -51,8 +51,6 @@ def provide(shop: Shop, basket: Basket, event: v.ItemKeyed, facts: Facts) -> Ste
         name=name,
         unit_price_minor=event.unit_price_minor,
         tax=event.tax,
-        operator=event.operator,
-        approver=event.approver,
     )
     rung = ring_up(shop, basket, msgspec.structs.replace(facts, item=_item(provided)))
     if rung.refused:

@@ -85,8 +85,6 @@ def _discount(event: v.LineDiscountKeyed | v.TotalDiscountKeyed, *, line: int, g
         reason=reason,
         percent_bp=event.percent_bp,
         amount_minor=event.amount_minor,
-        operator=_words(event.operator),
-        approver=_words(event.approver),
     )
     return Step(entries=(entry,), notice=message("discount-given", reason=reason))
 
@@ -111,8 +109,6 @@ def _override(shop: Shop, basket: Basket, event: v.PriceKeyed, facts: Facts) -> 
         unit_price_minor=event.unit_price_minor,
         amount_minor=extend(event.unit_price_minor, item.quantity_milli),
         reason=reason,
-        operator=_words(event.operator),
-        approver=_words(event.approver),
     )
     noticed = ask_about(facts, "price", item.gtin, item.name, event.unit_price_minor, confirmed=event.confirmed)
     told = message("price-overridden", name=item.name, price_minor=event.unit_price_minor)
@@ -124,13 +120,10 @@ def _exempt(basket: Basket, event: v.TaxExemptionKeyed) -> Step:
     if not reason:
         if basket.exemption is None:
             return refuse("reason-needed")
-        taken_back = e.TaxExempted(operator=_words(event.operator), approver=_words(event.approver))
-        return Step(entries=(taken_back,), notice=message("tax-exemption-withdrawn"))
+        return Step(entries=(e.TaxExempted(),), notice=message("tax-exemption-withdrawn"))
     entry = e.TaxExempted(
         reason=reason,
         certificate=_words(event.certificate),
-        operator=_words(event.operator),
-        approver=_words(event.approver),
     )
     return Step(entries=(entry,), notice=message("tax-exempted", reason=reason))
 

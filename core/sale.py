@@ -28,6 +28,7 @@ from core.goods import (
     void,
     weighing_reference,
 )
+from core.operators import is_badge, lock_at_start, permitted, show_badge, signed, staff, unauthorised
 from core.papers import print_again, print_receipt, reprint
 from core.payment import (
     PaymentEvent,
@@ -66,6 +67,7 @@ from core.step import (
     CustomerWanted,
     Facts,
     ItemWanted,
+    OperatorWanted,
     Question,
     RecallsWanted,
     Step,
@@ -98,6 +100,8 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
             return ItemWanted(reading=till.sale.held.reading) if isinstance(till.sale, Asking) else None
         case v.TagPresented():
             return CustomerWanted(uid=event.uid)
+        case v.CardSwiped(kind="staff") if shop.sign_on:
+            return OperatorWanted(badge=f"card:{event.number}".encode().hex())
         case v.CardSwiped(kind="loyalty"):
             return CustomerWanted(uid=f"card:{event.number}".encode().hex())
         case v.CashKeyed() | v.CardKeyed():
@@ -110,9 +114,17 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
 
 
 def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
-    """What follows from `event` in the state `till`."""
+    """What follows from `event` in the state `till`, where whoever is signed on may do it."""
+    return unauthorised(shop, till, event, facts) or signed(shop, till, event, facts, _step(shop, till, event, facts))
+
+
+def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     facts = with_provided(till, facts)
     match event:
+        case v.OperatorChecked() | v.SignOffKeyed() | v.LockKeyed() | v.TillIdled() | v.OperatorAdministered():
+            return staff(shop, till, event)
+        case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() if is_badge(facts):
+            return show_badge(shop, till, facts)
         case v.Booted():
             return _booted(shop, till)
         case v.ReceiptTaken():
@@ -171,8 +183,13 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     assert_never(sale)
 
 
-def allowed(shop: Shop, till: Till) -> tuple[str, ...]:
-    """The tags of the operator's events that the state takes now, for screens to enable their keys by."""
+def allowed(shop: Shop, till: Till) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tags of the events that the state takes now from whoever is signed on, and of those that it takes from him if a
+    supervisor allows it: for screens to enable their keys by."""
+    return permitted(shop, till, _taken(shop, till))
+
+
+def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
     always = ("drawer_keyed", "reprint_keyed", "price_check_keyed")
     match till.sale:
         case Idle():
@@ -474,10 +491,10 @@ def _device_changed(event: v.DeviceChanged) -> Step:
 def _booted(shop: Shop, till: Till) -> Step:
     """What a power cut left open: payments are asked about, reversals go on, receipts are printed and say so."""
     asked: list[x.AnyEffect] = [_resolve(shop, tender) for tender in till.aside]
-    entries: tuple[e.AnyEntry, ...] = ()
+    entries: tuple[e.AnyEntry, ...] = lock_at_start(shop, till)
     match till.sale:
         case Authorizing(pending=pending):
-            entries = (e.PaymentUnknown(reference=pending.reference),)
+            entries = (*entries, e.PaymentUnknown(reference=pending.reference))
             asked.append(x.EnquirePayment(reference=pending.reference))
         case Enquiring(pending=pending):
             asked.append(x.EnquirePayment(reference=pending.reference))

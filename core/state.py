@@ -10,6 +10,7 @@ import msgspec
 
 from core import entries as e
 from core.money import Currency, Rounding
+from core.permissions import Operator
 from core.promotion import Rulebook
 from core.scan import CodeRules, VariableMeasure
 from core.tax import TaxRate, TaxRounding
@@ -52,6 +53,10 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a weight may be typed."""
     drawer_must_shut: bool = False
     """Whether no sale begins while the drawer is open."""
+    sign_on: bool = False
+    """Whether nobody does anything without signing on; else the operator is "", and has every role."""
+    badge_alone: bool = False
+    """Whether a cashier's badge signs him on without his PIN."""
 
     def code_rules(self) -> CodeRules:
         """What its codes are understood by."""
@@ -211,6 +216,10 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     drawer_open: bool = False
     coupons: tuple[str, ...] = ()
     provided: tuple[e.ItemProvided, ...] = ()
+    operator: Operator | None = None
+    """Who is signed on."""
+    locked: bool = False
+    """Whether he has to sign on again first."""
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -277,6 +286,11 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             | e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken() | e.TaxExempted() | e.DiscountsApplied()
         ):  # fmt: skip
             return msgspec.structs.replace(till, sale=_rung_up(till.sale, entry))
+        case (
+            e.OperatorSignedOn() | e.OperatorSignedOff() | e.SignOnRefused() | e.TillLocked()
+            | e.OperatorAdministered()
+        ):  # fmt: skip
+            return _staffed(till, entry)
         case e.CashTendered() | e.PaymentRequested():
             return msgspec.structs.replace(till, sale=_tendered(till.sale, entry))
         case (
@@ -284,6 +298,26 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             | e.ReversalRequested() | e.PaymentReversed()
         ):  # fmt: skip
             return _payment(till, entry)
+    assert_never(entry)
+
+
+_StaffEntry = e.OperatorSignedOn | e.OperatorSignedOff | e.SignOnRefused | e.TillLocked | e.OperatorAdministered
+
+
+def _staffed(till: Till, entry: _StaffEntry) -> Till:
+    match entry:
+        case e.OperatorSignedOn():
+            operator = Operator(id=entry.operator, role=entry.role)
+            return msgspec.structs.replace(till, operator=operator, locked=False)
+        case e.OperatorSignedOff():
+            return msgspec.structs.replace(till, operator=None, locked=False)
+        case e.TillLocked():
+            return msgspec.structs.replace(till, locked=True)
+        case e.OperatorAdministered(change="removed" | "role") if till.operator and till.operator.id == entry.subject:
+            # Whoever works here as something else now, or no more, shows it by signing on again.
+            return msgspec.structs.replace(till, locked=True)
+        case e.OperatorAdministered() | e.SignOnRefused():
+            return till
     assert_never(entry)
 
 

@@ -7,6 +7,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core.catalogue import Item
+from core.permissions import Operator
 from core.product_recall import ProductRecall
 from core.scan import Reading
 from core.text import Message, message
@@ -43,7 +44,21 @@ class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
     code: str
 
 
-Question = ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | CouponShown | Message
+class OperatorWanted(msgspec.Struct, frozen=True, kw_only=True, tag="operator"):
+    """Asks the credentials whose badge this is (hex, never kept); a code that was `typed` is not the badge itself."""
+
+    badge: str
+    typed: bool = False
+
+
+class Badge(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose badge was presented, and for how long more his sign-on is locked."""
+
+    operator: Operator
+    locked_ms: int = 0
+
+
+Question = ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | CouponShown | OperatorWanted | Message
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
 
@@ -67,6 +82,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""
     blocked: str | None = None
+    badge: Badge | None = None
+    """What the question's tag or code is, where it is an operator's."""
+    approver: Operator | None = None
+    """Who allows this one event, by his own PIN."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

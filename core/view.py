@@ -6,6 +6,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from core import entries as e
+from core.permissions import Role
 from core.pricing import cash_due_minor, paid_minor, price
 from core.sale import allowed
 from core.state import (
@@ -78,7 +79,8 @@ class TenderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SaleView(msgspec.Struct, frozen=True, kw_only=True):
-    """The open transaction, or an empty one. `allowed` names the operator's events that this state takes.
+    """The open transaction, or an empty one. `allowed` names the events that this state takes from the operator who is
+    signed on, `supervised` those that it takes from him with a supervisor's approval.
 
     `cash_due_minor` is what is due if cash pays it (None: the same); `exempt` says that the customer pays no tax; `awaited` is what waits
     to be weighed.
@@ -99,6 +101,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     exempt: bool = False
     held: HeldView | None = None
     awaited: str | None = None
+    supervised: tuple[str, ...] = ()
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,6 +176,15 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
     sales_at_risk: int = 0
 
 
+class OperatorView(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is signed on, and whether the till waits for him to do so again. `sign_on` says whether anybody has to."""
+
+    sign_on: bool = False
+    id: str | None = None
+    role: Role | None = None
+    locked: bool = False
+
+
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
     """Who and where."""
 
@@ -204,6 +216,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkView
     mirror: MirrorView = MirrorView()
     conditions: tuple[Message, ...] = ()
+    operator: OperatorView = OperatorView()
 
 
 _NO_BASKET = Basket(number=0, business_day="")
@@ -214,6 +227,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
     basket = basket_of(till.sale)
     shown = basket or _NO_BASKET
     priced = price(shop, shown)
+    takes, supervised = allowed(shop, till)
     off: dict[int, list[tuple[e.Discount, int]]] = {}
     for discount in priced.discounts:
         for share in discount.shares:
@@ -235,11 +249,23 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
             DiscountView(reason=discount.reason, amount_minor=discount.amount_minor) for discount in priced.discounts
         ),
         exempt=shown.exemption is not None,
-        allowed=allowed(shop, till),
+        allowed=takes,
+        supervised=supervised,
         awaited=till.sale.awaited.item.name if isinstance(till.sale, Weighing) else None,
         held=HeldView(about=till.sale.held.about, name=till.sale.held.name, min_age=till.sale.held.min_age)
         if isinstance(till.sale, Asking)
         else None,
+    )
+
+
+def operator_view(shop: Shop, till: Till) -> OperatorView:
+    """Who works here as it is shown."""
+    who = till.operator if shop.sign_on else None
+    return OperatorView(
+        sign_on=shop.sign_on,
+        id=who.id if who is not None else None,
+        role=who.role if who is not None else None,
+        locked=shop.sign_on and till.locked,
     )
 
 

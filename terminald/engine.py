@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -18,12 +19,23 @@ from core import events as v
 from core.catalogue import Item
 from core.effects import AnyEffect
 from core.ledger import Record, Stamp, open_record
+from core.permissions import Operator
 from core.ports import Clock, Journal, JournalError
 from core.product_recall import ProductRecall, gtins_of
 from core.sale import read, step
 from core.signs import signs
 from core.state import Idle, Shop, Till, apply
-from core.step import CustomerWanted, Facts, ItemWanted, Question, RecallsWanted, Step, UsualWanted
+from core.step import (
+    Badge,
+    CustomerWanted,
+    Facts,
+    ItemWanted,
+    OperatorWanted,
+    Question,
+    RecallsWanted,
+    Step,
+    UsualWanted,
+)
 from core.text import Message
 from core.usual import Usual
 from core.view import NoticeView
@@ -128,6 +140,14 @@ class Doubles:
         return double
 
 
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    event: v.AnyEvent
+    key: str | None = None
+    approver: Operator | None = None
+    waiter: asyncio.Future[Step] | None = None
+
+
 class Engine:
     """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done.
 
@@ -145,6 +165,7 @@ class Engine:
         lookup: Callable[[str, str], Item | None],
         recalls: Callable[[Sequence[str]], tuple[ProductRecall, ...]] = lambda gtins: (),
         identify: Callable[[str], Awaitable[str]],
+        badge_of: Callable[[str], Awaitable[Badge | None]] | None = None,
         perform: Callable[[AnyEffect], None],
         changed: Callable[[], None],
         software: str,
@@ -168,6 +189,7 @@ class Engine:
         self._lookup = lookup
         self._recalls = recalls
         self._identify = identify
+        self._badge_of = badge_of
         self._perform = perform
         self._changed = changed
         self._software = software
@@ -175,9 +197,7 @@ class Engine:
         self._secure = secure
         self._time = timekeeper or Timekeeper(clock, local_time)
         self._folded: tuple[str, int] | None = None
-        self._queue: asyncio.Queue[tuple[v.AnyEvent, str | None, asyncio.Future[Step] | None]] = asyncio.Queue(
-            EVENTS_MAX
-        )
+        self._queue: asyncio.Queue[_Queued] = asyncio.Queue(EVENTS_MAX)
         self._keys: OrderedDict[str, None] = OrderedDict()
         self._checkpointed_seq = 0
         self._turn = asyncio.Lock()
@@ -200,10 +220,11 @@ class Engine:
     async def run(self) -> None:
         """Takes events for ever. Raises JournalError when the journal does; the process must end then."""
         while True:
-            event, key, waiter = await self._queue.get()
+            queued = await self._queue.get()
+            waiter = queued.waiter
             try:
                 async with self._turn:
-                    taken = await self._take(event, key)
+                    taken = await self._take(queued.event, queued.key, queued.approver)
             except BaseException as error:
                 if waiter is not None and not waiter.done():
                     waiter.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
@@ -216,14 +237,17 @@ class Engine:
     def post(self, event: v.AnyEvent) -> None:
         """Queues a fact from a device. Never blocks; a full queue is said and the event is dropped."""
         try:
-            self._queue.put_nowait((event, None, None))
+            self._queue.put_nowait(_Queued(event))
         except asyncio.QueueFull:
             _log.error("the till cannot keep up: an event was dropped", extra={"event": type(event).__name__})
 
-    async def order(self, event: v.AnyEvent, key: str | None = None) -> Step:
-        """Queues an operator's order and returns what came of it. The same `key` has its order done once only."""
+    async def order(self, event: v.AnyEvent, key: str | None = None, approver: Operator | None = None) -> Step:
+        """Queues an operator's order and returns what came of it. The same `key` has its order done once only.
+
+        `approver` allows this one order; whoever calls has seen his PIN.
+        """
         waiter: asyncio.Future[Step] = asyncio.get_running_loop().create_future()
-        await self._queue.put((event, key, waiter))
+        await self._queue.put(_Queued(event, key, approver, waiter))
         return await waiter
 
     async def stop(self) -> None:
@@ -268,7 +292,7 @@ class Engine:
             await self._keep((entry,), key)
             self._changed()
 
-    async def _take(self, event: v.AnyEvent, key: str | None) -> Step:
+    async def _take(self, event: v.AnyEvent, key: str | None, approver: Operator | None = None) -> Step:
         if key is not None and await self._is_known(key):
             return Step(notice=Message(id="already-done"))
         stamp = self._time.stamp()
@@ -276,7 +300,7 @@ class Engine:
             return Step(notice=Message(id="double-read"))
         if isinstance(self.till.sale, Idle):
             self.shop = self._refreshed(self.shop)  # a sale keeps the promotions that it began with
-        taken = step(self.shop, self.till, event, await self._facts(event, stamp))
+        taken = step(self.shop, self.till, event, await self._facts(event, stamp, approver))
         if isinstance(event, v.Scanned) and taken.notice is not None and taken.notice.id in SPOILT:
             self.spoilt[event.device, SPOILT[taken.notice.id]] += 1
         if taken.refused:
@@ -295,12 +319,13 @@ class Engine:
             await self._checkpoint()
         return taken
 
-    async def _facts(self, event: v.AnyEvent, stamp: Stamp) -> Facts:
+    async def _facts(self, event: v.AnyEvent, stamp: Stamp, approver: Operator | None) -> Facts:
         local = self._local_time(stamp)
         local_time = local.isoformat(timespec="seconds")
         today = self._time.business_day(stamp)
         question = read(self.shop, self.till, event, today)
         item = self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None
+        badge = await self._badge(question)
         return Facts(
             business_day=today,
             local_time=local_time,
@@ -309,7 +334,9 @@ class Engine:
             recalls=self._recalls(_goods_of(question, item)),
             deposit=self._lookup(item.deposit, local_time) if item is not None and item.deposit is not None else None,
             usual=await self._usual(event, question),
-            customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) else None,
+            customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) and not badge else None,
+            badge=badge,
+            approver=approver,
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,
         )
@@ -323,6 +350,16 @@ class Engine:
         if isinstance(event, v.OpenPriceKeyed) and isinstance(question, ItemWanted):
             return await self._usual_of(question.reading.gtin)
         return None
+
+    async def _badge(self, question: Question | None) -> Badge | None:
+        """Whose badge it is, where operators sign on: a tag is a badge before it is a customer's."""
+        if self._badge_of is None or not self.shop.sign_on:
+            return None
+        match question:
+            case CustomerWanted(uid=shown) | OperatorWanted(badge=shown):
+                return await self._badge_of(shown)
+            case _:
+                return None
 
     async def _customer(self, uid: str) -> str | None:
         """Whose tag it is. A customer store that cannot be written costs the customer's points, not the sale."""

@@ -63,14 +63,7 @@ class CouponParams(Keyed, frozen=True, kw_only=True):
     code: str
 
 
-class Who(Keyed, frozen=True, kw_only=True):
-    """Who does it, and who allows it where he may not."""
-
-    operator: str = ""
-    approver: str = ""
-
-
-class DiscountParams(Who, frozen=True, kw_only=True):
+class DiscountParams(Keyed, frozen=True, kw_only=True):
     reason: str = ""
     percent_bp: int = 0
     amount_minor: int = 0
@@ -80,19 +73,19 @@ class LineDiscountParams(DiscountParams, frozen=True, kw_only=True):
     line: LineNumber = 0
 
 
-class PriceParams(Who, frozen=True, kw_only=True):
+class PriceParams(Keyed, frozen=True, kw_only=True):
     confirmed: bool = False
     unit_price_minor: int
     reason: str
     line: LineNumber = 0
 
 
-class ExemptionParams(Who, frozen=True, kw_only=True):
+class ExemptionParams(Keyed, frozen=True, kw_only=True):
     reason: str = ""
     certificate: str = ""
 
 
-class ItemParams(Who, frozen=True, kw_only=True):
+class ItemParams(Keyed, frozen=True, kw_only=True):
     data: str
     name: str
     unit_price_minor: int
@@ -101,7 +94,6 @@ class ItemParams(Who, frozen=True, kw_only=True):
 
 class AgeParams(Keyed, frozen=True, kw_only=True):
     of_age: bool
-    operator: str = ""
 
 
 class OpenPriceParams(Keyed, frozen=True, kw_only=True):
@@ -233,8 +225,6 @@ def methods(
                 reason=p.reason,
                 percent_bp=p.percent_bp,
                 amount_minor=p.amount_minor,
-                operator=p.operator,
-                approver=p.approver,
             ),
         ),
         "sale.total_discount": keyed(
@@ -244,8 +234,6 @@ def methods(
                 reason=p.reason,
                 percent_bp=p.percent_bp,
                 amount_minor=p.amount_minor,
-                operator=p.operator,
-                approver=p.approver,
             ),
         ),
         "sale.price": keyed(
@@ -256,8 +244,6 @@ def methods(
                 unit_price_minor=p.unit_price_minor,
                 reason=p.reason,
                 confirmed=p.confirmed,
-                operator=p.operator,
-                approver=p.approver,
             ),
         ),
         "sale.item": keyed(
@@ -268,14 +254,12 @@ def methods(
                 name=p.name[:DATA_LENGTH_MAX],
                 unit_price_minor=p.unit_price_minor,
                 tax=p.tax,
-                operator=p.operator,
-                approver=p.approver,
             ),
         ),
         "sale.age": keyed(
             "Answers whether the customer is old enough for the item that waits",
             AgeParams,
-            lambda p: v.AgeKeyed(of_age=p.of_age, operator=p.operator),
+            lambda p: v.AgeKeyed(of_age=p.of_age),
         ),
         "sale.open_price": keyed(
             "Gives the item that waits for it its price for one unit",
@@ -295,9 +279,7 @@ def methods(
         "sale.tax_exemption": keyed(
             "Takes the tax off the sale, for a reason; without one charges it again",
             ExemptionParams,
-            lambda p: v.TaxExemptionKeyed(
-                reason=p.reason, certificate=p.certificate, operator=p.operator, approver=p.approver
-            ),
+            lambda p: v.TaxExemptionKeyed(reason=p.reason, certificate=p.certificate),
         ),
         "sale.subtotal": Method(summary="What the basket comes to, with its taxes", params=Params, handler=subtotal),
         "sale.cash": keyed(

@@ -7,7 +7,18 @@ import msgspec
 
 from core.ports import Clock, Journal
 from core.text import Message
-from core.view import DayView, DeviceView, JournalView, LinkView, MirrorView, ShopView, View, last_view, sale_view
+from core.view import (
+    DayView,
+    DeviceView,
+    JournalView,
+    LinkView,
+    MirrorView,
+    ShopView,
+    View,
+    last_view,
+    operator_view,
+    sale_view,
+)
 from terminald.engine import SPOILT, Engine
 from terminald.supervisor import Supervisor
 
@@ -101,6 +112,7 @@ class Views:
             link=self._link(),
             mirror=self._mirror(),
             conditions=self._conditions(),
+            operator=operator_view(shop, engine.till),
         )
 
 

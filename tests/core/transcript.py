@@ -24,12 +24,13 @@ from core import events as v
 from core.catalogue import Item
 from core.document import Barcode, Cut, Document, Feed, Logo, QrCode, Rule, Text
 from core.money import currency
+from core.permissions import Operator, Role
 from core.product_recall import ProductRecall
 from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, apply
-from core.step import CustomerWanted, Facts, ItemWanted, Step
+from core.step import Badge, CustomerWanted, Facts, ItemWanted, Step
 from core.stripe import CardKind, Opaque
 from core.tax import TaxRate
 from core.view import sale_view
@@ -70,6 +71,10 @@ class Player:
     shop: Shop = SHOP
     catalogue: dict[str, Item] = field(default_factory=lambda: dict(CATALOGUE))
     recalls: list[ProductRecall] = field(default_factory=list)
+    approver: Operator | None = None
+    """Of the next line alone."""
+    badge: Badge | None = None
+    """What the next line presents."""
 
     @property
     def till(self) -> Till:
@@ -89,7 +94,10 @@ class Player:
             deposit=self.catalogue.get(item.deposit or "") if item is not None else None,
             recalls=tuple(self.recalls),
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
+            approver=self.approver,
+            badge=self.badge,
         )
+        self.approver = self.badge = None
         taken = step(self.shop, self.till, event, facts)
         for entry in taken.entries:
             self.kept.append(e.decode(e.encode(entry)))
@@ -119,14 +127,19 @@ def _equip(player: Player, line: str) -> None:
         gtin, lot, why = arguments
         player.recalls.append(ProductRecall(id="R-7", gtin=gtin, lot=lot, reason=why, since=TODAY))
         return
+    if what in ("approver", "badge"):
+        who = _operator(arguments)
+        if what == "approver":
+            player.approver = who
+        else:
+            player.badge = Badge(operator=who, locked_ms=int("".join(arguments[2:]) or 0))
+        return
     words = dict(argument.split("=", 1) for argument in arguments)
     fields: dict[str, object] = dict(words)
     shop = player.shop
     match what:
         case "shop":
-            changed = msgspec.structs.replace(
-                shop, **{key: int(text) if text.isdigit() else text for key, text in words.items()}
-            )
+            changed = msgspec.structs.replace(shop, **{key: _value(text) for key, text in words.items()})
         case "promotion":
             for key in {"items", "days"} & fields.keys():
                 fields[key] = str(fields[key]).split(",")
@@ -180,6 +193,14 @@ def _event(line: str) -> v.AnyEvent:
             return v.PaymentAnswered(
                 reference=number, amount_minor=int(arguments[1]), poi_transaction="P77", brand="Visa", card="**** 1111"
             )
+        case "sign-on":
+            return v.OperatorChecked(outcome="granted", operator=_operator(arguments))
+        case "sign-on-denied":
+            return v.OperatorChecked(outcome="denied", operator=_operator(arguments), tries_left=int(arguments[2]))
+        case "sign-on-locked":
+            return v.OperatorChecked(outcome="locked", operator=_operator(arguments), left_ms=int(arguments[2]))
+        case "sign-on-unknown":
+            return v.OperatorChecked(outcome="unknown")
         case "tag":
             return v.TagPresented(device="nfc", uid=number, technology="type2")
         case "swipe":
@@ -197,6 +218,14 @@ def _event(line: str) -> v.AnyEvent:
             fields = dict(argument.split("=", 1) for argument in arguments)
             keyed: v.AnyEvent = msgspec.convert({"type": verb.replace("-", "_"), **fields}, v.AnyEvent, strict=False)
             return keyed
+
+
+def _operator(arguments: list[str]) -> Operator:
+    return Operator(id=arguments[0], role=cast(Role, arguments[1]))
+
+
+def _value(text: str) -> int | bool | str:
+    return int(text) if text.isdigit() else {"true": True, "false": False}.get(text, text)
 
 
 def _outcome(player: Player, taken: Step, *, papers: bool) -> Iterator[str]:
@@ -241,6 +270,8 @@ def _state(shop: Shop, till: Till) -> str:
         parts.append(f"total {view.total_minor}{exempt} due {view.due_minor}{cash}")
     if till.aside:
         parts.append("aside " + ", ".join(f"{tender.reference} {tender.phase}" for tender in till.aside))
+    if till.operator is not None:
+        parts.append(f"{till.operator.role} {till.operator.id}{' locked' if till.locked else ''}")
     if till.unprinted:
         parts.append("unprinted " + ", ".join(str(waiting.sale.number) for waiting in till.unprinted))
     return " | ".join(parts)
