@@ -24,9 +24,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, tag="feed"):
 
 
 class QrCode(msgspec.Struct, frozen=True, kw_only=True, tag="qr"):
-    """A QR code, centred."""
+    """A QR code, centred. `to_sign` is a receipt's code that the terminal signs before it is printed."""
 
     data: str
+    to_sign: bool = False
 
 
 class Barcode(msgspec.Struct, frozen=True, kw_only=True, tag="barcode"):

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from core.document import Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
-from core.entries import TaxExempted, TaxPart, TaxTotal
+from core.entries import TaxExempted, TaxPart, TaxTotal, TransactionCompleted
 from core.money import Currency
 from core.receipt_code import ReceiptCode
 from core.state import Basket, Completed, Line, Shop
 
 _REASON_COLUMNS = 30
+_MINUTE_CHARACTERS = len("2026-11-24T14:03")
 _TENDER_WORDS = {"CASH": "Cash", "CREDIT": "Card"}
 
 
@@ -67,10 +68,21 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     elements.append(Text(left=_when(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"))
     elements += [Feed(), Text(left="Thank you", style="centre")]
     if sale.epoch:
-        code = ReceiptCode(terminal=shop.terminal, epoch=sale.epoch, number=sale.number)
-        elements += [Feed(), QrCode(data=code.text())]
+        elements += [Feed(), QrCode(data=code_of(shop, sale).text(), to_sign=True)]
     elements.append(Cut())
     return Document(elements=tuple(elements))
+
+
+def code_of(shop: Shop, sale: TransactionCompleted) -> ReceiptCode:
+    """The code of a receipt, without its signature."""
+    return ReceiptCode(
+        terminal=shop.terminal,
+        epoch=sale.epoch,
+        number=sale.number,
+        total_minor=sale.total_minor,
+        currency=sale.currency,
+        ended=sale.ended[:_MINUTE_CHARACTERS],
+    )
 
 
 def _line(line: Line, currency: Currency) -> list[Element]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from terminald import receipt_verify
+
 if TYPE_CHECKING:
     from terminald.config import Config
 
@@ -111,6 +113,17 @@ def _parser() -> argparse.ArgumentParser:
     back = with_config(add("restore", "from a backup to a new medium", _late("restore", "restore"), journal))
     back.add_argument("--from", dest="source", type=Path, required=True, metavar="FOLDER")
     back.add_argument("--recovery-key", type=Path, metavar="FILE", help="where the key files are lost too")
+
+    receipt = commands.add_parser("receipt", help="whether a receipt is genuine").add_subparsers(required=True)
+    receipt_verify.arguments(
+        add(
+            "verify",
+            "status 0 genuine, 1 forged, 2 no usable key, 3 another terminal's, 4 damaged, 5 unsigned",
+            receipt_verify.verify,
+            receipt,
+        )
+    )
+    with_config(add("key", "the public key that receipts are verified by", _late("receipt_key", "show"), receipt))
 
     catalogue = commands.add_parser("catalogue", help="look after the catalogue").add_subparsers(required=True)
     goods = _late("catalogue_cli", "import_")

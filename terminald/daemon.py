@@ -137,7 +137,7 @@ class Terminal:
         self._stock = stock
         self._random = random.Random()  # jitter, not a secret
         self._devices = Devices(config, self._post, clock, self._random.random)
-        self._peripherals = Peripherals(self._devices.supervisors, self._post, clock)
+        self._peripherals = Peripherals(self._devices.supervisors, self._post, clock, signer)
         self._engine = Engine(
             shop=config.shop,
             journal=journal,

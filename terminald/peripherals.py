@@ -11,9 +11,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import assert_never, cast
 
+import msgspec
+
 from core import effects as x
 from core import events as v
-from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault, Scale
+from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault, Scale, Signer
+from terminald.receipt_seal import sealed
 from terminald.signs import Signs
 from terminald.supervisor import Supervisor
 
@@ -37,11 +40,14 @@ class Peripherals:
     """Runs effects on the first supervised device of each class; on the first printer that is ready, where one is.
 
     `devices` is live: they come and go. Payments stay with the first device: another one could only say that it never
-    heard of them. `post` hands events to the engine.
+    heard of them. `post` hands events to the engine. `signer` signs the codes on receipts.
     """
 
-    def __init__(self, devices: Sequence[Supervisor], post: Callable[[v.AnyEvent], None], clock: Clock) -> None:
+    def __init__(
+        self, devices: Sequence[Supervisor], post: Callable[[v.AnyEvent], None], clock: Clock, signer: Signer
+    ) -> None:
         self._devices = devices
+        self._signer = signer
         self._signs = Signs(devices, clock)
         self._scale = _first(devices, "Scale")
         self._post = post
@@ -80,7 +86,8 @@ class Peripherals:
                     _log.warning(
                         "too many receipts wait: the oldest is left out", extra={"transaction": dropped.number}
                     )
-                self._receipts.append(effect)
+                document = sealed(effect.document, self._signer)
+                self._receipts.append(msgspec.structs.replace(effect, document=document))
                 self._receipts_arrived.set()
             case x.OpenDrawer():
                 self._no_kick_waits.clear()

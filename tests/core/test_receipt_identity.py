@@ -37,7 +37,9 @@ def _codes(effects: tuple[x.AnyEffect, ...]) -> list[str]:
 def test_the_receipt_its_copy_and_the_one_after_a_power_cut_carry_the_same_code() -> None:
     till, _ = _take(Till(), v.Scanned(device="scanner", data="96385074"))
     till, effects = _take(till, v.CashKeyed())
-    expected = ReceiptCode(terminal=SHOP.terminal, epoch=EPOCH, number=1)
+    expected = ReceiptCode(
+        terminal=SHOP.terminal, epoch=EPOCH, number=1, total_minor=1290, currency="EUR", ended="2026-11-24T14:03"
+    )
     assert _codes(effects) == [expected.text()]
     assert parse(_codes(effects)[0]) == expected
     again = msgspec.json.decode(msgspec.json.encode(till), type=Till)

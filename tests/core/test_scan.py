@@ -498,7 +498,8 @@ def test_a_merchants_code_is_known_for_what_it_is(text: str) -> None:
         ("6006491234", "loyalty"),
         ("600649123456", "loyalty"),
         (f"TD1:till-3/{EPOCH}/17", "receipt"),
-        (f"TD1:till-3/{EPOCH}/17/c2ln-_A", "receipt"),
+        (f"TD1:till-3/{EPOCH}/17/1234EUR/2026-11-24T14:03", "receipt"),
+        (f"TD1:till-3/{EPOCH}/17/-1234EUR/2026-11-24T14:03/{'c2ln-_A' * 12}AA", "receipt"),
     ],
 )
 def test_the_shops_own_codes(data: str, kind: str) -> None:

@@ -10,6 +10,7 @@ from core import effects as x
 from core import events as v
 from core.document import Cut, Document, Text
 from core.ports import DeviceError, DeviceGone, DeviceStalled, PaperOut, PrintInterrupted
+from store.keys import TerminalSigner
 from terminald.clock import SystemClock
 from terminald.peripherals import PAYMENT_TASKS_MAX, RECEIPTS_MAX, Peripherals
 from terminald.supervisor import Supervisor
@@ -32,7 +33,7 @@ class Bench:
             )
             for kind, device in devices.items()
         ]
-        self.peripherals = Peripherals(self.keepers, self.came.append, SystemClock())
+        self.peripherals = Peripherals(self.keepers, self.came.append, SystemClock(), TerminalSigner(bytes(32)))
 
     async def outcomes(self, count: int = 1) -> list[v.AnyEvent]:
         """Waits for so many events, and a moment for more than that."""

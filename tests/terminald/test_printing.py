@@ -4,7 +4,9 @@ import pytest
 
 from core import entries as e
 from core.receipt_code import parse
+from core.receipt_verdict import judge, read_keys
 from demo import goods
+from terminald.cli import main
 from tests.countertop import COLA, NUTELLA, Countertop, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -19,7 +21,7 @@ async def _sell(counter: Countertop, code: bytes = NUTELLA_CODE) -> None:
     await counter.completed(sold + 1)
 
 
-async def test_paper_out(counter: Countertop) -> None:
+async def test_paper_out(counter: Countertop, capsys: pytest.CaptureFixture[str]) -> None:
     """Two sales go through without paper; their receipts come in order with the new roll, then a copy is to be had."""
     counter.bench.printer.set_paper_out(True)
     await counter.notice("printer-paper-out")
@@ -37,6 +39,10 @@ async def test_paper_out(counter: Countertop) -> None:
     await counter.call("receipt.reprint")
     assert "*** COPY 1 ***" in (await counter.papers(3))[2]
     codes = [parse(code) for paper in counter.bench.papers for code in paper.qr]
+    capsys.readouterr()
+    assert main(["receipt", "key", "--config", str(counter.layout.config)]) == 0
+    keys = read_keys(capsys.readouterr().out)
+    assert [judge(code, keys).finding for paper in counter.bench.papers for code in paper.qr] == ["genuine"] * 3
     assert [code.terminal for code in codes] == ["till-3"] * 3
     assert [code.epoch for code in codes] == [counter.view.journal.epoch] * 3
     assert codes[2].number == codes[1].number == codes[0].number + 1
