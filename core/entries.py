@@ -494,6 +494,34 @@ class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_o
     approver: str = ""
 
 
+class TransactionSuspended(Entry, tag="transaction_suspended", frozen=True, kw_only=True):
+    """The open basket was put aside (POSLog TransactionStatus Suspended); `label` is the name to find it by."""
+
+    MOVES_MONEY = True
+    number: int
+    label: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
+class TransactionResumed(Entry, tag="transaction_resumed", frozen=True, kw_only=True):
+    """A basket that was put aside is open again (POSLog SuspendedRetrieved), as of another day and local time."""
+
+    number: int
+    business_day: str
+    began: str
+    operator: str = ""
+    approver: str = ""
+
+
+class LineRepriced(Entry, tag="line_repriced", frozen=True, kw_only=True):
+    """A line's price for one unit is what the catalogue says now: its basket had been put aside meanwhile."""
+
+    line: int
+    unit_price_minor: int
+    amount_minor: int
+
+
 class ReceiptPrinted(Entry, tag="receipt_printed", frozen=True, kw_only=True):
     """The printer took a whole receipt. `copy` is 0 for the first, then counts; `doubtful` says it was so marked."""
 
@@ -654,6 +682,7 @@ AnyEntry = (
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
     | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | OperatorAdministered
+    | TransactionSuspended | TransactionResumed | LineRepriced
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

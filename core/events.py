@@ -411,6 +411,19 @@ class DepositReturnKeyed(Event, frozen=True, kw_only=True, tag="deposit_return_k
     count: int = 1
 
 
+class SuspendKeyed(Event, frozen=True, kw_only=True, tag="suspend_keyed"):
+    """The basket is put aside for another customer, under a name."""
+
+    label: str = ""
+
+
+class ResumeKeyed(Event, frozen=True, kw_only=True, tag="resume_keyed"):
+    """A basket that was put aside is taken up again, by its number or its name; with neither the only one."""
+
+    number: int = 0
+    label: str = ""
+
+
 class CashKeyed(Event, frozen=True, kw_only=True, tag="cash_keyed"):
     """Cash was put on the counter; None means exactly what is due."""
 
@@ -511,5 +524,6 @@ AnyEvent = (
     | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
     | LockKeyed | SignOffKeyed | OperatorAdministered | OperatorChecked | TillIdled
+    | SuspendKeyed | ResumeKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

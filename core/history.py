@@ -66,10 +66,11 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assembler:
-    """Takes records in order and gives each transaction with its last one. `open` is all that it remembers."""
+    """Takes records in order and gives each transaction with its last one. `open` and `parked` are all that it remembers."""
 
-    def __init__(self, open_: Open | None = None) -> None:
+    def __init__(self, open_: Open | None = None, parked: tuple[Open, ...] = ()) -> None:
         self.open = open_
+        self.parked = parked
 
     def take(self, record: Record) -> Transaction | None:
         """The transaction that this record ends, if it ends one. Raises msgspec.MsgspecError on an unreadable record."""
@@ -133,10 +134,19 @@ class Assembler:
         if isinstance(entry, e.TransactionOpened):
             self.open = Open(number=entry.number, business_day=entry.business_day, currency=entry.currency)
             return
+        if isinstance(entry, e.TransactionResumed):
+            self.open = next((each for each in self.parked if each.number == entry.number), None)
+            self.parked = tuple(each for each in self.parked if each is not self.open)
+            return
         was = self.open
         if was is None:
             return
         match entry:
+            case e.TransactionSuspended():
+                self.open, self.parked = None, (*self.parked, was)
+            case e.LineRepriced():
+                lines = tuple(_repriced(line, entry) if line.line == entry.line else line for line in was.lines)
+                self.open = msgspec.structs.replace(was, lines=lines, discounts=())
             case e.ItemAdded():
                 self.open = msgspec.structs.replace(was, lines=(*was.lines, _line(entry)), discounts=())
             case e.QuantityChanged():
@@ -173,6 +183,10 @@ def _line(entry: e.ItemAdded) -> HistoryLine:
 
 def _changed(line: HistoryLine, entry: e.QuantityChanged) -> HistoryLine:
     return msgspec.structs.replace(line, quantity_milli=entry.quantity_milli, amount_minor=entry.amount_minor)
+
+
+def _repriced(line: HistoryLine, entry: e.LineRepriced) -> HistoryLine:
+    return msgspec.structs.replace(line, unit_price_minor=entry.unit_price_minor, amount_minor=entry.amount_minor)
 
 
 def _overridden(line: HistoryLine, entry: e.PriceOverridden) -> HistoryLine:

@@ -53,6 +53,8 @@ NEEDED: Mapping[str, Needed] = {
     "cash_keyed": "cashier",
     "card_keyed": "cashier",
     "cancel_keyed": "cashier",
+    "suspend_keyed": "cashier",
+    "resume_keyed": "cashier",
     "drawer_keyed": "supervisor",
     "reprint_keyed": "cashier",
     # who works here

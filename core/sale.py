@@ -14,6 +14,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core import parked
 from core.asking import answer_age, answer_price, give_up, refuse_while_asking
 from core.codes import question
 from core.counter import ORDERS, sense
@@ -81,7 +82,7 @@ _OperatorEvent = (
     v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.WeightSensed | v.QuantityKeyed | v.WeightKeyed
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
     | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
-    | v.ItemKeyed
+    | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 
@@ -96,6 +97,8 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
         case v.QuantityKeyed() | v.PriceKeyed():
             line = find_line(till.sale.basket, event.line) if isinstance(till.sale, Ringing) else None
             return UsualWanted(gtin=line.item.gtin) if line is not None else None
+        case v.ResumeKeyed():
+            return parked.wanted(till, event) if isinstance(till.sale, Idle) else None
         case v.AgeKeyed() | v.OpenPriceKeyed():
             return ItemWanted(reading=till.sale.held.reading) if isinstance(till.sale, Asking) else None
         case v.TagPresented():
@@ -193,7 +196,8 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
     always = ("drawer_keyed", "reprint_keyed", "price_check_keyed")
     match till.sale:
         case Idle():
-            return (*always, "code_keyed", "item_keyed", "deposit_return_keyed")
+            resumable = ("resume_keyed",) if till.parked else ()
+            return (*always, "code_keyed", "item_keyed", "deposit_return_keyed", *resumable)
         case Ringing():
             goods = (
                 "code_keyed",
@@ -202,6 +206,7 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
                 "quantity_keyed",
                 "void_keyed",
                 "coupon_presented",
+                "suspend_keyed",
             )
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
@@ -249,9 +254,11 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
         case (
             v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
+            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.SuspendKeyed()
         ):  # fmt: skip
             return refuse("no-open-sale")
+        case v.ResumeKeyed():
+            return refuse("drawer-open") if blocks_sale(shop, till) else parked.resume(shop, till, event, facts)
         case v.WeightSensed():
             return NOTHING
         case (
@@ -298,6 +305,10 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return _recalled(sale, facts) or take_cash(shop, till, basket, event, facts)
         case v.CardKeyed():
             return _recalled(sale, facts) or charge_card(shop, basket, event, facts)
+        case v.SuspendKeyed():
+            return parked.suspend(till, basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.ResumeKeyed():
+            return refuse("sale-open")
         case v.CancelKeyed():
             return cancel(shop, basket)
         case (
@@ -322,6 +333,7 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
         case (
@@ -348,6 +360,7 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
             | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed()
         ):  # fmt: skip
             return refuse_while_asking(sale)
         case (
@@ -365,6 +378,7 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
         case v.WeightSensed():
@@ -385,6 +399,7 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
         case v.WeightSensed():
@@ -410,6 +425,7 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():

@@ -120,6 +120,13 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     ages: tuple[e.AgeChecked, ...] = ()
 
 
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """A basket that was put aside, and the name to find it by."""
+
+    basket: Basket
+    label: str = ""
+
+
 class Idle(msgspec.Struct, frozen=True, kw_only=True, tag="idle"):
     """No transaction is open."""
 
@@ -220,6 +227,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     """Who is signed on."""
     locked: bool = False
     """Whether he has to sign on again first."""
+    parked: tuple[Parked, ...] = ()
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -264,6 +272,8 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             assert isinstance(till.sale, Idle), "a transaction opened inside another"
             basket = Basket(number=entry.number, business_day=entry.business_day, began=entry.began)
             return msgspec.structs.replace(till, sale=Ringing(basket=basket), next_number=entry.number + 1)
+        case e.TransactionSuspended() | e.TransactionResumed():
+            return _parked(till, entry)
         case e.TransactionCompleted():
             return _completed(till, entry)
         case e.TransactionCancelled():
@@ -284,6 +294,7 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
         case (
             e.ItemAdded() | e.QuantityChanged() | e.LineVoided() | e.CustomerIdentified() | e.PriceOverridden()
             | e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken() | e.TaxExempted() | e.DiscountsApplied()
+            | e.LineRepriced()
         ):  # fmt: skip
             return msgspec.structs.replace(till, sale=_rung_up(till.sale, entry))
         case (
@@ -318,6 +329,26 @@ def _staffed(till: Till, entry: _StaffEntry) -> Till:
             return msgspec.structs.replace(till, locked=True)
         case e.OperatorAdministered() | e.SignOnRefused():
             return till
+    assert_never(entry)
+
+
+def _parked(till: Till, entry: e.TransactionSuspended | e.TransactionResumed) -> Till:
+    match entry:
+        case e.TransactionSuspended():
+            assert isinstance(till.sale, Ringing), "only what nothing is paid of can be parked"
+            assert till.sale.basket.number == entry.number, "another basket is parked than the open one"
+            parked = Parked(basket=till.sale.basket, label=entry.label)
+            return msgspec.structs.replace(till, sale=Idle(), parked=(*till.parked, parked))
+        case e.TransactionResumed():
+            assert isinstance(till.sale, Idle), "a basket taken up inside another sale"
+            found = next((parked for parked in till.parked if parked.basket.number == entry.number), None)
+            assert found is not None, "a basket taken up that is not parked"
+            # Its prices and promotions are those of now.
+            basket = msgspec.structs.replace(
+                found.basket, business_day=entry.business_day, began=entry.began, discounts=None
+            )
+            others = tuple(parked for parked in till.parked if parked is not found)
+            return msgspec.structs.replace(till, sale=Ringing(basket=basket), parked=others)
     assert_never(entry)
 
 
@@ -357,6 +388,7 @@ _GoodsEntry = (
     | e.CouponTaken
     | e.TaxExempted
     | e.DiscountsApplied
+    | e.LineRepriced
 )
 
 
@@ -380,6 +412,14 @@ def _goods(basket: Basket, entry: _GoodsEntry) -> Basket:
             )
         case e.LineVoided():
             return _line(basket, entry.line, voided=True)
+        case e.LineRepriced():
+            return _line(
+                basket,
+                entry.line,
+                voided=False,
+                unit_price_minor=entry.unit_price_minor,
+                amount_minor=entry.amount_minor,
+            )
         case e.PriceOverridden():
             return _overridden(basket, entry)
         case e.DiscountGiven(line=0):

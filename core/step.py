@@ -38,6 +38,13 @@ class UsualWanted(msgspec.Struct, frozen=True, kw_only=True, tag="usual"):
     gtin: str
 
 
+class ParkedWanted(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
+    """Asks the catalogue what the goods of a parked basket cost now, and which of `recalled_by` are recalled."""
+
+    gtins: tuple[str, ...]
+    recalled_by: tuple[str, ...]
+
+
 class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
     """A code that is a coupon or a voucher; the shop's own rules know it, and no store is asked."""
 
@@ -58,7 +65,9 @@ class Badge(msgspec.Struct, frozen=True, kw_only=True):
     locked_ms: int = 0
 
 
-Question = ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | CouponShown | OperatorWanted | Message
+Question = (
+    ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | CouponShown | OperatorWanted | Message
+)
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
 
@@ -74,6 +83,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     item: Item | None = None
     recalls: tuple[ProductRecall, ...] = ()
     """Of the goods that the question names."""
+    items: tuple[Item, ...] = ()
+    """What the catalogue has of a parked basket's goods."""
     deposit: Item | None = None
     """What is rung up with the item, where it has a deposit and the catalogue has that."""
     usual: Usual | None = None

@@ -78,12 +78,22 @@ class TenderView(msgspec.Struct, frozen=True, kw_only=True):
     card: str = ""
 
 
+class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A basket that was put aside. `began` is local time (ISO 8601)."""
+
+    number: int
+    label: str
+    lines: int
+    total_minor: int
+    began: str
+
+
 class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     """The open transaction, or an empty one. `allowed` names the events that this state takes from the operator who is
     signed on, `supervised` those that it takes from him with a supervisor's approval.
 
     `cash_due_minor` is what is due if cash pays it (None: the same); `exempt` says that the customer pays no tax; `awaited` is what waits
-    to be weighed.
+    to be weighed. `parked` are the baskets that were put aside, their totals before discounts.
     """
 
     mode: Mode
@@ -102,6 +112,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     held: HeldView | None = None
     awaited: str | None = None
     supervised: tuple[str, ...] = ()
+    parked: tuple[ParkedView, ...] = ()
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -245,6 +256,16 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         due_minor=priced.total_minor - paid_minor(shown),
         customer=shown.customer is not None,
         cash_due_minor=cash_due_minor(shop, shown, priced.total_minor),
+        parked=tuple(
+            ParkedView(
+                number=parked.basket.number,
+                label=parked.label,
+                lines=sum(not line.voided for line in parked.basket.lines),
+                total_minor=sum(line.item.amount_minor for line in parked.basket.lines if not line.voided),
+                began=parked.basket.began,
+            )
+            for parked in till.parked
+        ),
         discounts=tuple(
             DiscountView(reason=discount.reason, amount_minor=discount.amount_minor) for discount in priced.discounts
         ),

@@ -140,7 +140,7 @@ class History:
 
     def _fold(self, records: Sequence[Record]) -> int:
         kept = self._connection.execute("SELECT open FROM cursor").fetchone()
-        assembler = Assembler(msgspec.json.decode(kept[0], type=Open | None) if kept else None)
+        assembler = _assembler(kept[0]) if kept else Assembler()
         folded = 0
         for record in records:
             transaction = assembler.take(record)
@@ -150,7 +150,12 @@ class History:
         self._connection.execute(
             "INSERT INTO cursor (one, epoch, seq, hash, open) VALUES (1, ?, ?, ?, ?) ON CONFLICT (one) DO UPDATE"
             " SET epoch = excluded.epoch, seq = excluded.seq, hash = excluded.hash, open = excluded.open",
-            (records[-1].epoch, records[-1].seq, records[-1].hash, msgspec.json.encode(assembler.open)),
+            (
+                records[-1].epoch,
+                records[-1].seq,
+                records[-1].hash,
+                msgspec.json.encode((assembler.open, assembler.parked)),
+            ),
         )
         return folded
 
@@ -189,6 +194,13 @@ class History:
 
 
 _decoder = msgspec.json.Decoder(Transaction)
+_rest_decoder = msgspec.json.Decoder(tuple[Open | None, tuple[Open, ...]] | Open | None)
+
+
+def _assembler(kept: bytes) -> Assembler:
+    """What was remembered of transactions that had not ended; the software before knew of one at a time."""
+    rest = _rest_decoder.decode(kept)
+    return Assembler(*rest) if isinstance(rest, tuple) else Assembler(rest)
 
 
 def _select(query: Query) -> tuple[str, list[object]]:

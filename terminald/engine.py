@@ -31,6 +31,7 @@ from core.step import (
     Facts,
     ItemWanted,
     OperatorWanted,
+    ParkedWanted,
     Question,
     RecallsWanted,
     Step,
@@ -109,7 +110,7 @@ def _goods_of(question: Question | None, item: Item | None) -> tuple[str, ...]:
     match question:
         case ItemWanted(reading=reading) if item is not None:
             return gtins_of(reading.gtin, item.item)
-        case RecallsWanted(gtins=gtins):
+        case RecallsWanted(gtins=gtins) | ParkedWanted(recalled_by=gtins):
             return gtins
         case _:
             return ()
@@ -332,6 +333,7 @@ class Engine:
             question=question,
             item=item,
             recalls=self._recalls(_goods_of(question, item)),
+            items=self._items(question, local_time),
             deposit=self._lookup(item.deposit, local_time) if item is not None and item.deposit is not None else None,
             usual=await self._usual(event, question),
             customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) and not badge else None,
@@ -340,6 +342,13 @@ class Engine:
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,
         )
+
+    def _items(self, question: Question | None, local_time: str) -> tuple[Item, ...]:
+        """What the catalogue has of a parked basket's goods."""
+        if not isinstance(question, ParkedWanted):
+            return ()
+        found = (self._lookup(gtin, local_time) for gtin in question.gtins)
+        return tuple(item for item in found if item is not None)
 
     async def _usual(self, event: v.AnyEvent, question: Question | None) -> Usual | None:
         """What is usual of the goods that an event prices or counts."""

@@ -106,6 +106,15 @@ class EmptiesParams(Keyed, frozen=True, kw_only=True):
     count: int = 1
 
 
+class SuspendParams(Keyed, frozen=True, kw_only=True):
+    label: str = ""
+
+
+class ResumeParams(Keyed, frozen=True, kw_only=True):
+    number: int = 0
+    label: str = ""
+
+
 class RecordParams(Params, frozen=True, kw_only=True):
     name: str
     finish: bool = False
@@ -291,6 +300,16 @@ def methods(
             "Charges a card in minor units; without an amount all that is due",
             AmountParams,
             lambda p: v.CardKeyed(amount_minor=p.amount_minor),
+        ),
+        "sale.suspend": keyed(
+            "Puts the basket aside, under a name or its own number",
+            SuspendParams,
+            lambda p: v.SuspendKeyed(label=p.label[:DATA_LENGTH_MAX]),
+        ),
+        "sale.resume": keyed(
+            "Takes a basket up again, by its number or its name; with neither the only one that is put aside",
+            ResumeParams,
+            lambda p: v.ResumeKeyed(number=p.number, label=p.label[:DATA_LENGTH_MAX]),
         ),
         "sale.cancel": keyed("Stops a card payment, or gives up the basket", Keyed, lambda _: v.CancelKeyed()),
         "receipt.reprint": keyed("Prints a copy of the last receipt", Keyed, lambda _: v.ReprintKeyed()),

@@ -46,6 +46,8 @@ class StockCounter:
         self._read: Place | None = None
         self._kept = self._settled = Place("", 0)
         self._sold: dict[str, int] = {}
+        self._unsettled: dict[str, int] = {}
+        """Sold since `_settled`: it is kept once no basket is parked, for a start would read it again until then."""
 
     async def run(self) -> None:
         """Counts until cancelled. Raises JournalError where the catalogue cannot be used."""
@@ -108,9 +110,12 @@ class StockCounter:
         envelope = open_record(record.exact)
         if envelope.stream is Stream.SALES:
             for item, quantity_milli in self._lines.fold(e.decode(envelope.body)).items():
-                self._sold[item] = self._sold.get(item, 0) + quantity_milli
+                self._unsettled[item] = self._unsettled.get(item, 0) + quantity_milli
         if self._lines.is_settled:
             self._settled = Place(record.epoch, record.seq)
+            for item, quantity_milli in self._unsettled.items():
+                self._sold[item] = self._sold.get(item, 0) + quantity_milli
+            self._unsettled.clear()
 
     async def _epochs_since(self, counted: str, current: str) -> list[str]:
         """The epochs from the one that was counted to the current one; the current one alone where it knows no way back."""

@@ -43,6 +43,10 @@ STATES = {
     "asking-age-first": _till(v.CodeKeyed(data="40170725")),
     "asking-price": _till(_SCAN, v.CodeKeyed(data="012345678905")),
     "age-refused": _till(_SCAN, v.CodeKeyed(data="40170725"), v.AgeKeyed(of_age=False)),
+    "ringing-one-parked": _till(_SCAN, v.SuspendKeyed(label="blue coat"), _SCAN),
+    "idle-one-parked": _till(_SCAN, v.SuspendKeyed()),
+    "idle-two-parked": _till(_SCAN, v.SuspendKeyed(), _SCAN, v.SuspendKeyed(label="blue coat")),
+    "resumed": _till(_SCAN, v.SuspendKeyed(), v.ResumeKeyed()),
     "tendering": _till(_SCAN, v.CashKeyed(amount_minor=1000)),
     "tendering-card": _till(_SCAN, v.CardKeyed(amount_minor=1000), _PART),
     "authorizing": _till(_SCAN, v.CardKeyed()),
@@ -141,6 +145,11 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.TillIdled(),
     v.OperatorAdministered(subject="17", change="removed"),
     v.OperatorAdministered(subject="18", change="added", role="cashier"),
+    v.SuspendKeyed(),
+    v.SuspendKeyed(label="Blue coat"),
+    v.ResumeKeyed(),
+    v.ResumeKeyed(number=1),
+    v.ResumeKeyed(label="BLUE  coat"),
 )
 
 

@@ -6,7 +6,7 @@ A script's lines begin with ``>``; comments with ``#``. What follows from a line
     " what is told (refused: x)    = the state afterwards
 
 Lines that begin with ``@`` say what is other in this script's shop: ``@ shop cash_unit_minor=5``, ``@ promotion id=...``,
-``@ tax code=Q rate_bp=500 included=false``, ``@ item gtin=... tax=Q``.
+``@ tax code=Q rate_bp=500 included=false``, ``@ item gtin=... tax=Q``, ``@ now 2026-11-25T09:00:00+01:00``.
 
 Before each line the state is folded anew from the entries, so that a replay is shown at every point of every script.
 """
@@ -30,7 +30,7 @@ from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, apply
-from core.step import Badge, CustomerWanted, Facts, ItemWanted, Step
+from core.step import Badge, CustomerWanted, Facts, ItemWanted, ParkedWanted, Step
 from core.stripe import CardKind, Opaque
 from core.tax import TaxRate
 from core.view import sale_view
@@ -75,6 +75,7 @@ class Player:
     """Of the next line alone."""
     badge: Badge | None = None
     """What the next line presents."""
+    now: str = NOW
 
     @property
     def till(self) -> Till:
@@ -84,13 +85,18 @@ class Player:
         return till
 
     def take(self, event: v.AnyEvent) -> Step:
-        question = read(self.shop, self.till, event, TODAY)
+        question = read(self.shop, self.till, event, self.now[:10])
         item = self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None
         facts = Facts(
-            business_day=TODAY,
-            local_time=NOW,
+            business_day=self.now[:10],
+            local_time=self.now,
             question=question,
             item=item,
+            items=tuple(
+                self.catalogue[gtin]
+                for gtin in (question.gtins if isinstance(question, ParkedWanted) else ())
+                if gtin in self.catalogue
+            ),
             deposit=self.catalogue.get(item.deposit or "") if item is not None else None,
             recalls=tuple(self.recalls),
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
@@ -133,6 +139,9 @@ def _equip(player: Player, line: str) -> None:
             player.approver = who
         else:
             player.badge = Badge(operator=who, locked_ms=int("".join(arguments[2:]) or 0))
+        return
+    if what == "now":
+        player.now = arguments[0]
         return
     words = dict(argument.split("=", 1) for argument in arguments)
     fields: dict[str, object] = dict(words)
@@ -272,6 +281,8 @@ def _state(shop: Shop, till: Till) -> str:
         parts.append("aside " + ", ".join(f"{tender.reference} {tender.phase}" for tender in till.aside))
     if till.operator is not None:
         parts.append(f"{till.operator.role} {till.operator.id}{' locked' if till.locked else ''}")
+    if till.parked:
+        parts.append("parked " + ", ".join(f"{one.number} {one.label}".rstrip() for one in view.parked))
     if till.unprinted:
         parts.append("unprinted " + ", ".join(str(waiting.sale.number) for waiting in till.unprinted))
     return " | ".join(parts)

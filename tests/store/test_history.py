@@ -261,3 +261,22 @@ async def test_prices_and_discounts_are_those_of_the_sale(tmp_path: Path) -> Non
     paid_minor = sum(line.amount_minor - line.discount_minor for line in sold.lines)
     assert paid_minor == sold.total_minor == 1160
     assert sum(tender.amount_minor for tender in sold.tenders) == sold.total_minor + sold.rounding_minor == 1160
+
+
+async def test_a_parked_basket_has_all_its_lines_when_it_is_paid(tmp_path: Path) -> None:
+    player = Player()
+    for event in (*_scan(MILK), v.SuspendKeyed(label="x"), *_scan(BEANS), v.SuspendKeyed(), v.ResumeKeyed(number=1)):
+        player.take(event)
+    await _keep(tmp_path, player.kept)
+    with _history(tmp_path) as history:
+        assert history.find(Query()) == []  # the cursor has both baskets
+    before = len(player.kept)
+    for event in (*_scan(LOAF), v.CashKeyed(), v.ResumeKeyed(), v.CashKeyed()):
+        player.take(event)
+    await _keep(tmp_path, player.kept[before:])
+    with _history(tmp_path) as history:
+        found = history.find(Query())
+    assert [(sold.number, [line.name for line in sold.lines]) for sold in found] == [
+        (2, ["Espresso beans 1 kg"]),
+        (1, ["Whole milk 1 l", "Sourdough loaf"]),
+    ]

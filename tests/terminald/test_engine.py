@@ -265,3 +265,17 @@ async def test_a_full_queue_drops_and_says_so_without_the_code(
         (record,) = caplog.records
         assert "dropped" in record.getMessage()
         assert SCAN.data not in str(vars(record))
+
+
+async def test_parked_baskets_outlive_a_restart(tmp_path: Path) -> None:
+    async with terminal(tmp_path) as till:
+        await till.engine.order(LOAF)
+        await till.engine.order(v.SuspendKeyed(label="blue coat"))
+        await till.engine.order(LOAF)
+        await till.engine.order(v.SuspendKeyed())
+        assert (await till.folded()).parked == till.engine.till.parked
+    async with terminal(tmp_path) as till:
+        assert [parked.label for parked in till.engine.till.parked] == ["blue coat", ""]
+        assert not (await till.engine.order(v.ResumeKeyed(label="blue coat"))).refused
+        assert isinstance(till.engine.till.sale, Ringing)
+        assert till.engine.till.sale.basket.number == 1

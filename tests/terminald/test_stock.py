@@ -276,3 +276,17 @@ async def test_a_catalogue_from_elsewhere_counts_the_current_epoch(path: Path) -
     journal.sell("b")
     await StockCounter(journal, SoldStock(path, KEY), SystemClock()).catch_up()
     assert pens(path) == 99
+
+
+async def test_a_parked_basket_is_counted_when_it_is_paid_and_once(till: Till, path: Path) -> None:
+    first = counter(till, path)
+    await first.catch_up()
+    await keep(till, opened(1), added(1, quantity=3), e.TransactionSuspended(number=1))
+    await keep(till, opened(2), added(1, quantity=5), completed(2))
+    await first.catch_up()
+    resumed = e.TransactionResumed(number=1, business_day="2026-11-24", began="2026-11-24T15:00:00")
+    await keep(till, resumed, added(2), completed(1))
+    await counter(till, path).catch_up()  # a start in between: what was sold since the parking is read again
+    assert pens(path) == 100 - 5 - 3 - 1
+    await counter(till, path).catch_up()
+    assert pens(path) == 100 - 5 - 3 - 1
