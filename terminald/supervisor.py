@@ -77,7 +77,7 @@ class Supervisor:
         failures = 0
         while True:
             opened_s = self._clock.monotonic_s()
-            error = await self._live()
+            error = _bare(await self._live())
             if self._clock.monotonic_s() - opened_s > HEALTHY_S:
                 failures = 0
             failures = 0 if await self._pause(failures, error, plugged) else failures + 1
@@ -178,3 +178,9 @@ class Supervisor:
         self.phase, self.fault = phase, fault
         is_new = self.is_new and phase is DevicePhase.READY
         self._emit(DeviceChanged(device=self.name, phase=phase, fault=fault, detail=detail, is_new=is_new))
+
+
+def _bare(error: DeviceError) -> DeviceError:
+    """The fault without how it came about: a traceback's frames would keep what a failed opening left half open."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

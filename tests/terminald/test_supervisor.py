@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -160,6 +161,27 @@ async def test_one_that_cannot_be_asked_is_let_be() -> None:
     async with kept(FakeDevice()) as kept_device:
         await kept_device.keeper.ready.wait()
         assert await kept_device.keeper.probe() is None
+
+
+async def test_what_a_failed_opening_left_half_open_is_let_go_of() -> None:
+    """Libraries that fail while they open a node (evdev) close it when they are forgotten, and not before."""
+
+    class HalfOpen:
+        pass
+
+    left: list[weakref.ref[HalfOpen]] = []
+
+    class Failing(FakeDevice):
+        async def open(self) -> None:
+            await super().open()
+            if self.opened == 1:
+                half = HalfOpen()
+                left.append(weakref.ref(half))
+                raise DeviceGone("half open") from OSError("no such device")
+
+    async with kept(Failing()) as kept_device:
+        await kept_device.keeper.ready.wait()
+        assert [half() for half in left] == [None]
 
 
 async def test_a_life_is_ended_from_outside() -> None:
