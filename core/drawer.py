@@ -5,9 +5,12 @@ from typing import assert_never
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.card import holds_card
 from core.state import Shop, Till
-from core.step import NOTHING, Step
+from core.step import NOTHING, Step, refuse
 from core.text import message
+
+REASON_LENGTH_MAX = 100
 
 DrawerEvent = v.DrawerSensed | v.DrawerFound | v.DrawerLeftOpen | v.DrawerStuck
 
@@ -43,6 +46,14 @@ def sense_drawer(till: Till, event: DrawerEvent) -> Step:
                 level="error",
             )
     assert_never(event)
+
+
+def no_sale(event: v.DrawerKeyed) -> Step:
+    """The drawer is opened without a sale: what for is kept, where it is said."""
+    reason = " ".join(event.reason.split())
+    if len(reason) > REASON_LENGTH_MAX or not reason.isprintable() or holds_card(reason):
+        return refuse("reason-not-valid")
+    return Step(entries=(e.DrawerCommanded(reason=reason),), effects=(x.OpenDrawer(),))
 
 
 def blocks_sale(shop: Shop, till: Till) -> bool:

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from core.document import Document
+from core.entries import CardTotal
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -17,6 +18,12 @@ class PrintReceipt(Effect, frozen=True, kw_only=True, tag="print_receipt"):
     number: int
     copy: int
     doubtful: bool
+    document: Document
+
+
+class PrintReport(Effect, frozen=True, kw_only=True, tag="print_report"):
+    """Put a report of the till on paper; waits for the printer as receipts do."""
+
     document: Document
 
 
@@ -53,6 +60,14 @@ class ReversePayment(Effect, frozen=True, kw_only=True, tag="reverse_payment"):
     currency: str
     poi_transaction: str
     after_s: float = 0.0
+
+
+class ReconcilePayments(Effect, frozen=True, kw_only=True, tag="reconcile_payments"):
+    """Ask the payment device to close its period and tell its totals; `ours` are carried to its answer."""
+
+    session: int
+    currency: str
+    ours: tuple[CardTotal, ...]
 
 
 class ShowOnDisplay(Effect, frozen=True, kw_only=True, tag="show_on_display"):
@@ -102,5 +117,6 @@ class ReleaseScale(Effect, frozen=True, kw_only=True, tag="release_scale"):
 
 AnyEffect = (
     PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment | AskWeight | ReleaseScale
+    | PrintReport | ReconcilePayments
     | SignEffect
 )  # fmt: skip

@@ -12,6 +12,7 @@ from core.catalogue import Item
 from core.ledger import Draft, Stream
 from core.permissions import Role
 from core.scan import Reading
+from core.takings import GrandTotal, Takings
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -131,6 +132,7 @@ class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=Tr
     """A RetailTransaction began. `number` is the POSLog SequenceNumber and never comes again on this terminal.
 
     `began` is the shop's local time (POSLog BeginDateTime, ISO 8601): prices and promotions are those of this moment.
+    `paper` is the own number of a sale that was written by hand while the terminal was dead, `written` its date.
     """
 
     number: int
@@ -138,6 +140,8 @@ class TransactionOpened(Entry, tag="transaction_opened", frozen=True, kw_only=Tr
     currency: str
     began: str = ""
     operator: str = ""
+    paper: str = ""
+    written: str = ""
 
 
 Weighed = Literal["scale", "scale-net", "keyed"]
@@ -463,7 +467,7 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
 
     `rounding_minor` is what cash paid more than the total (less, below zero) because there are no smaller coins: tenders
     add up to total and rounding. `discount_minor` is what all discounts took off; the total is without it.
-    `epoch` is the journal's: it stands in the receipt's code.
+    `epoch` is the journal's: it stands in the receipt's code. `paper` and `written` are as at its opening.
     """
 
     MOVES_MONEY = True
@@ -481,6 +485,8 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     discount_minor: int = 0
     epoch: str = ""
     operator: str = ""
+    paper: str = ""
+    written: str = ""
 
 
 class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_only=True):
@@ -533,6 +539,7 @@ class ReceiptPrinted(Entry, tag="receipt_printed", frozen=True, kw_only=True):
 class CopyOrdered(Entry, tag="copy_ordered", frozen=True, kw_only=True):
     """A copy of a receipt was asked for. Each has a number of its own, whether it comes out of the printer or not."""
 
+    STREAM = Stream.COPIES
     number: int
     copy: int
     operator: str = ""
@@ -540,10 +547,11 @@ class CopyOrdered(Entry, tag="copy_ordered", frozen=True, kw_only=True):
 
 
 class DrawerCommanded(Entry, tag="drawer_commanded", frozen=True, kw_only=True):
-    """The operator had the drawer opened without a sale (ARTS no sale); durable before the kick."""
+    """The operator had the drawer opened without a sale (ARTS no sale), for a reason; durable before the kick."""
 
     STREAM = Stream.TILL
     MOVES_MONEY = True
+    reason: str = ""
     operator: str = ""
     approver: str = ""
 
@@ -634,6 +642,191 @@ class OperatorAdministered(Entry, tag="operator_administered", frozen=True, kw_o
     approver: str = ""
 
 
+# --- the till ---------------------------------------------------------------------------------------------------------
+
+
+class CashCount(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """So many coins or notes of `unit_minor` each."""
+
+    unit_minor: int
+    count: int
+
+
+class BusinessDayConfirmed(Entry, tag="business_day_confirmed", frozen=True, kw_only=True):
+    """A supervisor said which business day it is (ISO 8601); the next opening of the till goes by it."""
+
+    STREAM = Stream.TILL
+    business_day: str
+    operator: str = ""
+    approver: str = ""
+
+
+class TillOpened(Entry, tag="till_opened", frozen=True, kw_only=True):
+    """A session of the till began, with a float in its drawer (ARTS till loan at opening).
+
+    `session` counts up for ever; all that follows until it is settled is of `business_day`. `began` is local time.
+    `confirmed` says that a person vouched for the day, because the clock could not.
+    """
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    session: int
+    business_day: str
+    float_minor: int
+    counts: tuple[CashCount, ...] = ()
+    began: str = ""
+    confirmed: bool = False
+    operator: str = ""
+    approver: str = ""
+
+
+CashMove = Literal["loan", "pickup", "paid-in", "paid-out", "deposit"]
+"""Into the till: a loan from the safe, money paid in. Out of it: picked up, paid out, deposited in the safe."""
+
+
+class CashMoved(Entry, tag="cash_moved", frozen=True, kw_only=True):
+    """Cash went into the till or out of it without a sale (ARTS TenderControlTransaction). The amount counts up."""
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    move: CashMove
+    amount_minor: int
+    reason: str = ""
+    counts: tuple[CashCount, ...] = ()
+    operator: str = ""
+    approver: str = ""
+
+
+class CountBegun(Entry, tag="count_begun", frozen=True, kw_only=True):
+    """The till is being counted: nothing is sold until it is settled, or the count is given up."""
+
+    STREAM = Stream.TILL
+    operator: str = ""
+    approver: str = ""
+
+
+class CountGivenUp(Entry, tag="count_given_up", frozen=True, kw_only=True):
+    """The till sells on; what was counted does not count."""
+
+    STREAM = Stream.TILL
+    operator: str = ""
+    approver: str = ""
+
+
+class TillCounted(Entry, tag="till_counted", frozen=True, kw_only=True):
+    """The cash in the drawer was counted, by whoever did not see what it should come to. The last count counts."""
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    amount_minor: int
+    counts: tuple[CashCount, ...] = ()
+    operator: str = ""
+    approver: str = ""
+
+
+class CardTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """Card payments of one kind: charged (``debit``), given back (``credit``), or a charge taken back."""
+
+    kind: Literal["debit", "credit", "reverse-debit", "reverse-credit"]
+    count: int
+    amount_minor: int
+
+
+class PaymentsReconciled(Entry, tag="payments_reconciled", frozen=True, kw_only=True):
+    """The payment device closed its period and told its totals (nexo SaleReconciliation), beside ours for that period.
+
+    `fault` is why it told none. `reconciliation` is its own number for it. A difference stops nothing.
+    """
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    session: int
+    ours: tuple[CardTotal, ...] = ()
+    theirs: tuple[CardTotal, ...] = ()
+    reconciliation: str = ""
+    fault: str | None = None
+
+
+class PaymentOpen(msgspec.Struct, frozen=True, kw_only=True):
+    """A card payment that is not settled while a day closes: it is in no total."""
+
+    reference: str
+    amount_minor: int
+    phase: str
+
+
+class TillSettled(Entry, tag="till_settled", frozen=True, kw_only=True):
+    """A session ended (ARTS TillSettlementTransaction): what should be in the drawer against what was counted.
+
+    `over_short_minor` is what was counted too much, below zero too little.
+    """
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    session: int
+    business_day: str
+    expected_minor: int
+    counted_minor: int
+    over_short_minor: int
+    ended: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a session stands: what X and Z reports say. `counted_minor` is None until the drawer has been counted.
+
+    `first` and `last` are the transaction numbers used, 0 for none. The grand totals are with this session in them: of the
+    shift itself, of its business day, month and year, and of all time.
+    """
+
+    session: int
+    business_day: str
+    currency: str
+    began: str
+    ended: str
+    float_minor: int
+    expected_minor: int
+    counted_minor: int | None = None
+    over_short_minor: int = 0
+    counts: tuple[CashCount, ...] = ()
+    takings: Takings = Takings()
+    first: int = 0
+    last: int = 0
+    shift: GrandTotal = GrandTotal(period="")
+    day: GrandTotal = GrandTotal(period="")
+    month: GrandTotal = GrandTotal(period="")
+    year: GrandTotal = GrandTotal(period="")
+    perpetual: GrandTotal = GrandTotal(period="")
+    reconciled: tuple[PaymentsReconciled, ...] = ()
+    open_payments: tuple[PaymentOpen, ...] = ()
+
+
+class ZReported(Entry, tag="z_reported", frozen=True, kw_only=True):
+    """The report of a session that was settled, whole; `number` counts up for ever and is never set back.
+
+    `day_closed`: nothing more is sold on that business day.
+    """
+
+    STREAM = Stream.TOTALS
+    MOVES_MONEY = True
+    number: int
+    report: Report
+    day_closed: bool = False
+    operator: str = ""
+    approver: str = ""
+
+
+class ReportCopied(Entry, tag="report_copied", frozen=True, kw_only=True):
+    """A copy of a Z report was asked for; each has a number of its own."""
+
+    STREAM = Stream.COPIES
+    number: int
+    copy: int
+    operator: str = ""
+    approver: str = ""
+
+
 class KeyLockTurned(Entry, tag="key_lock_turned", frozen=True, kw_only=True):
     """The key lock stands at another position, by UnifiedPOS' names (``lock``, ``normal``, ``supervisor``)."""
 
@@ -683,6 +876,8 @@ AnyEntry = (
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
     | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | OperatorAdministered
     | TransactionSuspended | TransactionResumed | LineRepriced
+    | BusinessDayConfirmed | TillOpened | CashMoved | CountBegun | CountGivenUp | TillCounted | PaymentsReconciled | TillSettled
+    | ZReported | ReportCopied
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

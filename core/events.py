@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from core.entries import CardTotal, CashCount, CashMove
 from core.permissions import Operator, Role
 from core.stripe import CardKind, Opaque
 
@@ -281,6 +282,23 @@ class ReversalUnanswered(Event, frozen=True, kw_only=True, tag="reversal_unanswe
     reference: str
 
 
+class PaymentsTotalled(Event, frozen=True, kw_only=True, tag="payments_totalled"):
+    """The payment device closed its period: its totals, and its own number for that. `fault` is why it told none.
+
+    `ours` are our totals of that period, as they were when it was asked.
+    """
+
+    session: int
+    ours: tuple[CardTotal, ...] = ()
+    theirs: tuple[CardTotal, ...] = ()
+    reconciliation: str = ""
+    fault: str | None = None
+
+
+class ReportTorn(Event, frozen=True, kw_only=True, tag="report_torn"):
+    """The printer failed in the middle of a report: whether a paper came out is not known."""
+
+
 class ReceiptTaken(Event, frozen=True, kw_only=True, tag="receipt_taken"):
     """The printer took the whole receipt of transaction `number`."""
 
@@ -445,7 +463,76 @@ class ReprintKeyed(Event, frozen=True, kw_only=True, tag="reprint_keyed"):
 
 
 class DrawerKeyed(Event, frozen=True, kw_only=True, tag="drawer_keyed"):
-    """The drawer is to be opened without a sale."""
+    """The drawer is to be opened without a sale, for a reason."""
+
+    reason: str = ""
+
+
+# --- the till ----------------------------------------------------------------------------------------------------
+
+
+class BusinessDayKeyed(Event, frozen=True, kw_only=True, tag="business_day_keyed"):
+    """Which business day it is (ISO 8601): the next opening of the till goes by this, and not by the clock."""
+
+    business_day: str
+
+
+class TillOpenKeyed(Event, frozen=True, kw_only=True, tag="till_open_keyed"):
+    """A session begins, with a float: one amount, or counted by coins and notes."""
+
+    float_minor: int = 0
+    counts: tuple[CashCount, ...] = ()
+
+
+class CashMoveKeyed(Event, frozen=True, kw_only=True, tag="cash_move_keyed"):
+    """Cash goes into the till or out of it without a sale: one amount, or counted by coins and notes."""
+
+    move: CashMove
+    amount_minor: int = 0
+    reason: str = ""
+    counts: tuple[CashCount, ...] = ()
+
+
+class CountBegunKeyed(Event, frozen=True, kw_only=True, tag="count_begun_keyed"):
+    """The drawer is going to be counted; nothing is sold meanwhile."""
+
+
+class CountKeyed(Event, frozen=True, kw_only=True, tag="count_keyed"):
+    """What was counted in the drawer: one amount, or by coins and notes. The last count counts."""
+
+    amount_minor: int = 0
+    counts: tuple[CashCount, ...] = ()
+
+
+class CountGivenUpKeyed(Event, frozen=True, kw_only=True, tag="count_given_up_keyed"):
+    """The count is given up; the till sells on."""
+
+
+class TillCloseKeyed(Event, frozen=True, kw_only=True, tag="till_close_keyed"):
+    """The session ends with what was counted last, and its Z report is made.
+
+    `end_day`: the business day is closed too. `open_payments` lets it close with card payments that are not settled.
+    """
+
+    end_day: bool = True
+    open_payments: bool = False
+
+
+class XReportKeyed(Event, frozen=True, kw_only=True, tag="x_report_keyed"):
+    """How the session stands is wanted, and on `paper`; it changes nothing."""
+
+    paper: bool = True
+
+
+class ZReportKeyed(Event, frozen=True, kw_only=True, tag="z_report_keyed"):
+    """A copy of the last Z report is wanted."""
+
+
+class PaperSaleKeyed(Event, frozen=True, kw_only=True, tag="paper_sale_keyed"):
+    """A sale that was written by hand is entered now: its own number `paper`, and the date that stands on it (ISO 8601)."""
+
+    paper: str
+    written: str
 
 
 # --- who works here ----------------------------------------------------------------------------------------------
@@ -525,5 +612,7 @@ AnyEvent = (
     | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
     | LockKeyed | SignOffKeyed | OperatorAdministered | OperatorChecked | TillIdled
     | SuspendKeyed | ResumeKeyed
+    | BusinessDayKeyed | TillOpenKeyed | CashMoveKeyed | CountBegunKeyed | CountKeyed | CountGivenUpKeyed
+    | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

@@ -28,6 +28,8 @@ class Stream(enum.StrEnum):
 
     SALES = "sales"
     TILL = "till"
+    TOTALS = "totals"
+    COPIES = "copies"
     TECHNICAL = "technical"
     TRAINING = "training"
 

@@ -9,6 +9,7 @@ from core import entries as e
 from core import events as v
 from core.card import wipe
 from core.catalogue import Item
+from core.closing import day_of_sale
 from core.money import extend
 from core.product_recall import gtins_in, gtins_of, hit
 from core.state import Basket, Line, Parked, Shop, Till
@@ -48,7 +49,9 @@ def resume(shop: Shop, till: Till, event: v.ResumeKeyed, facts: Facts) -> Step:
     found = _find(till, event)
     if found is None:
         return refuse("parked-which" if not event.number and not event.label else "parked-not-found")
-    resumed = e.TransactionResumed(number=found.basket.number, business_day=facts.business_day, began=facts.local_time)
+    resumed = e.TransactionResumed(
+        number=found.basket.number, business_day=day_of_sale(shop, till, facts), began=facts.local_time
+    )
     items = {item.gtin: item for item in facts.items}
     struck: list[str] = []
     entries: list[e.AnyEntry] = [resumed]

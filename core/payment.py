@@ -157,6 +157,8 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
         rounding_minor=paid - change_minor - priced.total_minor,
         discount_minor=priced.discount_minor,
         epoch=facts.epoch,
+        paper=basket.paper,
+        written=basket.written,
     )
     cash = change_minor > 0 or any(tender.kind == "CASH" for tender in basket.tenders)
     printed = print_receipt(shop, Completed(sale=completed, basket=basket), copy=0)

@@ -57,6 +57,17 @@ NEEDED: Mapping[str, Needed] = {
     "resume_keyed": "cashier",
     "drawer_keyed": "supervisor",
     "reprint_keyed": "cashier",
+    # the till
+    "business_day_keyed": "supervisor",
+    "till_open_keyed": "cashier",
+    "cash_move_keyed": "supervisor",
+    "count_begun_keyed": "cashier",
+    "count_keyed": "cashier",
+    "count_given_up_keyed": "cashier",
+    "till_close_keyed": "cashier",
+    "x_report_keyed": "supervisor",
+    "z_report_keyed": "supervisor",
+    "paper_sale_keyed": "supervisor",
     # who works here
     "operator_checked": "anybody",
     "lock_keyed": "anybody",
@@ -71,7 +82,7 @@ FACTS = frozenset(
         "drawer_left_open", "drawer_stuck", "printer_sensed", "weight_sensed", "key_lock_turned", "case_opened",
         "power_sensed", "device_changed", "payment_answered", "payment_refused", "payment_unanswered",
         "payment_taken_back", "reversal_unanswered", "receipt_taken", "receipt_uncertain", "booted", "till_idled",
-        "button_pressed",
+        "button_pressed", "payments_totalled", "report_torn",
     )
 )  # fmt: skip
 """Events that nobody orders: they happen, and nobody needs to be signed on. A button is asked for what it orders."""

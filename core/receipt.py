@@ -26,6 +26,8 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
         elements.append(Text(left=f"*** COPY {copy} ***", style="centre-large"))
     elif doubtful:
         elements.append(Text(left="*** MAY BE A COPY ***", style="centre-large"))
+    if sale.paper:
+        elements.append(Text(left=f"Written by hand {sale.written}", right=f"No. {sale.paper}"))
     elements.append(Rule())
     money = shop.currency.format
     off = _off(completed.basket)

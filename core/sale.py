@@ -16,9 +16,10 @@ from core import entries as e
 from core import events as v
 from core import parked
 from core.asking import answer_age, answer_price, give_up, refuse_while_asking
+from core.closing import day_of_sale, no_sale_now, order, report_orders, till_orders, written_by_hand
 from core.codes import question
 from core.counter import ORDERS, sense
-from core.drawer import blocks_sale, sense_drawer
+from core.drawer import blocks_sale, no_sale, sense_drawer
 from core.goods import (
     change_quantity,
     find_line,
@@ -118,11 +119,13 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
 
 def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     """What follows from `event` in the state `till`, where whoever is signed on may do it."""
-    return unauthorised(shop, till, event, facts) or signed(shop, till, event, facts, _step(shop, till, event, facts))
+    if (denied := unauthorised(shop, till, event, facts)) is not None:
+        return denied
+    taken = written_by_hand(till, _step(shop, till, event, with_provided(till, facts)))
+    return signed(shop, till, event, facts, taken)
 
 
 def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
-    facts = with_provided(till, facts)
     match event:
         case v.OperatorChecked() | v.SignOffKeyed() | v.LockKeyed() | v.TillIdled() | v.OperatorAdministered():
             return staff(shop, till, event)
@@ -139,7 +142,13 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
         case v.PriceCheckKeyed():
             return price_of(facts)
         case v.DrawerKeyed():
-            return Step(entries=(e.DrawerCommanded(),), effects=(x.OpenDrawer(),))
+            return no_sale(event)
+        case (
+            v.BusinessDayKeyed() | v.TillOpenKeyed() | v.CashMoveKeyed() | v.CountBegunKeyed() | v.CountKeyed()
+            | v.CountGivenUpKeyed() | v.TillCloseKeyed() | v.XReportKeyed() | v.ZReportKeyed() | v.PaperSaleKeyed()
+            | v.PaymentsTotalled() | v.ReportTorn()
+        ):  # fmt: skip
+            return order(shop, till, event, facts)
         case v.DrawerSensed() | v.DrawerFound() | v.DrawerLeftOpen() | v.DrawerStuck():
             return sense_drawer(till, event)
         case v.ScanGarbled(fault=v.ScanFault.AMBIGUOUS):
@@ -193,11 +202,10 @@ def allowed(shop: Shop, till: Till) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
-    always = ("drawer_keyed", "reprint_keyed", "price_check_keyed")
+    always = ("drawer_keyed", "reprint_keyed", "price_check_keyed", *report_orders(till))
     match till.sale:
         case Idle():
-            resumable = ("resume_keyed",) if till.parked else ()
-            return (*always, "code_keyed", "item_keyed", "deposit_return_keyed", *resumable)
+            return (*always, *till_orders(shop, till))
         case Ringing():
             goods = (
                 "code_keyed",
@@ -231,11 +239,13 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
         ):  # fmt: skip
             if facts.blocked is not None:
                 return refuse(facts.blocked)
+            if (blocked := no_sale_now(shop, till, facts)) is not None:
+                return blocked
             if blocks_sale(shop, till):
                 return refuse("drawer-open")
             opened = e.TransactionOpened(
                 number=till.next_number,
-                business_day=facts.business_day,
+                business_day=day_of_sale(shop, till, facts),
                 currency=shop.currency.code,
                 began=facts.local_time,
             )
@@ -258,6 +268,8 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
         ):  # fmt: skip
             return refuse("no-open-sale")
         case v.ResumeKeyed():
+            if (blocked := no_sale_now(shop, till, facts)) is not None:
+                return blocked
             return refuse("drawer-open") if blocks_sale(shop, till) else parked.resume(shop, till, event, facts)
         case v.WeightSensed():
             return NOTHING
@@ -303,6 +315,8 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return refuse("power-weak")
         case v.CashKeyed():
             return _recalled(sale, facts) or take_cash(shop, till, basket, event, facts)
+        case v.CardKeyed() if basket.paper:
+            return refuse("paper-sale-is-cash")
         case v.CardKeyed():
             return _recalled(sale, facts) or charge_card(shop, basket, event, facts)
         case v.SuspendKeyed():

@@ -14,6 +14,7 @@ from core.permissions import Operator
 from core.promotion import Rulebook
 from core.scan import CodeRules, VariableMeasure
 from core.tax import TaxRate, TaxRounding
+from core.till import Books, fold
 
 COUPONS_MAX = 500
 """Coupons for a single time that are remembered; the oldest are forgotten first."""
@@ -57,6 +58,12 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """Whether nobody does anything without signing on; else the operator is "", and has every role."""
     badge_alone: bool = False
     """Whether a cashier's badge signs him on without his PIN."""
+    till_sessions: bool = False
+    """Whether nothing is sold while no session of the till is open."""
+    day_end_hour: int = 0
+    """Until this hour of the night what is done belongs to the business day before."""
+    move_minor_max: int = 10**7
+    """The most cash that goes into the till or out of it at once."""
 
     def code_rules(self) -> CodeRules:
         """What its codes are understood by."""
@@ -103,7 +110,8 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     """An open transaction: its lines and the tenders posted towards it.
 
     `discounts` are fixed once payment begins, until goods change; None while they follow from the rules. `coupons` are
-    those presented, each with its promotion; `given` is what a person gave on the whole.
+    those presented, each with its promotion; `given` is what a person gave on the whole. `paper` and `written` are of a
+    sale that was written by hand (`core.entries.TransactionOpened`).
     """
 
     number: int
@@ -118,6 +126,8 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     given: e.DiscountGiven | None = None
     exemption: e.TaxExempted | None = None
     ages: tuple[e.AgeChecked, ...] = ()
+    paper: str = ""
+    written: str = ""
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +238,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     locked: bool = False
     """Whether he has to sign on again first."""
     parked: tuple[Parked, ...] = ()
+    books: Books = Books()
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -237,6 +248,29 @@ def basket_of(sale: Sale) -> Basket | None:
 
 def apply(till: Till, entry: e.AnyEntry) -> Till:
     """The till after an entry. Raises AssertionError on one that cannot follow what came before."""
+    books = fold(till.books, entry, _payment_minor(till, entry), _line_minor(till, entry))
+    after = _after(till, entry)
+    return after if books is till.books else msgspec.structs.replace(after, books=books)
+
+
+def _payment_minor(till: Till, entry: e.AnyEntry) -> int:
+    """What the card payment comes to that was given back."""
+    if not isinstance(entry, e.PaymentReversed):
+        return 0
+    basket = basket_of(till.sale)
+    tenders = (*till.aside, *(basket.tenders if basket is not None else ()))
+    return sum(tender.amount_minor for tender in tenders if tender.reference == entry.reference)
+
+
+def _line_minor(till: Till, entry: e.AnyEntry) -> int:
+    """What the line comes to that was taken back."""
+    basket = basket_of(till.sale) if isinstance(entry, e.LineVoided) else None
+    if basket is None or not isinstance(entry, e.LineVoided):
+        return 0
+    return sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line)
+
+
+def _after(till: Till, entry: e.AnyEntry) -> Till:
     match entry:
         case e.EpochOpened():
             next_number = max(till.next_number, entry.number + 1)
@@ -248,6 +282,7 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
                     started=till.started,
                     coupons=till.coupons,
                     provided=till.provided,
+                    books=till.books,
                 )
             return msgspec.structs.replace(till, next_number=next_number)
         case e.RecordsReturned():
@@ -255,6 +290,8 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
         case (
             e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
+            | e.BusinessDayConfirmed() | e.TillOpened() | e.CashMoved() | e.CountBegun() | e.CountGivenUp()
+            | e.TillCounted() | e.PaymentsReconciled() | e.TillSettled() | e.ZReported() | e.ReportCopied()
         ):  # fmt: skip
             return till
         case e.DrawerOpened() | e.DrawerClosed() | e.DrawerFound():
@@ -270,7 +307,13 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, started=False)
         case e.TransactionOpened():
             assert isinstance(till.sale, Idle), "a transaction opened inside another"
-            basket = Basket(number=entry.number, business_day=entry.business_day, began=entry.began)
+            basket = Basket(
+                number=entry.number,
+                business_day=entry.business_day,
+                began=entry.began,
+                paper=entry.paper,
+                written=entry.written,
+            )
             return msgspec.structs.replace(till, sale=Ringing(basket=basket), next_number=entry.number + 1)
         case e.TransactionSuspended() | e.TransactionResumed():
             return _parked(till, entry)

@@ -97,6 +97,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the question's tag or code is, where it is an operator's."""
     approver: Operator | None = None
     """Who allows this one event, by his own PIN."""
+    clock_sure: bool = True
+    """Whether the clock can vouch for the date; else a person does when the till opens."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from core import events as v
+from core.entries import CardTotal, CashCount
 from core.permissions import Operator
 from core.sale import allowed, read, step
 from core.state import Till, apply
@@ -67,6 +68,15 @@ STATES = {
 }
 
 CASHIER = Operator(id="17", role="cashier")
+COUNTED = (v.CountBegunKeyed(), v.CountKeyed(amount_minor=1290))
+STATES |= {
+    "till-open": _till(v.TillOpenKeyed(float_minor=10_000)),
+    "till-counting": _till(_SCAN, v.CashKeyed(), v.CountBegunKeyed()),
+    "till-counted": _till(_SCAN, v.CashKeyed(), *COUNTED),
+    "till-settled": _till(_SCAN, v.CashKeyed(), *COUNTED, v.TillCloseKeyed()),
+    "till-counted-aside": _till(_SCAN, v.CardKeyed(), _UNANSWERED, v.CancelKeyed(), v.CancelKeyed(), *COUNTED),
+    "paper-sale": _till(v.PaperSaleKeyed(paper="A 17", written=TODAY), _SCAN),
+}
 
 EVENTS: tuple[v.AnyEvent, ...] = (
     _SCAN,
@@ -150,6 +160,23 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.ResumeKeyed(),
     v.ResumeKeyed(number=1),
     v.ResumeKeyed(label="BLUE  coat"),
+    v.BusinessDayKeyed(business_day="2026-11-25"),
+    v.BusinessDayKeyed(business_day="yesterday"),
+    v.TillOpenKeyed(float_minor=10_000),
+    v.TillOpenKeyed(float_minor=-1),
+    v.CashMoveKeyed(move="pickup", amount_minor=500, reason="to the safe"),
+    v.CashMoveKeyed(move="paid-out", amount_minor=500),
+    v.CountBegunKeyed(),
+    v.CountKeyed(counts=(CashCount(unit_minor=500, count=3),)),
+    v.CountKeyed(amount_minor=-5),
+    v.CountGivenUpKeyed(),
+    v.TillCloseKeyed(),
+    v.XReportKeyed(),
+    v.ZReportKeyed(),
+    v.PaperSaleKeyed(paper="A 17", written="2026-11-23"),
+    v.PaymentsTotalled(session=1, theirs=(CardTotal(kind="debit", count=1, amount_minor=5),)),
+    v.PaymentsTotalled(session=1, fault="no-device"),
+    v.ReportTorn(),
 )
 
 
