@@ -6,8 +6,11 @@ Drivers and stores fulfil these without knowing each other; `terminald.daemon` p
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
+import msgspec
+
 from core.document import Document
 from core.effects import LightState, ShowOnDisplay, ToneName
+from core.entries import CardTotal
 from core.events import DeviceEvent, PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ledger import Draft, Head, Record, Stamp
 from core.stripe import CardRange
@@ -236,6 +239,13 @@ class Scale(Device, Protocol):
         """No weight is wanted. Where what lies on it was `sold`, it has to return to zero before the next one."""
 
 
+class PaymentTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What a payment device counted since its last end of day, and its own number for this one."""
+
+    totals: tuple[CardTotal, ...]
+    reconciliation: str = ""
+
+
 class PaymentDevice(Device, Protocol):
     """A payment terminal (nexo POI). `reference` is ours and unique: the device is asked about it later."""
 
@@ -250,6 +260,9 @@ class PaymentDevice(Device, Protocol):
 
     async def reverse(self, reference: str, amount_minor: int, currency: str, poi_transaction: str) -> PaymentTakenBack:
         """Gives an approved payment back; a second call for one already given back succeeds. Raises DeviceError."""
+
+    async def reconcile(self, currency: str) -> PaymentTotals:
+        """Closes the device's period and tells its totals of it. Raises DeviceError where it does not answer."""
 
 
 # --- store -------------------------------------------------------------------------------------------------------

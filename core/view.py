@@ -196,6 +196,25 @@ class OperatorView(msgspec.Struct, frozen=True, kw_only=True):
     locked: bool = False
 
 
+class TillView(msgspec.Struct, frozen=True, kw_only=True):
+    """How the till stands. ``itself`` is one that nobody opened, where nobody has to; it begins with the first sale.
+
+    `counted_minor` is the last count, `z` the number of the last Z report, `confirmed_day` a business day that a person
+    vouched for. What should be in the drawer is not told: counting is blind.
+    """
+
+    state: Literal["closed", "itself", "open", "counting"] = "itself"
+    sessions: bool = False
+    session: int = 0
+    business_day: str = ""
+    began: str = ""
+    float_minor: int = 0
+    counted_minor: int | None = None
+    z: int = 0
+    closed_day: str = ""
+    confirmed_day: str = ""
+
+
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
     """Who and where."""
 
@@ -228,6 +247,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     mirror: MirrorView = MirrorView()
     conditions: tuple[Message, ...] = ()
     operator: OperatorView = OperatorView()
+    till: TillView = TillView()
 
 
 _NO_BASKET = Basket(number=0, business_day="")
@@ -287,6 +307,28 @@ def operator_view(shop: Shop, till: Till) -> OperatorView:
         id=who.id if who is not None else None,
         role=who.role if who is not None else None,
         locked=shop.sign_on and till.locked,
+    )
+
+
+def till_view(shop: Shop, till: Till) -> TillView:
+    """The till's session as it is shown."""
+    books, session = till.books, till.books.session
+    state: Literal["closed", "itself", "open", "counting"] = "closed" if shop.till_sessions else "itself"
+    if session is not None and session.counting:
+        state = "counting"
+    elif session is not None and not session.itself:
+        state = "open"
+    return TillView(
+        state=state,
+        sessions=shop.till_sessions,
+        session=session.number if session is not None else books.settled + 1,
+        business_day=session.business_day if session is not None else "",
+        began=session.began if session is not None else "",
+        float_minor=session.float_minor if session is not None else 0,
+        counted_minor=session.counted_minor if session is not None else None,
+        z=books.z.number if books.z is not None else 0,
+        closed_day=books.closed_day,
+        confirmed_day=books.confirmed_day,
     )
 
 

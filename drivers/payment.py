@@ -20,11 +20,12 @@ from core.ports import (
     DeviceGone,
     DeviceStalled,
     Emit,
+    PaymentTotals,
     ProtocolError,
 )
 from drivers.answer import answer_to
 from drivers.codecs import nexo
-from drivers.codecs.nexo_outcome import LOGGED_OUT, NOT_FOUND, REASONS, payment_outcome
+from drivers.codecs.nexo_outcome import LOGGED_OUT, NOT_FOUND, REASONS, payment_outcome, period_totals
 from drivers.options import NexoOptions
 from drivers.transport import Stream, open_tcp
 
@@ -135,6 +136,17 @@ class NexoPaymentDevice:
         if _succeeded(answer) or await self._is_reversed(reference):
             return taken_back
         raise self._refusal("the reversal", answer)
+
+    async def reconcile(self, currency: str) -> PaymentTotals:
+        message = nexo.Message(
+            message_header=self._header("Reconciliation", self._fresh_id()),
+            reconciliation_request=nexo.ReconciliationRequest(),
+        )
+        answer = (await self._ask(message, self._options.reversal_timeout_s)).reconciliation_response
+        try:
+            return period_totals(answer, currency)
+        except DeviceError as error:
+            raise type(error)(f"{self._name}: {error}") from None
 
     # --- the questions behind them ---
 

@@ -188,6 +188,7 @@ def _config(root: Table, file: Path) -> Config:
     price_list = catalogue.text("price_list", "")
     shop = read_shop(root.table("shop"), identity, scan, root.tables("promotion"), price_list, keyed_weight)
     shop = msgspec.structs.replace(shop, drawer_must_shut=drawer.truth("must_shut", False))
+    shop = _till(root.table("till", optional=True), shop)
     journal = root.table("journal", optional=True)
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
@@ -226,6 +227,18 @@ def _config(root: Table, file: Path) -> Config:
     for table in (journal, catalogue, customers, credentials, history, cards, control, drawer, scan, root):
         table.end()
     return config
+
+
+def _till(table: Table, shop: Shop) -> Shop:
+    """The till's own day."""
+    changed = msgspec.structs.replace(
+        shop,
+        till_sessions=table.truth("sessions", False),
+        day_end_hour=table.whole("day_end_hour", 0, 0, 12),
+        move_minor_max=table.whole("move_minor_max", 10**7, 1, 10**9),
+    )
+    table.end()
+    return changed
 
 
 def _keyed_weight(table: Table, devices: tuple[DeviceConfig, ...]) -> bool:

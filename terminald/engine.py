@@ -18,7 +18,7 @@ from core import entries as e
 from core import events as v
 from core.catalogue import Item
 from core.effects import AnyEffect
-from core.ledger import Record, Stamp, open_record
+from core.ledger import ClockQuality, Record, Stamp, open_record
 from core.permissions import Operator
 from core.ports import Clock, Journal, JournalError
 from core.product_recall import ProductRecall, gtins_of
@@ -341,6 +341,7 @@ class Engine:
             approver=approver,
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,
+            clock_sure=stamp.clock is not ClockQuality.UNSYNCED,
         )
 
     def _items(self, question: Question | None, local_time: str) -> tuple[Item, ...]:

@@ -29,11 +29,13 @@ KICK_WAIT_S = 1.0
 """The longest that a receipt waits for the drawer."""
 PAYMENT_DEVICE_WAIT_S = 1.0
 """How long an enquiry or a reversal waits for a payment device that is not connected."""
+NO_DEVICE = "no-device"
 GIVEN_BACK_S = 1.0
 """An enquiry or a reversal for which there is no room is answered so late, lest it be asked for again at once."""
 
 _log = logging.getLogger(__name__)
-_Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayment
+_Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayment | x.ReconcilePayments
+_Paper = x.PrintReceipt | x.PrintReport
 
 
 class Peripherals:
@@ -52,7 +54,7 @@ class Peripherals:
         self._scale = _first(devices, "Scale")
         self._post = post
         self._clock = clock
-        self._receipts: deque[x.PrintReceipt] = deque()
+        self._receipts: deque[_Paper] = deque()
         self._receipts_arrived = asyncio.Event()
         self._printer_changed = asyncio.Event()
         self._no_kick_waits = asyncio.Event()
@@ -81,18 +83,16 @@ class Peripherals:
         """Takes an effect; returns at once."""
         match effect:
             case x.PrintReceipt():
-                while len(self._receipts) >= RECEIPTS_MAX:
-                    dropped = self._receipts.popleft()
-                    _log.warning(
-                        "too many receipts wait: the oldest is left out", extra={"transaction": dropped.number}
-                    )
                 document = sealed(effect.document, self._signer)
-                self._receipts.append(msgspec.structs.replace(effect, document=document))
-                self._receipts_arrived.set()
+                self._queue_paper(msgspec.structs.replace(effect, document=document))
+            case x.PrintReport():
+                self._queue_paper(effect)
             case x.OpenDrawer():
                 self._no_kick_waits.clear()
                 self._request(effect)
-            case x.RequestPayment() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment():
+            case (
+                x.RequestPayment() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment() | x.ReconcilePayments()
+            ):  # fmt: skip
                 self._request(effect)
             case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
                 self._signs.perform(effect)
@@ -104,6 +104,13 @@ class Peripherals:
                     cast(Scale, self._scale.device).rest(sold=effect.sold)
             case _:
                 assert_never(effect)
+
+    def _queue_paper(self, paper: _Paper) -> None:
+        while len(self._receipts) >= RECEIPTS_MAX:
+            dropped = self._receipts.popleft()
+            _log.warning("too many receipts wait: the oldest is left out", extra=_named(dropped))
+        self._receipts.append(paper)
+        self._receipts_arrived.set()
 
     def _request(self, effect: _Payment | x.OpenDrawer) -> None:
         try:
@@ -149,6 +156,8 @@ class Peripherals:
                 await self._enquire(request)
             case x.ReversePayment():
                 await self._reverse(request)
+            case x.ReconcilePayments():
+                await self._reconcile(request)
             case _:
                 assert_never(request)
 
@@ -162,7 +171,7 @@ class Peripherals:
                 await self._print(self._receipts[0])
             await self._receipts_arrived.wait()
 
-    async def _print(self, receipt: x.PrintReceipt) -> None:
+    async def _print(self, receipt: _Paper) -> None:
         """Prints one receipt, however long the printer keeps it waiting; done with it when this returns."""
         while self._receipts and self._receipts[0] is receipt:
             self._printer_changed.clear()
@@ -175,13 +184,17 @@ class Peripherals:
                 await self._printer_may_print()
                 continue
             except DeviceError as error:
-                _log.warning("a receipt may be torn", extra={"transaction": receipt.number, "fault": error.code})
+                _log.warning("a receipt may be torn", extra=_named(receipt) | {"fault": error.code})
                 self._done_with(receipt)
                 await self._printer_may_print()
-                self._post(v.ReceiptUncertain(number=receipt.number, copy=receipt.copy))
+                if isinstance(receipt, x.PrintReceipt):
+                    self._post(v.ReceiptUncertain(number=receipt.number, copy=receipt.copy))
+                else:
+                    self._post(v.ReportTorn())
                 return
             self._done_with(receipt)
-            self._post(v.ReceiptTaken(number=receipt.number, copy=receipt.copy, doubtful=receipt.doubtful))
+            if isinstance(receipt, x.PrintReceipt):
+                self._post(v.ReceiptTaken(number=receipt.number, copy=receipt.copy, doubtful=receipt.doubtful))
 
     async def _let_the_drawer_open(self) -> None:
         """A drawer on the printer's connector opens before the receipt, and not after the last line of it."""
@@ -189,7 +202,7 @@ class Peripherals:
             async with asyncio.timeout(KICK_WAIT_S):
                 await self._no_kick_waits.wait()
 
-    def _done_with(self, receipt: x.PrintReceipt) -> None:
+    def _done_with(self, receipt: _Paper) -> None:
         if self._receipts and self._receipts[0] is receipt:
             self._receipts.popleft()
 
@@ -221,7 +234,7 @@ class Peripherals:
         device = self._payment_device()
         if device is None:
             # Nothing was sent, so it is certain that nothing was charged.
-            self._post(v.PaymentRefused(reference=request.reference, reason="no-device"))
+            self._post(v.PaymentRefused(reference=request.reference, reason=NO_DEVICE))
             return
         try:
             self._post(await device.pay(request.reference, request.amount_minor, request.currency))
@@ -263,6 +276,26 @@ class Peripherals:
                 _log.warning("a reversal has no answer yet", extra={"fault": error.code})
         self._post(v.ReversalUnanswered(reference=request.reference))
 
+    async def _reconcile(self, request: x.ReconcilePayments) -> None:
+        """Whatever comes of it is told: a closing waits for nobody."""
+        device = await self._payment_device_soon()
+        if device is None:
+            self._post(v.PaymentsTotalled(session=request.session, ours=request.ours, fault=NO_DEVICE))
+            return
+        try:
+            told = await device.reconcile(request.currency)
+        except DeviceError as error:
+            self._post(v.PaymentsTotalled(session=request.session, ours=request.ours, fault=error.code))
+            return
+        self._post(
+            v.PaymentsTotalled(
+                session=request.session,
+                ours=request.ours,
+                theirs=told.totals,
+                reconciliation=told.reconciliation,
+            )
+        )
+
     def _payment_device(self) -> PaymentDevice | None:
         if self._payment is None or not self._payment.ready.is_set():
             return None
@@ -290,11 +323,18 @@ class Peripherals:
             case x.OpenDrawer():
                 self._no_kick_waits.set()
                 self._post(v.DrawerStuck(fault="busy"))
+            case x.ReconcilePayments():
+                self._post(v.PaymentsTotalled(session=request.session, ours=request.ours, fault="busy"))
             case x.AbortPayment():
                 _log.error("a payment could not be stopped: too many requests wait")
 
     def _post_later(self, event: v.AnyEvent) -> None:
         asyncio.get_running_loop().call_later(GIVEN_BACK_S, self._post, event)
+
+
+def _named(paper: _Paper) -> dict[str, object]:
+    """What a paper is, for the log."""
+    return {"transaction": paper.number} if isinstance(paper, x.PrintReceipt) else {"paper": "report"}
 
 
 def _first(devices: Sequence[Supervisor], kind: str) -> Supervisor | None:

@@ -18,6 +18,7 @@ from core.view import (
     last_view,
     operator_view,
     sale_view,
+    till_view,
 )
 from terminald.engine import SPOILT, Engine
 from terminald.supervisor import Supervisor
@@ -113,6 +114,7 @@ class Views:
             mirror=self._mirror(),
             conditions=self._conditions(),
             operator=operator_view(shop, engine.till),
+            till=till_view(shop, engine.till),
         )
 
 

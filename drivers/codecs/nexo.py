@@ -251,6 +251,37 @@ class ReversalResponse(Wire, frozen=True, kw_only=True):
     reversed_amount: Decimal | None = None
 
 
+class ReconciliationRequest(Wire, frozen=True, kw_only=True):
+    """Close the period, and tell its totals. SaleReconciliation is between the Sale system and the POI."""
+
+    reconciliation_type: str = "SaleReconciliation"
+
+
+class PaymentTotals(Wire, frozen=True, kw_only=True):
+    """Transactions of one kind: Debit, Credit, ReverseDebit, ReverseCredit, Declined, Failed and others."""
+
+    transaction_type: str
+    transaction_count: int
+    transaction_amount: Decimal
+
+
+class TransactionTotals(Wire, frozen=True, kw_only=True):
+    """Totals of one instrument in one currency."""
+
+    payment_instrument_type: str = ""
+    payment_currency: str | None = None
+    payment_totals: tuple[PaymentTotals, ...] = ()
+
+
+class ReconciliationResponse(Wire, frozen=True, kw_only=True):
+    """The period's totals, and the POI's own number for it."""
+
+    response: Response
+    reconciliation_type: str = ""
+    poi_reconciliation_id: str | None = None
+    transaction_totals: tuple[TransactionTotals, ...] = ()
+
+
 class TransactionStatusRequest(Wire, frozen=True, kw_only=True):
     """What became of an earlier request?"""
 
@@ -292,6 +323,8 @@ class Message(Wire, frozen=True, kw_only=True):
     abort_request: AbortRequest | None = None
     reversal_request: ReversalRequest | None = None
     reversal_response: ReversalResponse | None = None
+    reconciliation_request: ReconciliationRequest | None = None
+    reconciliation_response: ReconciliationResponse | None = None
     transaction_status_request: TransactionStatusRequest | None = None
     transaction_status_response: TransactionStatusResponse | None = None
 
@@ -388,4 +421,6 @@ def _wiped(value: Any) -> Any:
     if isinstance(value, Wire) and not isinstance(value, _LEFT_EXACT):
         fields = {name: _wiped(getattr(value, name)) for name in value.__struct_fields__}
         return type(value)(**fields)
+    if isinstance(value, tuple):
+        return tuple(_wiped(each) for each in value)
     return value

@@ -1,11 +1,12 @@
 """What a payment device's answer to a payment means: approved, certainly refused, or nothing settled. No I/O."""
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from core.card import mask, wipe
+from core.entries import CardTotal
 from core.events import PaymentAnswered, PaymentRefused
-from core.ports import DeviceBusy, ProtocolError
+from core.ports import DeviceBusy, DeviceDenied, PaymentTotals, ProtocolError
 from drivers.codecs import nexo
 
 NOT_FOUND: Final = "not-found"
@@ -30,6 +31,14 @@ REASONS: Final = {
 }
 """A PaymentRefused's reason for each of nexo's ErrorConditions that makes it certain that no money moved."""
 
+_MOVES: Final[dict[str, Literal["debit", "credit", "reverse-debit", "reverse-credit"]]] = {
+    "Debit": "debit",
+    "Credit": "credit",
+    "ReverseDebit": "reverse-debit",
+    "ReverseCredit": "reverse-credit",
+}
+"""nexo's TransactionTypes that moved money."""
+
 _BRAND = re.compile(r"[A-Za-z][A-Za-z .&+-]{0,31}")
 _APPROVAL_CODE = re.compile(r"[A-Za-z0-9]{1,8}")
 """ISO 8583, data element 38, has six."""
@@ -51,6 +60,38 @@ def payment_outcome(answer: nexo.PaymentResponse | None, reference: str) -> Paym
             reason = REASONS.get(answer.response.error_condition or "", "declined")
             return PaymentRefused(reference=reference, reason=reason)
     raise ProtocolError("an answer to a payment has an unknown result.")
+
+
+def period_totals(answer: nexo.ReconciliationResponse | None, currency: str) -> PaymentTotals:
+    """What the device counted. Raises ProtocolError where it makes no sense, DeviceDenied where the device refuses."""
+    if answer is None:
+        raise ProtocolError("an answer to an end of day has no body.")
+    if answer.response.result != "Success":
+        raise DeviceDenied("the device refused its end of day.")
+    summed: dict[str, tuple[int, int]] = {}
+    for totals in answer.transaction_totals:
+        for each in totals.payment_totals:
+            kind = _MOVES.get(each.transaction_type)
+            if kind is None:
+                continue  # declined, failed or reserved: no money moved
+            if totals.payment_currency not in (None, currency):
+                raise ProtocolError("an end of day has totals in another currency.")
+            if each.transaction_count < 0:
+                raise ProtocolError("an end of day counts less than nothing.")
+            count, amount_minor = summed.get(kind, (0, 0))
+            summed[kind] = (
+                count + each.transaction_count,
+                amount_minor + nexo.to_minor(each.transaction_amount, currency),
+            )
+    named = answer.poi_reconciliation_id or ""
+    return PaymentTotals(
+        totals=tuple(
+            CardTotal(kind=kind, count=summed[kind][0], amount_minor=summed[kind][1])
+            for kind in _MOVES.values()
+            if kind in summed
+        ),
+        reconciliation=named if _NAME.fullmatch(named) else "",
+    )
 
 
 def _approval(answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:

@@ -78,6 +78,11 @@ class SimulatedPaymentDevice:
         """Every movement of money, in order. The same reference twice would be a double charge."""
         self.held: HeldPayment | None = None
         self.requests: list[nexo.Message] = []
+        self.periods = 0
+        """How often its day was ended."""
+        self.miscount_minor = 0
+        """What its next end of day tells too much."""
+        self._told = (0, 0, 0, 0)
         self._answered: dict[tuple[str, str], nexo.Message] = {}
         self._delayed: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._deframer = nexo.Deframer()
@@ -180,6 +185,8 @@ class SimulatedPaymentDevice:
                 self._on_abort(message)
             case "Reversal":
                 self._on_reversal(message)
+            case "Reconciliation":
+                self._on_reconciliation(message)
             case "TransactionStatus":
                 self._send(message, transaction_status_response=self._status(message))
 
@@ -271,6 +278,50 @@ class SimulatedPaymentDevice:
             self.drop_connection()
         elif self.behaviour is not Behaviour.MUTE_AFTER_CHARGE:
             self._send(message, reversal_response=response)
+
+    def _on_reconciliation(self, message: nexo.Message) -> None:
+        """Its day ends: what was charged and taken back since the last time is told, and counted anew."""
+        if self.behaviour is Behaviour.BUSY or self.held is not None:
+            refused = nexo.Response(result="Failure", error_condition="Busy")
+            self._send(message, reconciliation_response=nexo.ReconciliationResponse(response=refused))
+            return
+        back = [charge for charge in self.charges if charge.is_reversed]
+        now = (
+            len(self.charges), sum(charge.amount_minor for charge in self.charges),
+            len(back), sum(charge.amount_minor for charge in back),
+        )  # fmt: skip
+        charged, charged_minor, reversed_, reversed_minor = (
+            new - old for new, old in zip(now, self._told, strict=True)
+        )
+        currency = self.charges[-1].currency if self.charges else "EUR"
+        totals = [
+            nexo.PaymentTotals(
+                transaction_type=kind,
+                transaction_count=count,
+                transaction_amount=nexo.to_amount(amount_minor, currency),
+            )
+            for kind, count, amount_minor in (
+                ("Debit", charged, charged_minor + self.miscount_minor),
+                ("ReverseDebit", reversed_, reversed_minor),
+            )
+            if count or amount_minor
+        ]
+        self._told, self.miscount_minor, self.periods = now, 0, self.periods + 1
+        response = nexo.ReconciliationResponse(
+            response=_SUCCESS,
+            reconciliation_type="SaleReconciliation",
+            poi_reconciliation_id=str(self.periods),
+            transaction_totals=(
+                nexo.TransactionTotals(
+                    payment_instrument_type="Card", payment_currency=currency, payment_totals=tuple(totals)
+                ),
+            ),
+        )
+        self._show("Day ended")
+        if self.behaviour is Behaviour.DROP_AFTER_CHARGE:
+            self.drop_connection()
+        elif self.behaviour is not Behaviour.MUTE_AFTER_CHARGE:
+            self._send(message, reconciliation_response=response)
 
     def _status(self, message: nexo.Message) -> nexo.TransactionStatusResponse:
         request = message.transaction_status_request

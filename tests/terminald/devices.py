@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from core.document import Document
 from core.effects import LightState, ShowOnDisplay, ToneName
 from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
-from core.ports import DeviceAbsent, DeviceError
+from core.ports import DeviceAbsent, DeviceError, PaymentTotals
 
 
 class FakeDevice:
@@ -88,6 +88,9 @@ class FakePaymentDevice(FakeDevice):
         answer = self._answer("enquire", reference)
         assert not isinstance(answer, PaymentTakenBack)
         return answer
+
+    async def reconcile(self, currency: str) -> PaymentTotals:
+        return PaymentTotals(totals=())
 
     async def reverse(self, reference: str, amount_minor: int, currency: str, poi_transaction: str) -> PaymentTakenBack:
         answer = self._answer("reverse", reference)
