@@ -9,6 +9,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from core import entries as e
+from core.language import Tag
 from core.money import Currency, Rounding
 from core.permissions import Operator
 from core.promotion import Rulebook
@@ -50,6 +51,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     cash_unit_minor: int = 1
     cash_rounding: Rounding = "half-up"
     price_minor_max: int = 10**8
+    language: Tag = "en"
+    """Of its papers and its screens."""
     keyed_weight: bool = True
     """Whether a weight may be typed."""
     drawer_must_shut: bool = False

@@ -6,6 +6,7 @@ from typing import Literal, assert_never
 import msgspec
 
 from core import entries as e
+from core.language import Tag
 from core.permissions import Role
 from core.pricing import cash_due_minor, paid_minor, price
 from core.sale import allowed
@@ -216,13 +217,14 @@ class TillView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who and where."""
+    """Who and where, and the language of its screens."""
 
     name: str
     terminal: str
     workstation: str
     currency: str
     exponent: int
+    language: Tag = "en"
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import cast, get_args
 
+from core.language import TAGS, Tag
 from core.money import Rounding, currency, is_currency
 from core.promotion import Kind, Precedence, Promotion, Rulebook, faults
 from core.scan import VariableMeasure
@@ -41,6 +42,7 @@ def read_shop(
         best_before=_dates(scan, "best_before"),
         sell_by=_dates(scan, "sell_by"),
         keyed_weight=keyed_weight,
+        language=cast(Tag, _choice(table, "language", "en", TAGS)),
         tax_rounding=cast(TaxRounding, _choice(table, "tax_rounding", "total", get_args(TaxRounding))),
         cash_unit_minor=table.whole("cash_rounding_minor", 1, 1, 1_000_000),
         cash_rounding=cast(Rounding, _choice(table, "cash_rounding", "half-up", get_args(Rounding))),

@@ -97,6 +97,7 @@ class Views:
                 workstation=shop.terminal,
                 currency=shop.currency.code,
                 exponent=shop.currency.exponent,
+                language=shop.language,
             ),
             sale=sale_view(shop, engine.till),
             last=last_view(engine.till),

@@ -1,10 +1,14 @@
-"""English words for what the till tells: one table from a message's id to its condition and what to do about it."""
+"""Words for what the till tells: one table from a message's id to its condition and what to do about it.
+
+They stand here in English; `tools/words` gathers them for translation (see `core.language`).
+"""
 
 import string
 from collections.abc import Iterator, Mapping
 
 from core.money import Currency
 from core.text import Message
+from ui.say import say
 
 # id: (condition, remedy). `{name_minor}` is an amount in the shop's currency, `{fault}` and `{reason}` are put in words.
 WORDS: dict[str, tuple[str, str]] = {
@@ -351,7 +355,7 @@ def parts(message: Message, currency: Currency) -> tuple[str, str]:
     if template is None:
         return _fallback(message, currency)
     values = _Values(message.params, currency)
-    condition, remedy = (string.Formatter().vformat(part, (), values) for part in template)
+    condition, remedy = (string.Formatter().vformat(say(part), (), values) for part in template)
     return condition, remedy
 
 
@@ -372,7 +376,7 @@ class _Values(Mapping[str, str]):
         if name.endswith("_minor") and isinstance(value, int):
             return self._currency.format(value)
         if name in _CODE_PARAMS:
-            return _CODES.get(str(value), plain(str(value)))
+            return say(_CODES[str(value)]) if str(value) in _CODES else plain(str(value))
         return plain(str(value))
 
     def __iter__(self) -> Iterator[str]:

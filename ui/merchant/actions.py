@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from core.language import later
 from core.view import Mode, SaleView
+from ui.say import say
 
 Panel = Literal["keys", "pad", "confirm"]
 
@@ -21,22 +23,22 @@ class Action:
 
 
 ACTIONS = (
-    Action(name="cash", key="f1", cap="F1", label="Cash", event="cash_keyed", pay=True),
-    Action(name="card", key="f2", cap="F2", label="Card", event="card_keyed", pay=True),
-    Action(name="code", key="f3", cap="F3", label="Code", event="code_keyed"),
-    Action(name="quantity", key="f4", cap="F4", label="Quantity", event="quantity_keyed"),
-    Action(name="void", key="delete", cap="Del", label="Void", event="void_keyed"),
-    Action(name="reprint", key="f8", cap="F8", label="Reprint", event="reprint_keyed"),
-    Action(name="drawer", key="f9", cap="F9", label="Drawer", event="drawer_keyed"),
-    Action(name="cancel", key="escape", cap="Esc", label="Cancel", event="cancel_keyed"),
+    Action(name="cash", key="f1", cap="F1", label=later("Cash"), event="cash_keyed", pay=True),
+    Action(name="card", key="f2", cap="F2", label=later("Card"), event="card_keyed", pay=True),
+    Action(name="code", key="f3", cap="F3", label=later("Code"), event="code_keyed"),
+    Action(name="quantity", key="f4", cap="F4", label=later("Quantity"), event="quantity_keyed"),
+    Action(name="void", key="delete", cap="Del", label=later("Void"), event="void_keyed"),
+    Action(name="reprint", key="f8", cap="F8", label=later("Reprint"), event="reprint_keyed"),
+    Action(name="drawer", key="f9", cap="F9", label=later("Drawer"), event="drawer_keyed"),
+    Action(name="cancel", key="escape", cap="Esc", label=later("Cancel"), event="cancel_keyed"),
 )
 
 CANCEL_LABELS: dict[Mode, str] = {
-    "weighing": "Not this",
-    "asking": "Not this",
-    "authorizing": "Stop card",
-    "enquiring": "Go on",
-    "reversing": "Leave it",
+    "weighing": later("Not this"),
+    "asking": later("Not this"),
+    "authorizing": later("Stop card"),
+    "enquiring": later("Go on"),
+    "reversing": later("Leave it"),
 }
 
 WHY_OFF: dict[Mode, str] = {
@@ -66,19 +68,25 @@ def event_of(action: Action, sale: SaleView) -> str:
 def quantity_label(sale: SaleView) -> str:
     """What the key for a quantity is called now."""
     if sale.held is not None:
-        return "Age" if sale.held.about == "age" else "Price"
-    return "Weight" if sale.mode == "weighing" else "Quantity"
+        return later("Age") if sale.held.about == "age" else later("Price")
+    return later("Weight") if sale.mode == "weighing" else later("Quantity")
 
 
 def question(sale: SaleView, total: str) -> tuple[str, str] | None:
-    """What to ask before Cancel, and the word for doing it; None where nothing can be lost by it."""
+    """What to ask before Cancel, and the label for doing it; None where nothing can be lost by it."""
     match sale.mode:
         case "ringing":
-            return f"Give up this basket of {total}?", "Give it up"
+            return say("Give up this basket of {total}?", total=total), later("Give it up")
         case "tendering":
-            return f"Give up this basket of {total}?\nWhat was paid is given back first.", "Give it up"
+            return (
+                say("Give up this basket of {total}?\nWhat was paid is given back first.", total=total),
+                later("Give it up"),
+            )
         case "enquiring":
-            return "Go on without this card payment?\nShould it have charged, it is given back.", "Go on"
+            return (
+                say("Go on without this card payment?\nShould it have charged, it is given back."),
+                later("Go on"),
+            )
         case _:
             return None
 

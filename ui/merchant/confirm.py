@@ -6,6 +6,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
+from core.language import later
 from ui.merchant import palette
 from ui.merchant.touchkey import TouchKey
 
@@ -36,10 +37,10 @@ class Confirm(Widget):
     def compose(self) -> ComposeResult:
         yield Static()
         with Horizontal():
-            yield TouchKey("no", "Keep it", "Esc")
+            yield TouchKey("no", later("Keep it"), "Esc")
             yield TouchKey("yes", "", "Enter")
 
-    def ask(self, question: str, yes: str, no: str = "Keep it") -> None:
+    def ask(self, question: str, yes: str, no: str = later("Keep it")) -> None:
         """Puts the question; `yes` and `no` label its keys."""
         self.query_one(Static).update(question)
         for key in self.query(TouchKey):

@@ -14,6 +14,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from core import text
+from core.language import later
 from core.money import Currency
 from core.view import SaleView, View
 from terminald.client import CallFailed, CallRefused, Disconnected
@@ -36,6 +37,7 @@ from ui.merchant.notice import Level, NoticeBand, is_over
 from ui.merchant.pad import Pad, Purpose
 from ui.merchant.panels import Bar, Details, Idle, Summary, footer, header
 from ui.merchant.touchkey import TouchKey
+from ui.say import say
 from ui.text import parts, plain
 
 Order = Callable[[str, Mapping[str, object]], Awaitable[object]]
@@ -45,6 +47,11 @@ ORDERS_IN_HAND_MAX = 8
 CLOCK_S = 5.0
 TOUCH_PAUSE_S = 0.25
 """After the keys have changed places a touch is not taken for so long: it was meant for the key that was there."""
+_DAYS = (later("Mon"), later("Tue"), later("Wed"), later("Thu"), later("Fri"), later("Sat"), later("Sun"))
+_MONTHS = (
+    later("Jan"), later("Feb"), later("Mar"), later("Apr"), later("May"), later("Jun"),
+    later("Jul"), later("Aug"), later("Sep"), later("Oct"), later("Nov"), later("Dec"),
+)  # fmt: skip
 _COMPACT_BELOW_ROWS = 30
 _WIDE_FROM_COLUMNS = 130
 
@@ -159,6 +166,11 @@ class Counter(Widget):
     def update_view(self, view: View) -> None:
         """Shows this view, whole. `Painted` is posted when it is on the screen."""
         known, self._view, self._view_at_s = self._view, view, self._monotonic_s()
+        if say.tag != view.shop.language:
+            say.speak(view.shop.language)
+            self.refresh(layout=True)
+            for key in self.query(TouchKey):
+                key.refresh()
         self._away_since_s = None
         self._away.hide()
         self._currency = Currency(code=view.shop.currency, exponent=view.shop.exponent)
@@ -172,7 +184,7 @@ class Counter(Widget):
         for action in ACTIONS:
             self._keys[action.name].off = event_of(action, sale) not in sale.allowed
         self._keys["quantity"].relabel(quantity_label(sale))
-        self._keys["cancel"].relabel(CANCEL_LABELS.get(sale.mode, "Cancel"))
+        self._keys["cancel"].relabel(CANCEL_LABELS.get(sale.mode, later("Cancel")))
         self._show_notice(known, view)
         self._follow_panel(known, view)
         self.call_after_refresh(self._painted, view)
@@ -349,8 +361,8 @@ class Counter(Widget):
             self._open_pad("price", view)
         else:
             self._again = None
-            asked = f"{plain(held.name)}\nIs the customer {held.min_age} or older?"
-            self._confirm.ask(asked, "Yes", "No: not sold")
+            asked = say("Is the customer {age} or older?", age=held.min_age)
+            self._confirm.ask(f"{plain(held.name)}\n{asked}", later("Yes"), later("No: not sold"))
             self._open_panel("confirm")
 
     # --- orders ------------------------------------------------------------------------------------------------------
@@ -372,7 +384,8 @@ class Counter(Widget):
             self._tell("error", refused.message)
             if refused.message.id.endswith("-unusual"):
                 self._again = method, {**params, "confirmed": True}
-                self._confirm.ask("Is that right?\nIt is far from what is usual.", "Take it", "No")
+                asked = say("Is that right?\nIt is far from what is usual.")
+                self._confirm.ask(asked, later("Take it"), later("No"))
                 self._open_panel("confirm")
         except CallFailed as failed:
             self._tell("error", text.message("order-failed", code=failed.code))
@@ -424,7 +437,7 @@ class Counter(Widget):
         waits: dict[str, tuple[Level, str, str]] = {
             "weighing": ("info", *parts(text.message("weight-awaited", name=view.sale.awaited or ""), self._currency)),
             "asking": ("warning", *parts(_asked(view.sale), self._currency)),
-            "authorizing": ("info", "The customer pays at the payment device.", "Esc stops the payment."),
+            "authorizing": ("info", say("The customer pays at the payment device."), say("Esc stops the payment.")),
             "enquiring": ("warning", *parts(text.message("payment-unknown"), self._currency)),
             "reversing": ("warning", *parts(text.message("payment-reversing"), self._currency)),
         }
@@ -450,7 +463,7 @@ class Counter(Widget):
 
     def _show_bars(self, view: View) -> None:
         now_s = view.time_ms / 1000 + self._monotonic_s() - self._view_at_s
-        clock = time.strftime("%a %d %b  %H:%M", time.localtime(now_s))
+        clock = _clock(now_s)
         self._header.show(*header(view, clock if view.clock != "unsynced" else f"{clock}?"))
         self._footer.show(*footer(view))
 
@@ -471,6 +484,15 @@ class Counter(Widget):
         compact = event.size.height < _COMPACT_BELOW_ROWS
         self.set_class(compact, "-compact")
         self.set_class(not compact and event.size.width >= _WIDE_FROM_COLUMNS, "-wide")
+
+
+def _clock(time_s: float) -> str:
+    """Day and time as the merchant says them: ``Tue 24 Nov  14:03``."""
+    now = time.localtime(time_s)
+    return say(
+        "{weekday} {day:02} {month}  {hour:02}:{minute:02}",
+        weekday=say(_DAYS[now.tm_wday]), day=now.tm_mday, month=say(_MONTHS[now.tm_mon - 1]), hour=now.tm_hour, minute=now.tm_min,
+    )  # fmt: skip
 
 
 def _asked(sale: SaleView) -> text.Message:

@@ -5,7 +5,9 @@ from textual.containers import Center, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from core.language import later
 from ui.merchant import palette
+from ui.say import say
 
 LONG_S = 20.0
 """After so long a restart is none: the merchant is told to call."""
@@ -50,13 +52,13 @@ class Away(Curtain):
     def show(self, reason: str, *, seen_before: bool, away_s: float) -> None:
         """Covers the counter, with words that fit how long it has been."""
         if away_s >= LONG_S:
-            title, body = "The till does not come back", "Nothing is lost. Please call your technician."
+            title, body = say("The till does not come back"), say("Nothing is lost. Please call your technician.")
         elif seen_before:
-            title = "The till is restarting\N{HORIZONTAL ELLIPSIS}"
-            body = "Nothing is lost: the open basket comes back by itself."
+            title = say("The till is restarting\N{HORIZONTAL ELLIPSIS}")
+            body = say("Nothing is lost: the open basket comes back by itself.")
         else:
-            title = "Waiting for the till\N{HORIZONTAL ELLIPSIS}"
-            body = "It appears here as soon as it has started."
+            title = say("Waiting for the till\N{HORIZONTAL ELLIPSIS}")
+            body = say("It appears here as soon as it has started.")
         self.query_one(".title", Static).update(title)
         self.query_one(".words", Static).update(body)
         # Where the socket is helps whoever installs; a merchant in the middle of a sale need not read it.
@@ -64,7 +66,7 @@ class Away(Curtain):
         self.add_class("-shown")
 
 
-_TYPED = ("0-9 Enter", "Types the number under a barcode")
+_TYPED = ("0-9 Enter", later("Types the number under a barcode"))
 _HELP = (
     ("scan", "Rings up an item; the same one again counts it up"),
     _TYPED,
@@ -93,17 +95,20 @@ class Help(Curtain):
         self._keys = [row for row in _HELP if typing or row != _TYPED]
 
     def compose(self) -> ComposeResult:
-        yield Static("Keys", classes="title")
-        rows = [
-            Content.assemble((f"{key:>10}  ", f"bold {palette.AMBER}"), (words, palette.TEXT))
-            for key, words in self._keys
-        ]
+        yield Static(classes="title")
         with Center(classes="middle"):
-            yield Static(Content("\n").join(rows), classes="list")
-        yield Static("Nothing you press here can lose a sale. Any key goes back.", classes="small")
+            yield Static(classes="list")
+        yield Static(classes="small")
 
     def show(self) -> None:
         """Covers the counter."""
+        rows = [
+            Content.assemble((f"{key:>10}  ", f"bold {palette.AMBER}"), (say(words), palette.TEXT))
+            for key, words in self._keys
+        ]
+        self.query_one(".title", Static).update(say("Keys"))
+        self.query_one(".list", Static).update(Content("\n").join(rows))
+        self.query_one(".small", Static).update(say("Nothing you press here can lose a sale. Any key goes back."))
         self.add_class("-shown")
 
     def on_click(self) -> None:

@@ -9,9 +9,11 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Digits, Static
 
+from core.language import later
 from core.money import Currency
 from ui.merchant import palette
 from ui.merchant.touchkey import TouchKey
+from ui.say import say
 
 Purpose = Literal["cash", "quantity", "weight", "price", "code"]
 
@@ -24,13 +26,19 @@ _QUANTITIES = (2, 3, 4, 6, 10, 12)
 _DIGITS = "789456123"
 _AMOUNTS = ("cash", "price")
 _TITLES = {
-    "cash": "Cash",
-    "quantity": "Quantity",
-    "weight": "Weight in grams",
-    "price": "Price for one",
-    "code": "Code",
+    "cash": later("Cash"),
+    "quantity": later("Quantity"),
+    "weight": later("Weight in grams"),
+    "price": later("Price for one"),
+    "code": later("Code"),
 }
-_ACCEPT = {"cash": "Take", "quantity": "Set", "weight": "Set", "price": "Set", "code": "Look up"}
+_ACCEPT = {
+    "cash": later("Take"),
+    "quantity": later("Set"),
+    "weight": later("Set"),
+    "price": later("Set"),
+    "code": later("Look up"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +121,8 @@ class Pad(Widget):
                 yield TouchKey("0", "0")
                 yield TouchKey("rub", "\N{ERASE TO THE LEFT}")
         with Horizontal(classes="bottom"):
-            yield TouchKey("back", "Back", "Esc")
-            yield TouchKey("enter", "Take", "Enter", pay=True)
+            yield TouchKey("back", later("Back"), "Esc")
+            yield TouchKey("enter", later("Take"), "Enter", pay=True)
 
     def open(self, purpose: Purpose, currency: Currency, *, due_minor: int = 0, subject: str = "") -> None:
         """Empties the pad and readies it; `subject` names what a quantity or a weight is for."""
@@ -177,9 +185,10 @@ class Pad(Widget):
 
     def _show(self) -> None:
         value, hint, complete = self._preview()
-        title = _TITLES[self._purpose]
+        title = say(_TITLES[self._purpose])
         if self._purpose == "cash":
-            title += f"  \N{MIDDLE DOT}  {self._currency.format(self._due_minor)} {self._currency.code} due"
+            due = f"{self._currency.format(self._due_minor)} {self._currency.code}"
+            title += f"  \N{MIDDLE DOT}  {say('{amount} due', amount=due)}"
         elif self._subject:
             title += f"  \N{MIDDLE DOT}  {self._subject}"
         self.query_one(".title", Static).update(title)
@@ -192,19 +201,20 @@ class Pad(Widget):
     def _preview(self) -> tuple[str, str, bool]:
         """The value as it will be taken, what follows from it, and whether it can be taken."""
         if self._purpose == "code":
-            return self._text, "Type the number under the barcode", bool(self._text)
+            return self._text, say("Type the number under the barcode"), bool(self._text)
         if self._purpose in ("quantity", "weight"):
             hint = f"{int(self._text or 0) / 1000:.3f} kg" if self._purpose == "weight" else ""
             return self._text or "0", hint, self._text.strip("0") != ""
         if not self._text and self._purpose == "cash":
-            return self._currency.format(self._due_minor), "Exact", True
+            return self._currency.format(self._due_minor), say("Exact"), True
         if self._text in ("", "."):
             return self._currency.format(0), "", False
         amount = self._currency.parse(self._text)
         if self._purpose == "price":
             return self._currency.format(amount), "", amount > 0
         over = amount - self._due_minor
-        hint = f"Change {self._currency.format(over)}" if over >= 0 else f"{self._currency.format(-over)} still due"
+        amount_ = self._currency.format(abs(over))
+        hint = say("Change {amount}", amount=amount_) if over >= 0 else say("{amount} still due", amount=amount_)
         return self._currency.format(amount), hint, amount > 0
 
 
@@ -220,7 +230,7 @@ def _quick(purpose: Purpose, currency: Currency, due_minor: int) -> tuple[Quick,
         rounded = -(-due_minor // note) * note
         if rounded > due_minor and rounded not in amounts:
             amounts.append(rounded)
-    quick = [Quick(label="Exact", text="")]
+    quick = [Quick(label=later("Exact"), text="")]
     for amount in sorted(amounts)[: QUICK_MAX - 1]:
         text = currency.format(amount).replace(",", "")
         quick.append(Quick(label=text.removesuffix("." + "0" * currency.exponent), text=text))

@@ -6,15 +6,17 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Digits, Static
 
+from core.language import later
 from core.money import Currency
 from core.text import message
 from core.view import DeviceView, LineView, SaleView, View
 from ui.merchant import palette
 from ui.merchant.lines import DOT, quantity
+from ui.say import say
 from ui.text import parts, plain
 
 _GAP = 3
-_TENDERS = {"CASH": "cash", "CREDIT": "card"}
+_TENDERS = {"CASH": later("cash"), "CREDIT": later("card")}
 
 
 class Bar(Widget):
@@ -110,29 +112,35 @@ class Summary(Widget):
     def show(self, sale: SaleView, currency: Currency) -> None:
         """Shows the sums of this sale."""
         partly = bool(sale.tenders)
-        self.query_one(".caption", Static).update(f"{'STILL DUE' if partly else 'TOTAL'} {currency.code}")
+        self.query_one(".caption", Static).update(f"{say('STILL DUE') if partly else say('TOTAL')} {currency.code}")
         self.query_one(Digits).update(currency.format(sale.due_minor if partly else sale.total_minor))
         self.query_one(".facts", Static).update(self._facts(sale, currency))
 
     def _facts(self, sale: SaleView, currency: Currency) -> Content:
         count = sum(not line.voided for line in sale.lines)
-        rows = [_plural(count, "line")]
+        rows = [say.plural("{count} line", "{count} lines", count)]
         if sale.discounts:
             off = currency.format(-sum(each.amount_minor for each in sale.discounts))
-            rows.append(f"off {off}{DOT}" + ", ".join(plain(each.reason) for each in sale.discounts))
+            rows.append(
+                say("off {amount}", amount=off) + DOT + ", ".join(plain(each.reason) for each in sale.discounts)
+            )
         if sale.exempt:
-            rows.append("customer pays no tax")
+            rows.append(say("customer pays no tax"))
         elif sale.taxes:
-            kind = "included" if all(tax.included for tax in sale.taxes) else "added"
-            rows.append(f"tax {kind} {currency.format(sale.tax_minor)}")
+            amount = currency.format(sale.tax_minor)
+            included = all(tax.included for tax in sale.taxes)
+            rows.append(
+                say("tax included {amount}", amount=amount) if included else say("tax added {amount}", amount=amount)
+            )
         if sale.customer:
-            rows[0] += f"{DOT}customer known"
+            rows[0] += DOT + say("customer known")
         if sale.tenders:
             paid = [
-                f"{_TENDERS.get(tender.kind, plain(tender.kind).lower())} {currency.format(tender.amount_minor)}"
+                f"{say(_TENDERS[tender.kind]) if tender.kind in _TENDERS else plain(tender.kind).lower()} {currency.format(tender.amount_minor)}"
                 for tender in sale.tenders
             ]
-            rows.append(f"total {currency.format(sale.total_minor)}{DOT}paid {', '.join(paid)}")
+            total = say("total {amount}", amount=currency.format(sale.total_minor))
+            rows.append(total + DOT + say("paid {tenders}", tenders=", ".join(paid)))
         return Content("\n".join(rows))
 
 
@@ -157,55 +165,65 @@ class Idle(Vertical):
 
     def __init__(self, *, typing: bool) -> None:
         super().__init__()
-        self._hint = (
-            "or type the number under its barcode" if typing else "or press F3 and type the number under its barcode"
-        )
+        self._typing = typing
 
     def compose(self) -> ComposeResult:
         yield Static(classes="caption above")
         yield Digits()
         yield Static(classes="caption below")
-        yield Static("Scan the first item", classes="prompt")
-        yield Static(self._hint, classes="hint")
+        yield Static(classes="prompt")
+        yield Static(classes="hint")
         yield Static(classes="waiting")
 
     def show(self, view: View, currency: Currency) -> None:
         """Shows what the last sale left to do."""
+        self.query_one(".prompt", Static).update(say("Scan the first item"))
+        self.query_one(".hint", Static).update(
+            say("or type the number under its barcode")
+            if self._typing
+            else say("or press F3 and type the number under its barcode")
+        )
         last = view.last
         change = last is not None and not last.cancelled and last.change_minor > 0
         self.query_one(Digits).set_class(not change, "hidden")
         self.query_one(".above", Static).set_class(not change, "hidden")
         self.query_one(".below", Static).set_class(last is None, "hidden")
         if last is not None:
-            outcome = "given up" if last.cancelled else f"paid {currency.format(last.total_minor)} {currency.code}"
-            self.query_one(".below", Static).update(f"sale {last.number} {outcome}")
-            self.query_one(".above", Static).update("CHANGE")
+            paid = f"{currency.format(last.total_minor)} {currency.code}"
+            self.query_one(".below", Static).update(
+                say("sale {number} given up", number=last.number)
+                if last.cancelled
+                else say("sale {number} paid {amount}", number=last.number, amount=paid)
+            )
+            self.query_one(".above", Static).update(say("CHANGE"))
             self.query_one(Digits).update(currency.format(last.change_minor))
         waiting = view.receipts_waiting
         self.query_one(".waiting", Static).set_class(waiting == 0, "hidden")
-        self.query_one(".waiting", Static).update(f"{_plural(waiting, 'receipt')} waiting for the printer")
+        self.query_one(".waiting", Static).update(
+            say.plural("{count} receipt waiting for the printer", "{count} receipts waiting for the printer", waiting)
+        )
 
 
 def header(view: View, clock: str) -> tuple[Content, Content, Content]:
     """Who and where, when, and how far headquarters has followed."""
     left = Content.assemble((plain(view.shop.name), "bold"), DOT, plain(view.shop.terminal))
     behind = max(0, view.journal.seq - view.journal.acknowledged_seq)
-    dot, state = ("\N{BLACK CIRCLE}", "online") if view.link.connected else ("\N{WHITE CIRCLE}", "offline")
+    dot, state = ("\N{BLACK CIRCLE}", say("online")) if view.link.connected else ("\N{WHITE CIRCLE}", say("offline"))
     colour = palette.GREEN if view.link.connected else palette.AMBER
-    followed = "headquarters has all" if behind == 0 else f"headquarters {behind:,} behind"
+    followed = say("headquarters has all") if behind == 0 else say("headquarters {count:,} behind", count=behind)
     if not view.link.connected and behind:
-        followed = f"{behind:,} records kept for headquarters"
+        followed = say("{count:,} records kept for headquarters", count=behind)
     at_risk = view.mirror.sales_at_risk
     if at_risk and (not view.link.connected or view.link.fault is not None):
-        alone = message("sales-at-risk", sales=_plural(at_risk, "sale"))
-        followed = parts(alone, Currency(code="", exponent=2))[0].removesuffix(".")
+        alone = message("sales-at-risk", sales=say.plural("{count} sale", "{count} sales", at_risk))
+        followed = parts(alone, Currency(code="", exponent=2))[0].rstrip(".\N{IDEOGRAPHIC FULL STOP}")
     right = Content.assemble((f"{dot} {state}", f"bold {colour}"), "  ", followed)
     return left, Content(clock), right
 
 
 def footer(view: View) -> tuple[Content, Content, Content]:
     """What the keyboard does beyond the labelled keys, and how the devices are."""
-    left = Content.assemble(("?", palette.AMBER), " help   ", ("Up Down", palette.AMBER), " line")
+    left = Content.assemble(("?", palette.AMBER), f" {say('help')}   ", ("Up Down", palette.AMBER), f" {say('line')}")
     right = Content("  ").join(_device(device) for device in view.devices)
     return left, Content(""), right
 
@@ -214,26 +232,24 @@ def _device(device: DeviceView) -> Content:
     if device.phase != "ready":
         return Content.styled(f"\N{WHITE CIRCLE} {plain(device.name)}", f"bold {palette.RED}")
     if device.detail.get("paper") == "out":
-        return Content.styled(f"\N{CIRCLE WITH LEFT HALF BLACK} {plain(device.name)} no paper", f"bold {palette.AMBER}")
+        return Content.styled(
+            f"\N{CIRCLE WITH LEFT HALF BLACK} {plain(device.name)} {say('no paper')}", f"bold {palette.AMBER}"
+        )
     return Content.assemble(("\N{BLACK CIRCLE}", palette.GREEN), " ", (plain(device.name), palette.MUTED))
 
 
 def _facts(line: LineView, currency: Currency) -> list[str]:
     facts = [f"GTIN {plain(line.gtin)}"]
     if line.regular_minor is not None:
-        facts.append(f"regular price {currency.format(line.regular_minor)}")
+        facts.append(say("regular price {price}", price=currency.format(line.regular_minor)))
     facts += [f"{plain(each.reason)} {currency.format(-each.amount_minor)}" for each in line.discounts]
     shared_minor = line.discount_minor - sum(each.amount_minor for each in line.discounts)
     if shared_minor:
-        facts.append(f"off the whole {currency.format(-shared_minor)}")
+        facts.append(say("off the whole {amount}", amount=currency.format(-shared_minor)))
     if line.lot is not None:
-        facts.append(f"lot {plain(line.lot)}")
+        facts.append(say("lot {lot}", lot=plain(line.lot)))
     if line.best_before is not None:
-        facts.append(f"best before {plain(line.best_before)}")
+        facts.append(say("best before {date}", date=plain(line.best_before)))
     if line.use_by is not None:
-        facts.append(f"use by {plain(line.use_by)}")
+        facts.append(say("use by {date}", date=plain(line.use_by)))
     return facts
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,17 +1,19 @@
 """A key to touch: large, labelled with the key on the keyboard that does the same, and bright the moment it is hit."""
 
+from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
 from ui.merchant import palette
+from ui.say import say
 
 FLASH_S = 0.15
 
 
 class TouchKey(Widget):
-    """Posts `Pressed` with its `name`. It takes no focus, so that the keyboard stays where it is."""
+    """Posts `Pressed` with its `name`; its label is said in the screen's language. It takes no focus, so that the keyboard stays where it is."""
 
     DEFAULT_CSS = f"""
     TouchKey {{
@@ -69,13 +71,14 @@ class TouchKey(Widget):
         self.set_timer(FLASH_S, lambda: self.remove_class("-flash"), name="flash")
 
     def render(self) -> Content:
+        label = say(self._label)
         if not self._cap:
-            return Content(self._label)
+            return Content(label)
         # Where there is no room for both, the word counts.
-        if self.content_size.width and len(self._cap) + len(self._label) + 2 > self.content_size.width:
-            return Content(self._label)
+        if self.content_size.width and len(self._cap) + cell_len(label) + 2 > self.content_size.width:
+            return Content(label)
         cap_style = palette.FAINT if self.off else ("" if self.has_class("-flash") else palette.AMBER)
-        return Content.assemble((self._cap, cap_style), "  ", self._label)
+        return Content.assemble((self._cap, cap_style), "  ", label)
 
     def on_mouse_down(self, event: events.MouseDown) -> None:
         event.stop()
