@@ -101,9 +101,7 @@ class Countertop:
             environment = {**self.bench.drawer.environment(), **self.environment}
             self.daemon = processes.daemon(self.layout, environment)
         await self.daemon.start()
-        return await self.see(
-            lambda view: _ready(view) >= set(ready or self._devices), "the devices", after=seen, running=True
-        )
+        return await self.see(lambda view: _ready(view) >= set(ready or self._devices), "the devices", after=seen)
 
     async def restart(self) -> View:
         """SIGKILL, and started again."""
@@ -180,17 +178,20 @@ class Countertop:
         """All that the daemon has said on standard error."""
         return (self.layout.logs / "terminald.log").read_text()
 
-    async def see(self, condition: Callable[[View], bool], what: str, *, after: int = 0, running: bool = False) -> View:
-        """Waits until the screen shows it: now, or where `after` counts views, in one that came after those."""
+    async def see(self, condition: Callable[[View], bool], what: str, *, after: int = 0) -> View:
+        """Waits until the screen shows it: now, or where `after` counts views, in one that came after those.
+
+        Fails with the daemon's last words as soon as it has ended.
+        """
 
         def seen() -> bool:
             return len(self.views) > after and condition(self.view)
 
         def ended() -> bool:
-            return running and not self.daemon.running
+            return not self.daemon.running
 
         await until(lambda: seen() or ended(), what, self.told)
-        assert seen(), f"the daemon ended: {self.log}"
+        assert seen(), f"the daemon ended before {what}: {self.log[-4000:]}"
         return self.view
 
     async def notice(self, condition: str) -> Mapping[str, str | int]:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import shutil
 import struct
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -11,20 +12,27 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.drivers.typing_scanner import Keys, typed
+from tests.shim.boundary import built
 
 PRELOAD = "libumockdev-preload.so.0"
+GUARD = Path(__file__).with_name("drivers") / "umockdev_guard.c"
 WAIT_S = 12.0
 _EVENT = struct.Struct("@llHHi")
 """struct input_event: seconds, microseconds, type, code, value [linux/input.h]."""
 
 
 def is_installed() -> bool:
-    """Whether umockdev can run here."""
+    """Whether umockdev can run here, and what guards a process before it can be built."""
     try:
         ctypes.CDLL("libumockdev.so.0")
     except OSError:
         return False
-    return True
+    return shutil.which("cc") is not None or shutil.which("gcc") is not None
+
+
+def preload() -> str:
+    """What a process is started with to see a testbed: LD_PRELOAD."""
+    return f"{built(GUARD)} {PRELOAD}"
 
 
 class Bus:
@@ -32,7 +40,7 @@ class Bus:
 
     def __init__(self, testbed: Process, root: str) -> None:
         self._testbed = testbed
-        self.environment = {"LD_PRELOAD": PRELOAD, "UMOCKDEV_DIR": root}
+        self.environment = {"LD_PRELOAD": preload(), "UMOCKDEV_DIR": root}
 
     async def plug(
         self, name: str, kind: str, usb_id: str = "0c2e:0b61", *, serial: str = "-", port: str = "1.1"
@@ -74,7 +82,7 @@ class Bus:
 @contextlib.asynccontextmanager
 async def usb_bus(folder: Path) -> AsyncIterator[Bus]:
     """A bus with nothing on it. `folder` exists, and is its own."""
-    environment = os.environ | {"LD_PRELOAD": PRELOAD, "PYTHONPATH": "."}
+    environment = os.environ | {"LD_PRELOAD": preload(), "PYTHONPATH": ".", "UMOCKDEV_GUARD_WAITS": "1"}
     program = "tests/drivers/umockdev_plugs.py"
     testbed = await asyncio.create_subprocess_exec(
         sys.executable, program, str(folder), stdin=PIPE, stdout=PIPE, env=environment

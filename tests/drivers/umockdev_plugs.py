@@ -11,6 +11,7 @@ UMOCKDEV_DIR. Prints the testbed's folder first, then ``done`` after each comman
 
 import fcntl
 import os
+import resource
 import struct
 import sys
 from ctypes import c_char_p, c_void_p
@@ -26,6 +27,7 @@ ALL_KEYS = "ffffffffffffffff fffffffffffffffe"
 
 @dataclass
 class Plugged:
+    node: str
     fd: int
     paths: list[str]
     """Its sysfs paths, the outermost first."""
@@ -86,12 +88,14 @@ class Testbed:
             assert self._library.umockdev_testbed_load_ioctl(self._made, node.encode(), os.fsencode(answers), None)
         assert self._library.umockdev_testbed_add_from_string(self._made, (device + whole).encode(), None)
         fd = self._library.umockdev_testbed_get_dev_fd(self._made, node.encode())
-        self._plugged[name] = Plugged(fd, paths)
+        self._plugged[name] = Plugged(node, fd, paths)
         self._say(leaf, "add")
 
     def unplug(self, name: str, *, hangup: bool) -> None:
         gone = self._plugged.pop(name)
         if hangup:
+            # The node goes first: its pty's number may be another device's as soon as the pty is closed.
+            Path(f"{self.root}{gone.node}").unlink()
             # umockdev remembers what this pty stood for, and the next one may get its number.
             number = struct.unpack("I", fcntl.ioctl(gone.fd, TIOCGPTN, bytes(4)))[0]
             Path(self.root, "dev", ".ptymap", f"_dev_pts_{number}").unlink(missing_ok=True)
@@ -113,6 +117,8 @@ def _block(path: str, node: str, lines: list[str]) -> str:
 
 
 def main(folder: Path) -> None:
+    # Of each keyboard that was ever plugged in, umockdev keeps a socket for questions.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     testbed = Testbed(folder)
     print(testbed.root, flush=True)
     for line in sys.stdin:

@@ -37,23 +37,28 @@ class Call:
         return self.kind in ("fsync", "fdatasync")
 
 
-@cache
 def library() -> Path:
-    """The shim, built once for each version of its source. Raises CannotRun without a C compiler."""
+    """The shim. Raises CannotRun without a C compiler."""
+    return built(SOURCE)
+
+
+@cache
+def built(source: Path) -> Path:
+    """A library to preload, built once for each version of its source. Raises CannotRun without a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise CannotRun("there is no C compiler")
-    version = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
+    version = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir(), f"terminald-shim-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise CannotRun(f"{folder} belongs to somebody else")
-    built = folder / f"boundary-{version}.so"
-    if not built.exists():
-        new = built.with_suffix(f".{os.getpid()}")
-        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", new, SOURCE, "-ldl", "-lpthread"], check=True)
-        new.rename(built)
-    return built
+    found = folder / f"{source.stem}-{version}.so"
+    if not found.exists():
+        new = found.with_suffix(f".{os.getpid()}")
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", new, source, "-ldl", "-lpthread"], check=True)
+        new.rename(found)
+    return found
 
 
 def environment(folder: Path, **shim: str | int) -> dict[str, str]:
