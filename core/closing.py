@@ -43,7 +43,7 @@ def order(shop: Shop, till: Till, event: TillEvent, facts: Facts) -> Step:
         case v.XReportKeyed():
             return _x(shop, till, event, facts)
         case v.ZReportKeyed():
-            return _z_again(shop, till)
+            return _z_again(shop, till, event)
     if not isinstance(till.sale, Idle):
         return refuse("sale-open")
     match event:
@@ -329,10 +329,12 @@ def _x(shop: Shop, till: Till, event: v.XReportKeyed, facts: Facts) -> Step:
     return Step(effects=effects, notice=message("x-reported"))
 
 
-def _z_again(shop: Shop, till: Till) -> Step:
+def _z_again(shop: Shop, till: Till, event: v.ZReportKeyed) -> Step:
     z = till.books.z
     if z is None:
         return refuse("no-z-report")
+    if not event.paper:
+        return Step(notice=message("z-reported", number=z.number))
     copy = till.books.copies + 1
     return Step(
         entries=(e.ReportCopied(number=z.number, copy=copy),),

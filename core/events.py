@@ -525,7 +525,9 @@ class XReportKeyed(Event, frozen=True, kw_only=True, tag="x_report_keyed"):
 
 
 class ZReportKeyed(Event, frozen=True, kw_only=True, tag="z_report_keyed"):
-    """A copy of the last Z report is wanted."""
+    """The last Z report is wanted, and a copy of it on `paper`."""
+
+    paper: bool = True
 
 
 class PaperSaleKeyed(Event, frozen=True, kw_only=True, tag="paper_sale_keyed"):

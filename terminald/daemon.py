@@ -374,10 +374,19 @@ class Terminal:
         backups = self._backups.conditions() if self._backups is not None else ()
         clock = (message("clock-doubtful"),) if self._engine.clock_doubtful else ()
         power = (message("power-weak"),) if self._engine.till.power_weak else ()
+        late = self._engine.closing_forgotten
+        forgotten = (message("closing-forgotten", business_day=late),) if late is not None else ()
         due = self._recaller is not None and bool(self._recaller.pending)
         returning = (message("records-due"),) if due else ()
         return (
-            power + disk + self._custody.conditions() + clock + self._second_medium.conditions() + backups + returning
+            power
+            + disk
+            + self._custody.conditions()
+            + clock
+            + forgotten
+            + self._second_medium.conditions()
+            + backups
+            + returning
         )
 
     # --- the second medium ---------------------------------------------------------------------------------------

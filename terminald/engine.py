@@ -17,6 +17,7 @@ import msgspec
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
+from core.closing import is_overdue
 from core.effects import AnyEffect
 from core.ledger import ClockQuality, Record, Stamp, open_record
 from core.permissions import Operator
@@ -217,6 +218,19 @@ class Engine:
     def clock_doubtful(self) -> bool:
         """Whether the wall clock is not to be believed."""
         return self._time.doubtful
+
+    @property
+    def local_time(self) -> str:
+        """The shop's local time now (ISO 8601)."""
+        return self._local_time(self._time.stamp()).isoformat(timespec="seconds")
+
+    @property
+    def closing_forgotten(self) -> str | None:
+        """The business day of a session that should have been closed by now."""
+        stamp, session = self._time.stamp(), self.till.books.session
+        local = self._local_time(stamp).isoformat(timespec="seconds")
+        late = is_overdue(self.shop, self.till, self._time.business_day(stamp), local)
+        return session.business_day if late and session is not None else None
 
     async def run(self) -> None:
         """Takes events for ever. Raises JournalError when the journal does; the process must end then."""

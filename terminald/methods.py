@@ -204,7 +204,10 @@ def methods(
 
         return Method(summary=summary, params=params, handler=carry_out)
 
+    from terminald.methods_till import till_methods  # which takes its parameters' base from here
+
     return {
+        **till_methods(engine, keyed),
         "sale.scan": keyed(
             "Rings up a code as if it were scanned or typed",
             ScanParams,
@@ -313,7 +316,6 @@ def methods(
         ),
         "sale.cancel": keyed("Stops a card payment, or gives up the basket", Keyed, lambda _: v.CancelKeyed()),
         "receipt.reprint": keyed("Prints a copy of the last receipt", Keyed, lambda _: v.ReprintKeyed()),
-        "drawer.open": keyed("Opens the drawer without a sale", Keyed, lambda _: v.DrawerKeyed()),
         "device.list": Method(summary="The devices and their state", params=Params, handler=device_list),
         "device.test": Method(
             summary="Whether a device works, and what to do if not", params=NameParams, handler=device_test

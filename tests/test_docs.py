@@ -241,6 +241,7 @@ TABLES = {
     "history": ("[history]", ""),
     "weighing": ("[weighing]", ""),
     "drawer": ("[drawer]", ""),
+    "till": ("[till]", ""),
     "disk": ("[disk]", ""),
     "devices": ("[devices]", ""),
     "mirror": ("[mirror]", 'path = "stick"'),
