@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from core.language import TAGS, tag_of, words
@@ -21,8 +21,21 @@ def _catalogue(path: Path) -> Catalog:
         return read_po(file, locale=path.parts[-3])
 
 
-def _blanks(text: str) -> set[tuple[str, str]]:
-    return {(name, form or "") for _, name, form, _ in string.Formatter().parse(text) if name is not None}
+def _blanks(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+def _pairs(path: Path) -> list[tuple[str, list[str]]]:
+    """English, the plural where there is one, and all that a language says for it."""
+    return [
+        (message.id if isinstance(message.id, str) else message.id[-1], _said(message))
+        for message in _catalogue(path)
+        if message.id
+    ]
+
+
+def _said(message: Message) -> list[str]:
+    return [message.string or ""] if isinstance(message.string, str | None) else [text or "" for text in message.string]
 
 
 def test_the_catalogues_are_what_the_code_says() -> None:
@@ -36,38 +49,29 @@ def test_the_catalogues_are_what_the_code_says() -> None:
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parts[-3])
 def test_each_text_is_translated_with_the_same_blanks(path: Path) -> None:
-    catalogue = _catalogue(path)
-    assert len(catalogue) > 400
-    for message in catalogue:
-        if not message.id:
-            continue
-        english = message.id if isinstance(message.id, tuple) else (message.id,)
-        said = message.string if isinstance(message.string, tuple) else (message.string,)
-        assert not message.fuzzy, message.id
-        assert all(said), message.id
+    assert len(_pairs(path)) > 400
+    assert not any(message.fuzzy for message in _catalogue(path) if message.id)
+    for english, said in _pairs(path):
+        assert said, english
+        assert all(said), english
         for text in said:
-            assert _blanks(text) == _blanks(english[-1]), message.id
-            assert text.count("\n") == english[-1].count("\n"), message.id
+            assert _blanks(text) == _blanks(english), english
+            assert text.count("\n") == english.count("\n"), english
 
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parts[-3])
 def test_no_text_is_in_characters_that_a_printer_for_china_has_not(path: Path) -> None:
     """GB2312, which every such printer has; the rest of GB18030 is for goods' names."""
-    for message in _catalogue(path):
-        if message.id:
-            for text in message.string if isinstance(message.string, tuple) else (message.string,):
-                text.replace("\N{HORIZONTAL ELLIPSIS}", "").encode("gb2312")
+    for _, said in _pairs(path):
+        for text in said:
+            text.replace("\N{HORIZONTAL ELLIPSIS}", "").encode("gb2312")
 
 
 def test_chinese_is_simplified_and_whole() -> None:
     """A text that holds no ideograph was not translated; one in Latin letters alone is a name."""
-    chinese = [
-        text
-        for message in _catalogue(CATALOGUES[0])
-        if message.id
-        for text in (message.string if isinstance(message.string, tuple) else (message.string,))
-    ]
-    assert all(any(unicodedata.east_asian_width(letter) == "W" for letter in text) for text in chinese)
+    for _, said in _pairs(CATALOGUES[0]):
+        for text in said:
+            assert any(unicodedata.east_asian_width(letter) == "W" for letter in text), text
 
 
 def test_saying() -> None:
