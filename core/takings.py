@@ -47,7 +47,8 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `sales` are completed transactions; `cancelled` baskets that were given up and `voided` lines that were taken back,
     neither of which is in any other row. `discounts` counts transactions that had any. `tenders` is what was taken, change
     already given back, `refund_tenders` what was given back. `written` are the sales, of all, that had been written by hand.
-    `rounding_minor` is what cash paid more than the totals (less, below zero).
+    `rounding_minor` is what cash paid more than the totals (less, below zero). `absolute_minor` is what changed hands,
+    whichever way: it can never go down.
     """
 
     sales: Tally = Tally()
@@ -59,6 +60,7 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     no_sales: int = 0
     copies: int = 0
     rounding_minor: int = 0
+    absolute_minor: int = 0
     tenders: tuple[Row, ...] = ()
     refund_tenders: tuple[Row, ...] = ()
     moves: tuple[Row, ...] = ()

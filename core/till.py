@@ -74,7 +74,7 @@ def shift_total(session: Session) -> GrandTotal:
         period=str(session.number),
         count=sold.count + back.count,
         amount_minor=sold.amount_minor - back.amount_minor,
-        absolute_minor=sold.amount_minor + back.amount_minor,
+        absolute_minor=session.takings.absolute_minor,
     )
 
 
@@ -156,16 +156,21 @@ def _taken(session: Session, entry: _TakenEntry, line_minor: int) -> Session:
 
 
 def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
-    tenders = taken.tenders
+    tenders, back = taken.tenders, taken.refund_tenders
     for tender in sale.tenders:
-        tenders = counted(tenders, tender.kind, tender.amount_minor)
+        if tender.amount_minor < 0:
+            back = counted(back, tender.kind, -tender.amount_minor)
+        else:
+            tenders = counted(tenders, tender.kind, tender.amount_minor)
     return msgspec.structs.replace(
         taken,
         sales=taken.sales.add(sale.total_minor),
         discounts=taken.discounts.add(sale.discount_minor) if sale.discount_minor else taken.discounts,
         written=taken.written.add(sale.total_minor) if sale.paper else taken.written,
         rounding_minor=taken.rounding_minor + sale.rounding_minor,
+        absolute_minor=taken.absolute_minor + abs(sale.total_minor),
         tenders=tenders,
+        refund_tenders=back,
         taxes=taxed(taken.taxes, tax_rows(sale.taxes)),
         operators=counted(taken.operators, sale.operator, sale.total_minor),
     )

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _STATES = ("idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing")
 """Of a till, as its screens name them (`core.view.Mode`)."""
 
+STREAMS = ("sales", "till", "totals", "copies", "technical", "training")
+"""The separate chains of a journal (`core.ledger.Stream`)."""
+
 FINDING = 1
 CANNOT = 2
 SOFTWARE = 70
@@ -107,7 +110,13 @@ def _parser() -> argparse.ArgumentParser:
         add("export", "write finished transactions out, the oldest first", _late("history_cli", "export"), journal),
         json=False,
     )
-    _narrowed(export).add_argument("--format", choices=("jsonl", "csv"), default="jsonl")
+    _narrowed(export).add_argument(
+        "--format",
+        choices=("jsonl", "csv", "records"),
+        default="jsonl",
+        help="records: every record, exact, with its hash",
+    )
+    export.add_argument("--stream", choices=STREAMS, help="of records only this chain's")
     export.add_argument("--output", type=Path, metavar="FILE", help="else standard output")
 
     back = with_config(add("restore", "from a backup to a new medium", _late("restore", "restore"), journal))

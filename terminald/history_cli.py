@@ -1,7 +1,8 @@
 """``terminald journal find`` and ``journal export``: finished transactions on the command line.
 
 ``find``    {"transactions": [...]}, the newest first
-``export``  one transaction a line (JSON lines), or one line item a row (CSV), the oldest first
+``export``  one transaction a line (JSON lines), or one line item a row (CSV), the oldest first; or every record as it was
+            sealed, with its hash: all that a stranger needs to check chains, streams and grand totals
 """
 
 import argparse
@@ -14,10 +15,12 @@ from typing import TextIO
 import msgspec
 
 from core.history import Transaction
+from core.ledger import open_record
 from core.money import currency
 from core.ports import JournalError
 from store.history import History, Query
 from store.history_source import catch_up
+from store.verify import iter_records, record_line
 from terminald import paths
 from terminald.cli import CANNOT, emit, fail, load_config
 from terminald.config import Config
@@ -58,9 +61,12 @@ def export(given: argparse.Namespace) -> int:
         return CANNOT
     try:
         query = _query(given)
+        records = _is_records(given, query)
     except ValueError as error:
         return fail(f"this cannot be asked: {error}")
     try:
+        if records:
+            return _export_records(config, given)
         with _caught_up(config) as history:
             sold = history.walk(query)
             if given.output is None:
@@ -71,6 +77,31 @@ def export(given: argparse.Namespace) -> int:
         return fail(f"{error} ({error.code}). {error.remedy}")
     except OSError as error:
         return fail(f"{given.output or 'standard output'} cannot be written: {error.strerror}")
+    return 0
+
+
+def _is_records(given: argparse.Namespace, query: Query) -> bool:
+    """Whether records are wanted. Raises ValueError where that does not go with what else is asked."""
+    records: bool = given.format == "records"
+    if not records and given.stream is not None:
+        raise ValueError("--stream is for --format records")
+    if records and query != Query():
+        raise ValueError("records are exported whole, or by --stream: a chain has no gaps")
+    return records
+
+
+def _export_records(config: Config, given: argparse.Namespace) -> int:
+    """Every record, or those of one stream, a line each (`store.verify.record_line`)."""
+
+    def write(file: TextIO) -> None:
+        for record in iter_records(config.journal, paths.load_keys(config).journal):
+            if given.stream is None or open_record(record.exact).stream == given.stream:
+                file.write(record_line(record).decode() + "\n")
+
+    if given.output is None:
+        write(sys.stdout)
+    else:
+        _put(write, given.output)
     return 0
 
 
@@ -101,10 +132,14 @@ def _query(given: argparse.Namespace) -> Query:
 
 
 def _write_file(sold: Iterator[Transaction], form: str, output: Path) -> None:
+    _put(lambda file: _write(sold, form, file), output)
+
+
+def _put(write: Callable[[TextIO], None], output: Path) -> None:
     """Writes beside and renames, so that a file under the right name is a whole one."""
     new = output.with_name(output.name + ".new")
     with new.open("w", encoding="utf-8", newline="") as file:
-        _write(sold, form, file)
+        write(file)
     new.replace(output)
 
 
