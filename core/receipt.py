@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from decimal import Decimal
 
+from core.card import wipe
 from core.document import Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
 from core.entries import TaxExempted, TaxPart, TaxTotal, TransactionCompleted
+from core.language import Words, later, words
 from core.money import Currency
 from core.receipt_code import ReceiptCode
-from core.state import Basket, Completed, Line, Shop
+from core.state import Basket, Completed, Line, Shop, Tender
 
-_REASON_COLUMNS = 30
 _MINUTE_CHARACTERS = len("2026-11-24T14:03")
-_TENDER_WORDS = {"CASH": "Cash", "CREDIT": "Card"}
+_TENDERS = {"CASH": later("Cash"), "CREDIT": later("Card")}
 
 
 def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> Document:
@@ -19,56 +20,56 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
 
     `doubtful` marks a paper of which another may have come out before a power cut.
     """
-    sale = completed.sale
+    sale, say = completed.sale, words(shop.language)
     elements: list[Element] = [Logo(), Text(left=shop.name, style="centre-large")]
     elements += [Text(left=line, style="centre") for line in shop.address]
     if copy:
-        elements.append(Text(left=f"*** COPY {copy} ***", style="centre-large"))
+        elements.append(Text(left=say("*** COPY {copy} ***", copy=copy), style="centre-large"))
     elif doubtful:
-        elements.append(Text(left="*** MAY BE A COPY ***", style="centre-large"))
+        elements.append(Text(left=say("*** MAY BE A COPY ***"), style="centre-large"))
     if sale.paper:
-        elements.append(Text(left=f"Written by hand {sale.written}", right=f"No. {sale.paper}"))
+        elements.append(
+            Text(left=say("Written by hand {date}", date=sale.written), right=say("No. {paper}", paper=sale.paper))
+        )
     elements.append(Rule())
     money = shop.currency.format
     off = _off(completed.basket)
     for line in completed.basket.lines:
         if not line.voided:
-            elements += _line(line, shop.currency)
+            elements += _line(line, shop.currency, say)
             elements += [
-                Text(left=f"  {reason}"[:_REASON_COLUMNS], right=money(-amount))
-                for reason, amount in off.get(line.item.line, ())
+                Text(left=f"  {reason}", right=money(-amount)) for reason, amount in off.get(line.item.line, ())
             ]
     elements += [
-        Text(left=discount.reason[:_REASON_COLUMNS], right=money(-discount.amount_minor))
+        Text(left=discount.reason, right=money(-discount.amount_minor))
         for discount in completed.basket.discounts or ()
         if discount.whole
     ]
     elements.append(Rule())
     if sale.discount_minor:
-        elements.append(Text(left="You save", right=money(sale.discount_minor)))
+        elements.append(Text(left=say("You save"), right=money(sale.discount_minor)))
     spared_minor = sum(total.exempt_tax_minor for total in sale.taxes if total.included)
     if spared_minor:
-        elements.append(Text(left="Tax taken off", right=money(-spared_minor)))
+        elements.append(Text(left=say("Tax taken off"), right=money(-spared_minor)))
     added_minor = sum(total.tax_minor for total in sale.taxes if not total.included)
     if added_minor:
-        elements.append(Text(left="Tax", right=money(added_minor)))
-    elements.append(Text(left=f"TOTAL {sale.currency}", right=money(sale.total_minor), style="bold"))
+        elements.append(Text(left=say("Tax"), right=money(added_minor)))
+    elements.append(
+        Text(left=say("TOTAL {currency}", currency=sale.currency), right=money(sale.total_minor), style="bold")
+    )
     for tender in completed.basket.tenders:
-        words = " ".join(part for part in (_TENDER_WORDS[tender.kind], tender.brand, tender.card) if part)
-        elements.append(Text(left=words, right=money(tender.amount_minor)))
-        if tender.authorisation:
-            elements.append(Text(left=f"  authorisation {tender.authorisation}"))
+        elements += _tender(tender, money, say)
     if sale.rounding_minor:
-        elements.append(Text(left="Rounding", right=money(sale.rounding_minor)))
+        elements.append(Text(left=say("Rounding"), right=money(sale.rounding_minor)))
     if sale.change_minor:
-        elements.append(Text(left="Change", right=money(sale.change_minor), style="bold"))
+        elements.append(Text(left=say("Change"), right=money(sale.change_minor), style="bold"))
     elements.append(Rule())
     for total in sale.taxes:
-        elements += _tax(total, money)
+        elements += _tax(total, money, say)
     if completed.basket.exemption is not None:
-        elements.append(Text(left=_exemption(completed.basket.exemption)))
+        elements.append(Text(left=_exemption(completed.basket.exemption, say)))
     elements.append(Text(left=_when(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"))
-    elements += [Feed(), Text(left="Thank you", style="centre")]
+    elements += [Feed(), Text(left=say("Thank you"), style="centre")]
     if sale.epoch:
         elements += [Feed(), QrCode(data=code_of(shop, sale).text(), to_sign=True)]
     elements.append(Cut())
@@ -87,26 +88,41 @@ def code_of(shop: Shop, sale: TransactionCompleted) -> ReceiptCode:
     )
 
 
-def _line(line: Line, currency: Currency) -> list[Element]:
+def _tender(tender: Tender, money: Callable[[int], str], say: Words) -> list[Element]:
+    """What was paid with; of a card its brand and last digits, and what names the payment on the device's side."""
+    parts = (say(_TENDERS.get(tender.kind, tender.kind)), tender.brand, tender.card)
+    elements: list[Element] = [Text(left=" ".join(part for part in parts if part), right=money(tender.amount_minor))]
+    if tender.authorisation:
+        elements.append(Text(left=say("  authorisation {code}", code=tender.authorisation)))
+    if tender.poi_transaction:
+        # The device's own id is kept exact for a reversal; on paper nothing may look like a card's number.
+        elements.append(Text(left=say("  payment {id}", id=wipe(tender.poi_transaction))))
+    return elements
+
+
+def _line(line: Line, currency: Currency, say: Words) -> list[Element]:
     item = line.item
     amount = currency.format(item.amount_minor)
     elements: list[Element] = []
     if item.unit == "kg":
-        net = " net" if item.weighed == "scale-net" else ""
-        weighed = f"{item.quantity_milli / 1000:.3f} kg{net} x {currency.format(item.unit_price_minor)}/kg"
-        elements += [Text(left=item.name), Text(left=f"  {weighed}", right=amount)]
+        price, weight = currency.format(item.unit_price_minor), f"{item.quantity_milli / 1000:.3f}"
+        if item.weighed == "scale-net":
+            weighed = say("  {weight} kg net x {price}/kg", weight=weight, price=price)
+        else:
+            weighed = say("  {weight} kg x {price}/kg", weight=weight, price=price)
+        elements += [Text(left=item.name), Text(left=weighed, right=amount)]
         if item.weighed == "keyed":
-            elements.append(Text(left="  weight typed by hand"))
+            elements.append(Text(left=say("  weight typed by hand")))
     elif item.quantity_milli != 1000:
         counted = f"{item.quantity_milli // 1000} x {currency.format(item.unit_price_minor)}"
         elements += [Text(left=item.name), Text(left=f"  {counted}", right=amount)]
     else:
         elements.append(Text(left=item.name, right=amount))
     if line.regular_minor is not None:
-        elements.append(Text(left=f"  regular price {currency.format(line.regular_minor)}"))
-    dated = [f"lot {item.lot}"] if item.lot else []
-    dated += [f"use by {item.use_by}"] if item.use_by else []
-    dated += [f"best before {item.best_before}"] if item.best_before else []
+        elements.append(Text(left=say("  regular price {price}", price=currency.format(line.regular_minor))))
+    dated = [say("lot {lot}", lot=item.lot)] if item.lot else []
+    dated += [say("use by {date}", date=item.use_by)] if item.use_by else []
+    dated += [say("best before {date}", date=item.best_before)] if item.best_before else []
     if dated:
         elements.append(Text(left="  " + ", ".join(dated)))
     return elements
@@ -122,16 +138,22 @@ def _off(basket: Basket) -> dict[int, list[tuple[str, int]]]:
     return off
 
 
-def _tax(total: TaxTotal, money: Callable[[int], str]) -> list[Text]:
+def _tax(total: TaxTotal, money: Callable[[int], str], say: Words) -> list[Text]:
     if total.exempt:
-        return [Text(left=f"{total.code} exempt  net {money(total.net_minor)}")]
+        return [Text(left=say("{code} exempt  net {net}", code=total.code, net=money(total.net_minor)))]
     rows = [
-        Text(left=f"  {part.code} {_rate(part)} on {money(part.taxable_minor)}", right=f"tax {money(part.tax_minor)}")
+        Text(
+            left=say("  {code} {rate} on {net}", code=part.code, rate=_rate(part), net=money(part.taxable_minor)),
+            right=say("tax {tax}", tax=money(part.tax_minor)),
+        )
         for part in total.parts
     ]
-    rate = "" if rows else f" {_rate(total)}"
+    code = total.code if rows else f"{total.code} {_rate(total)}"
     return [
-        Text(left=f"{total.code}{rate}  net {money(total.net_minor)}", right=f"tax {money(total.tax_minor)}"),
+        Text(
+            left=say("{code}  net {net}", code=code, net=money(total.net_minor)),
+            right=say("tax {tax}", tax=money(total.tax_minor)),
+        ),
         *rows,
     ]
 
@@ -141,9 +163,9 @@ def _rate(row: TaxTotal | TaxPart) -> str:
     return f"{percent.normalize():f} %"
 
 
-def _exemption(exemption: TaxExempted) -> str:
+def _exemption(exemption: TaxExempted, say: Words) -> str:
     number = f", {exemption.certificate}" if exemption.certificate else ""
-    return f"Exempt from tax: {exemption.reason}{number}"[: _REASON_COLUMNS + 12]
+    return say("Exempt from tax: {reason}", reason=exemption.reason + number)
 
 
 def _when(ended: str) -> str:

@@ -5,23 +5,24 @@ from decimal import Decimal
 
 from core import entries as e
 from core.document import Cut, Document, Element, Rule, Text
+from core.language import Words, later, words
 from core.state import Shop, Till
 from core.takings import GrandTotal, Row, Takings, TaxRow, rolled
 from core.till import Session, expected_minor, shift_total
 
-_TENDERS = {"CASH": "Cash", "CREDIT": "Card"}
+_TENDERS = {"CASH": later("Cash"), "CREDIT": later("Card")}
 _MOVES = {
-    "loan": "Loans",
-    "paid-in": "Paid in",
-    "pickup": "Picked up",
-    "paid-out": "Paid out",
-    "deposit": "To the safe",
+    "loan": later("Loans"),
+    "paid-in": later("Paid in"),
+    "pickup": later("Picked up"),
+    "paid-out": later("Paid out"),
+    "deposit": later("To the safe"),
 }
 _CARDS = {
-    "debit": "charged",
-    "credit": "given back",
-    "reverse-debit": "charges taken back",
-    "reverse-credit": "refunds taken back",
+    "debit": later("charged"),
+    "credit": later("given back"),
+    "reverse-debit": later("charges taken back"),
+    "reverse-credit": later("refunds taken back"),
 }
 _BLANK = GrandTotal(period="")
 
@@ -73,36 +74,39 @@ def differs(told: e.PaymentsReconciled) -> bool:
 
 def report_document(shop: Shop, report: e.Report, *, z: e.ZReported | None = None, copy: int = 0) -> Document:
     """The paper of a report: of a Z with its number, else of an X. `copy` 0 is the report itself."""
-    money = shop.currency.format
+    money, say = shop.currency.format, words(shop.language)
     elements: list[Element] = [Text(left=shop.name, style="centre-large")]
-    title = f"Z REPORT {z.number}" if z is not None else "X REPORT"
+    title = say("Z REPORT {number}", number=z.number) if z is not None else say("X REPORT")
     elements.append(Text(left=title, style="centre-large"))
     if copy:
-        elements.append(Text(left=f"*** COPY {copy} ***", style="centre-large"))
+        elements.append(Text(left=say("*** COPY {copy} ***", copy=copy), style="centre-large"))
     elements += [
-        Text(left="Business day", right=report.business_day),
-        Text(left="From", right=_when(report.began)),
-        Text(left="To", right=_when(report.ended)),
-        Text(left=f"{shop.terminal} session {report.session}", right=_numbers(report)),
+        Text(left=say("Business day"), right=report.business_day),
+        Text(left=say("From"), right=_when(report.began)),
+        Text(left=say("To"), right=_when(report.ended)),
+        Text(
+            left=say("{terminal} session {number}", terminal=shop.terminal, number=report.session),
+            right=_numbers(report, say),
+        ),
         Rule(),
     ]
-    elements += _sold(report.takings, money)
-    elements += _drawer(report, money)
-    elements += _cards(report, money)
-    elements += [Rule(), Text(left="GRAND TOTALS", style="bold")]
+    elements += _sold(report.takings, money, say)
+    elements += _drawer(report, money, say)
+    elements += _cards(report, money, say)
+    elements += [Rule(), Text(left=say("GRAND TOTALS"), style="bold")]
     elements += [
-        Text(left=f"{words} {total.period}".rstrip(), right=money(total.amount_minor))
-        for words, total in (
-            ("Shift", report.shift),
-            ("Day", report.day),
-            ("Month", report.month),
-            ("Year", report.year),
-            ("Perpetual", report.perpetual),
-            ("Perpetual, refunds added", _absolute(report.perpetual)),
+        Text(left=f"{span} {total.period}".rstrip(), right=money(total.amount_minor))
+        for span, total in (
+            (say("Shift"), report.shift),
+            (say("Day"), report.day),
+            (say("Month"), report.month),
+            (say("Year"), report.year),
+            (say("Perpetual"), report.perpetual),
+            (say("Perpetual, refunds added"), _absolute(report.perpetual)),
         )
     ]
     if z is not None and z.day_closed:
-        elements += [Rule(), Text(left="The business day is closed", style="centre")]
+        elements += [Rule(), Text(left=say("The business day is closed"), style="centre")]
     return Document(elements=(*elements, Cut()))
 
 
@@ -110,50 +114,64 @@ def _absolute(total: GrandTotal) -> GrandTotal:
     return GrandTotal(period=total.period, count=total.count, amount_minor=total.absolute_minor)
 
 
-def _sold(taken: Takings, money: Callable[[int], str]) -> list[Element]:
+def _sold(taken: Takings, money: Callable[[int], str], say: Words) -> list[Element]:
     elements: list[Element] = [
-        Text(left=f"Sales {taken.sales.count}", right=money(taken.sales.amount_minor), style="bold"),
-        Text(left=f"Refunds {taken.refunds.count}", right=money(-taken.refunds.amount_minor)),
-        Text(left=f"Discounts {taken.discounts.count}", right=money(-taken.discounts.amount_minor)),
-        Text(left=f"Lines taken back {taken.voided.count}", right=money(taken.voided.amount_minor)),
-        Text(left="Baskets given up", right=str(taken.cancelled.count)),
-        Text(left="Drawer opened without a sale", right=str(taken.no_sales)),
-        Text(left="Copies", right=str(taken.copies)),
+        Text(left=say("Sales {count}", count=taken.sales.count), right=money(taken.sales.amount_minor), style="bold"),
+        Text(left=say("Refunds {count}", count=taken.refunds.count), right=money(-taken.refunds.amount_minor)),
+        Text(left=say("Discounts {count}", count=taken.discounts.count), right=money(-taken.discounts.amount_minor)),
+        Text(left=say("Lines taken back {count}", count=taken.voided.count), right=money(taken.voided.amount_minor)),
+        Text(left=say("Baskets given up"), right=str(taken.cancelled.count)),
+        Text(left=say("Drawer opened without a sale"), right=str(taken.no_sales)),
+        Text(left=say("Copies"), right=str(taken.copies)),
     ]
     if taken.written.count:
-        elements.append(Text(left=f"Of these by hand {taken.written.count}", right=money(taken.written.amount_minor)))
+        elements.append(
+            Text(
+                left=say("Of these by hand {count}", count=taken.written.count), right=money(taken.written.amount_minor)
+            )
+        )
     if taken.rounding_minor:
-        elements.append(Text(left="Rounding", right=money(taken.rounding_minor)))
+        elements.append(Text(left=say("Rounding"), right=money(taken.rounding_minor)))
     elements.append(Rule())
-    elements += _rows(taken.tenders, money, _TENDERS)
-    elements += _rows(taken.refund_tenders, money, {kind: f"{words} back" for kind, words in _TENDERS.items()}, -1)
+    elements += _rows(taken.tenders, money, {kind: say(named) for kind, named in _TENDERS.items()})
+    elements += _rows(
+        taken.refund_tenders,
+        money,
+        {kind: say("{tender} back", tender=say(named)) for kind, named in _TENDERS.items()},
+        -1,
+    )
     elements.append(Rule())
     elements += [
-        Text(left=f"{_rate(row)}  net {money(row.net_minor)}", right=f"tax {money(row.tax_minor)}")
+        Text(
+            left=say("{code}  net {net}", code=_rate(row, say), net=money(row.net_minor)),
+            right=say("tax {tax}", tax=money(row.tax_minor)),
+        )
         for row in taken.taxes
     ]
     named = [row for row in taken.operators if row.kind]
     if named:
         elements.append(Rule())
-        elements += _rows(named, money, {row.kind: f"Operator {row.kind}" for row in named})
+        elements += _rows(named, money, {row.kind: say("Operator {operator}", operator=row.kind) for row in named})
     return elements
 
 
-def _drawer(report: e.Report, money: Callable[[int], str]) -> list[Element]:
-    elements: list[Element] = [Rule(), Text(left="Float", right=money(report.float_minor))]
+def _drawer(report: e.Report, money: Callable[[int], str], say: Words) -> list[Element]:
+    elements: list[Element] = [Rule(), Text(left=say("Float"), right=money(report.float_minor))]
     elements += [
         Text(
-            left=f"{_MOVES[row.kind]} {row.count}",
+            left=f"{say(_MOVES[row.kind])} {row.count}",
             right=money(row.amount_minor if row.kind in ("loan", "paid-in") else -row.amount_minor),
         )
         for row in report.takings.moves
     ]
-    elements.append(Text(left="Cash expected", right=money(report.expected_minor)))
+    elements.append(Text(left=say("Cash expected"), right=money(report.expected_minor)))
     if report.counted_minor is not None:
-        words = "Over" if report.over_short_minor > 0 else "Short" if report.over_short_minor else "Exact"
+        outcome = (
+            say("Over") if report.over_short_minor > 0 else say("Short") if report.over_short_minor else say("Exact")
+        )
         elements += [
-            Text(left="Cash counted", right=money(report.counted_minor)),
-            Text(left=words, right=money(report.over_short_minor), style="bold"),
+            Text(left=say("Cash counted"), right=money(report.counted_minor)),
+            Text(left=outcome, right=money(report.over_short_minor), style="bold"),
         ]
     elements += [
         Text(left=f"  {each.count} x {money(each.unit_minor)}", right=money(each.count * each.unit_minor))
@@ -163,39 +181,41 @@ def _drawer(report: e.Report, money: Callable[[int], str]) -> list[Element]:
     return elements
 
 
-def _cards(report: e.Report, money: Callable[[int], str]) -> list[Element]:
+def _cards(report: e.Report, money: Callable[[int], str], say: Words) -> list[Element]:
     elements: list[Element] = []
     for told in report.reconciled:
         elements.append(Rule())
         if told.fault is not None:
-            elements.append(Text(left="Payment device: no end of day", right=told.fault))
+            elements.append(Text(left=say("Payment device: no end of day"), right=told.fault))
             continue
-        elements.append(Text(left="Payment device", right="DIFFERS" if differs(told) else "agrees"))
-        for who, totals in (("here", told.ours), ("there", told.theirs)):
+        elements.append(Text(left=say("Payment device"), right=say("DIFFERS") if differs(told) else say("agrees")))
+        for who, totals in ((say("here"), told.ours), (say("there"), told.theirs)):
             elements += [
-                Text(left=f"  {who}: {total.count} {_CARDS[total.kind]}", right=money(total.amount_minor))
+                Text(left=f"  {who}: {total.count} {say(_CARDS[total.kind])}", right=money(total.amount_minor))
                 for total in totals
             ]
     for payment in report.open_payments:
-        elements.append(Text(left=f"Not settled {payment.reference}", right=money(payment.amount_minor)))
+        elements.append(
+            Text(left=say("Not settled {reference}", reference=payment.reference), right=money(payment.amount_minor))
+        )
     return elements
 
 
-def _rows(rows: Iterable[Row], money: Callable[[int], str], words: dict[str, str], sign: int = 1) -> list[Element]:
+def _rows(rows: Iterable[Row], money: Callable[[int], str], named: dict[str, str], sign: int = 1) -> list[Element]:
     return [
-        Text(left=f"{words.get(row.kind, row.kind)} {row.count}", right=money(sign * row.amount_minor)) for row in rows
+        Text(left=f"{named.get(row.kind, row.kind)} {row.count}", right=money(sign * row.amount_minor)) for row in rows
     ]
 
 
-def _rate(row: TaxRow) -> str:
+def _rate(row: TaxRow, say: Words) -> str:
     if row.exempt:
-        return f"{row.code} exempt"
+        return say("{code} exempt", code=row.code)
     percent = Decimal(100 * row.rate_bp + row.more_ppm) / 10_000
     return f"{row.code} {percent.normalize():f} %"
 
 
-def _numbers(report: e.Report) -> str:
-    return f"#{report.first:06d} to #{report.last:06d}" if report.last else ""
+def _numbers(report: e.Report, say: Words) -> str:
+    return say("#{first:06} to #{last:06}", first=report.first, last=report.last) if report.last else ""
 
 
 def _when(local_time: str) -> str:
