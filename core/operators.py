@@ -63,6 +63,8 @@ def show_badge(shop: Shop, till: Till, facts: Facts) -> Step:
         kept = (e.SignOnRefused(reason="unknown"),)
         return msgspec.structs.replace(refuse("badge-not-known"), entries=kept)
     typed = isinstance(facts.question, OperatorWanted) and facts.question.typed
+    if badge.given:
+        return Step(notice=message("badge-given", operator=badge.operator.id))
     if badge.locked_ms:
         return _locked_out(badge)
     if not shop.badge_alone or typed or badge.operator.role != "cashier":

@@ -76,6 +76,20 @@ NEEDED: Mapping[str, Needed] = {
 }
 """By the event's tag: the role that an operator's event takes. What a device brings that an operator does counts too."""
 
+READS: Mapping[str, Needed] = {
+    "sale.subtotal": "cashier",
+    "till.status": "cashier",
+    "history.find": "auditor",
+    "operator.list": "supervisor",
+    "device.list": "anybody",
+    "device.test": "anybody",
+    "device.record": "anybody",
+    "journal.status": "anybody",
+    "daemon.status": "anybody",
+}
+"""Methods of the control socket that change nothing: the role that it takes to be told. What tells of no sale is for
+whoever the system lets in (`terminald.unixsocket`): the technician's console asks for its own PIN."""
+
 FACTS = frozenset(
     (
         "scan_garbled", "tag_torn", "card_encrypted", "card_refused", "card_garbled", "drawer_sensed", "drawer_found",

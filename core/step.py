@@ -59,10 +59,11 @@ class OperatorWanted(msgspec.Struct, frozen=True, kw_only=True, tag="operator"):
 
 
 class Badge(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose badge was presented, and for how long more his sign-on is locked."""
+    """Whose badge was presented, and for how long more his sign-on is locked; `given`: it has just become his."""
 
     operator: Operator
     locked_ms: int = 0
+    given: bool = False
 
 
 Question = (

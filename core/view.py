@@ -189,12 +189,16 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who is signed on, and whether the till waits for him to do so again. `sign_on` says whether anybody has to."""
+    """Who is signed on, and whether the till waits for him to do so again. `sign_on` says whether anybody has to.
+
+    `claim` is what the first owner types, who is to stand before this screen; None where there is one.
+    """
 
     sign_on: bool = False
     id: str | None = None
     role: Role | None = None
     locked: bool = False
+    claim: str | None = None
 
 
 class TillView(msgspec.Struct, frozen=True, kw_only=True):
@@ -301,7 +305,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
     )
 
 
-def operator_view(shop: Shop, till: Till) -> OperatorView:
+def operator_view(shop: Shop, till: Till, claim: str | None = None) -> OperatorView:
     """Who works here as it is shown."""
     who = till.operator if shop.sign_on else None
     return OperatorView(
@@ -309,6 +313,7 @@ def operator_view(shop: Shop, till: Till) -> OperatorView:
         id=who.id if who is not None else None,
         role=who.role if who is not None else None,
         locked=shop.sign_on and till.locked,
+        claim=claim,
     )
 
 

@@ -124,6 +124,13 @@ class Operators:
         """Raises OperatorRefused or PinRefused where the operator cannot have this PIN."""
         refuse_weak(pin, _digits_min(self.refuse_change(operator).role))
 
+    def refuse_badge(self, operator: str, badge: str) -> None:
+        """Raises OperatorRefused where there is no such operator, or the badge is another's."""
+        self.refuse_change(operator)
+        others = "SELECT 1 FROM operator WHERE badge = ? AND id <> ?"
+        if badge and self._credentials.run(others, self._badge(badge), operator):
+            raise OperatorRefused("badge-of-other")
+
     def add(self, operator: str, role: Role, pin: str, name: str = "") -> None:
         """Makes an operator. Raises OperatorRefused, PinRefused."""
         self.refuse_new(operator, role, pin, name)
@@ -164,11 +171,8 @@ class Operators:
 
     def set_badge(self, operator: str, badge: str) -> None:
         """Gives the badge that a reader gave (hex) in place of one given before. Raises OperatorRefused."""
-        self.refuse_change(operator)
-        keyed = self._badge(badge)
-        if self._credentials.run("SELECT 1 FROM operator WHERE badge = ? AND id <> ?", keyed, operator):
-            raise OperatorRefused("badge-of-other")
-        self._credentials.run("UPDATE operator SET badge = ? WHERE id = ?", keyed, operator)
+        self.refuse_badge(operator, badge)
+        self._credentials.run("UPDATE operator SET badge = ? WHERE id = ?", self._badge(badge), operator)
 
     def _badge(self, badge: str) -> bytes:
         return self._credentials.keyed("badge", badge.replace(":", "").lower())

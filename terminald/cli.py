@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     with_config(add("check", "say every fault of a configuration, with its line", _check), json=False)
     call = add("call", "call a method of the running daemon and print its result as JSON", _call)
     call.add_argument("method")
-    call.add_argument("params", nargs="?", default="{}", metavar="JSON")
+    call.add_argument("params", nargs="?", default="{}", metavar="JSON", help="- for standard input")
     call.add_argument("--socket", type=Path, default=Path("/run/terminald/control.sock"), metavar="PATH")
 
     scans = add("classify", "what scans mean: one a line on standard input", _late("classify_cli", "classify_lines"))
@@ -239,6 +239,31 @@ def _parser() -> argparse.ArgumentParser:
             "--role", required=True, choices=("owner", "technician")
         )
 
+    people = commands.add_parser("operators", help="who may work at the till").add_subparsers(required=True)
+    for name, words in (
+        ("claim", "make the first supervisor; without an id, say the claim"),
+        ("list", "who may work here"),
+        ("add", "make an operator"),
+        ("remove", "take an operator out"),
+        ("role", "give an operator another role"),
+        ("pin", "give an operator another PIN, and lift his lock"),
+        ("badge", "give an operator the badge that a reader is shown next"),
+        ("unlock", "lift an operator's lock"),
+    ):
+        sub = with_config(add(name, words, _late("operators_cli", "list_" if name == "list" else name), people))
+        if name != "list":
+            sub.add_argument("operator", metavar="ID", nargs="?" if name == "claim" else None)
+        if name in ("claim", "add"):
+            sub.add_argument("--name", default="", help="for the list; it is in no record")
+        if name in ("add", "role"):
+            sub.add_argument("--role", required=True, choices=("cashier", "supervisor", "technician", "auditor"))
+        if name == "role":
+            sub.add_argument("--new-pin", action="store_true", help="with a new PIN, where the role needs a longer one")
+        if name == "badge":
+            sub.add_argument("--code", default="", help="instead: what a staff code says")
+        if name not in ("claim", "list"):
+            sub.add_argument("--approver", default="", metavar="ID", help="the supervisor who allows it, by his PIN")
+
     tamper = commands.add_parser("tamper", help="whether the case was opened").add_subparsers(required=True)
     with_config(add("status", "whether the case was opened; status 1 if so", _late("tamper_cli", "status"), tamper))
     order = add("release", "let it sell again, by headquarters' signed order", _late("tamper_cli", "release"), tamper)
@@ -330,7 +355,7 @@ def _call(given: argparse.Namespace) -> int:
     from terminald.client import CallFailed, CallRefused, Disconnected, call_once
 
     try:
-        params = json.loads(given.params)
+        params = json.loads(sys.stdin.read() if given.params == "-" else given.params)
     except ValueError as error:
         return fail(f"the parameters are not JSON: {error}")
     if not isinstance(params, dict):

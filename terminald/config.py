@@ -113,6 +113,13 @@ class AdoptConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorsConfig:
+    """That nobody does anything without signing on, and after how many seconds of rest he signs on again."""
+
+    lock_after_s: int = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All that a daemon is told. Paths are absolute."""
 
@@ -138,6 +145,7 @@ class Config:
     adopt: AdoptConfig = AdoptConfig()
     mirror: MirrorConfig | None = None
     backup: BackupConfig | None = None
+    operators: OperatorsConfig | None = None
     file: Path | None = None
     price_list: str = ""
     catalogue_cache_mb: int = 8
@@ -189,6 +197,8 @@ def _config(root: Table, file: Path) -> Config:
     shop = read_shop(root.table("shop"), identity, scan, root.tables("promotion"), price_list, keyed_weight)
     shop = msgspec.structs.replace(shop, drawer_must_shut=drawer.truth("must_shut", False))
     shop = _till(root.table("till", optional=True), shop)
+    operators, badge_alone = _operators(root.table("operators")) if root.has("operators") else (None, False)
+    shop = msgspec.structs.replace(shop, sign_on=operators is not None, badge_alone=badge_alone)
     journal = root.table("journal", optional=True)
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
@@ -215,6 +225,7 @@ def _config(root: Table, file: Path) -> Config:
         disk=_disk(root.table("disk", optional=True)),
         mirror=_mirror(root.table("mirror"), base) if root.has("mirror") else None,
         backup=_backup(root.table("backup"), base) if root.has("backup") else None,
+        operators=operators,
         file=file,
         cards=tuple(_card_range(one) for one in cards.tables("range")),
         devices=devices,
@@ -333,6 +344,13 @@ def _policy(table: Table, default: MediumPolicy) -> MediumPolicy:
     if policy not in get_args(MediumPolicy):
         table.fault("policy", f"policy {policy!r} must be one of {', '.join(get_args(MediumPolicy))}")
     return "folder" if policy == "folder" else "separate"
+
+
+def _operators(table: Table) -> tuple[OperatorsConfig, bool]:
+    config = OperatorsConfig(lock_after_s=table.whole("lock_after_s", 300, 10, 86_400))
+    badge_alone = table.truth("badge_alone", False)
+    table.end()
+    return config, badge_alone
 
 
 def _disk(table: Table) -> DiskConfig:

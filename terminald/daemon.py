@@ -25,6 +25,7 @@ from store.customers import Customers
 from store.journal import SqlJournal
 from store.keys import TerminalSigner
 from store.mirror import Owner
+from store.operators import Operators
 from store.space import Room, Space
 from terminald import paths, unixsocket
 from terminald.backup_keeper import BackupKeeper, backup_facts, command_of
@@ -40,6 +41,7 @@ from terminald.forwarder import Forwarder
 from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
+from terminald.operators import Staff, open_operators
 from terminald.peripherals import Peripherals
 from terminald.promotions import Promotions
 from terminald.recall import Recaller, recall_facts
@@ -91,6 +93,7 @@ async def run(config: Config) -> None:
         ) as catalogue,
         Customers(config.customers, keys.customers, keys.tag_pepper) as customers,
         open_history(config, keys) as history,
+        open_operators(config, keys) as operators,
     ):
         async with await SqlJournal.open(
             config.journal,
@@ -104,7 +107,19 @@ async def run(config: Config) -> None:
             owner = mirror_owner(config.terminal, keys, signer)
             counter = StockCounter(journal, SoldStock(config.catalogue, keys.catalogue), clock)
             terminal = Terminal(
-                config, clock, journal, keys.journal, signer, catalogue, customers, keeper, counter, space, owner, guard
+                config,
+                clock,
+                journal,
+                keys.journal,
+                signer,
+                catalogue,
+                customers,
+                keeper,
+                counter,
+                space,
+                owner,
+                guard,
+                operators,
             )
             await terminal.run()
 
@@ -126,6 +141,7 @@ class Terminal:
         space: Space,
         owner: Owner | None,
         guard: CaseGuard,
+        operators: Operators | None,
     ) -> None:
         self._config = config
         self._guard = guard
@@ -138,6 +154,7 @@ class Terminal:
         self._random = random.Random()  # jitter, not a secret
         self._devices = Devices(config, self._post, clock, self._random.random)
         self._peripherals = Peripherals(self._devices.supervisors, self._post, clock, signer)
+        self._staff = self._staff_of(operators)
         self._engine = Engine(
             shop=config.shop,
             journal=journal,
@@ -153,6 +170,7 @@ class Terminal:
             blocked=self._blocked,
             secure=self._secure,
             usual=history.usual,
+            badge_of=self._staff.show_badge if self._staff is not None else None,
             refreshed=Promotions(catalogue, config.shop.promotions).refreshed,
         )
         self._second_medium = self._mirror(signer, owner)
@@ -172,6 +190,7 @@ class Terminal:
             publish=self._publish,
             conditions=self._conditions,
             mirror=self._second_medium.view,
+            claim=lambda: self._staff.claim if self._staff is not None else None,
         )
         self._control = ControlServer(
             config.socket,
@@ -184,6 +203,7 @@ class Terminal:
                 self._status,
                 history.find,
                 Recorder(self._devices.supervisors, clock),
+                self._staff,
             ),
             self._views.encoded,
             unixsocket.access(config.socket_group),
@@ -218,6 +238,8 @@ class Terminal:
                 ]
                 if self._backups is not None:
                     running.append(tasks.create_task(self._keep_backups(self._backups), name="backups"))
+                if self._staff is not None:
+                    running.append(tasks.create_task(self._staff.run(self._engine), name="staff"))
                 if self._uplink is not None:
                     running.append(tasks.create_task(self._uplink.run(), name="uplink"))
                 notify("READY=1")
@@ -240,6 +262,20 @@ class Terminal:
 
     def _printer_works(self) -> bool:
         return any(device.kind == "POSPrinter" and device.ready.is_set() for device in self._devices.supervisors)
+
+    # --- people ---------------------------------------------------------------------------------------------------
+
+    def _staff_of(self, operators: Operators | None) -> Staff | None:
+        if operators is None or self._config.operators is None:
+            return None
+        staff = Staff(
+            operators,
+            clock=self._clock,
+            lock_after_s=self._config.operators.lock_after_s,
+            changed=self._views_changed,
+        )
+        staff.open()
+        return staff
 
     # --- devices -------------------------------------------------------------------------------------------------
 
@@ -378,7 +414,10 @@ class Terminal:
         forgotten = (message("closing-forgotten", business_day=late),) if late is not None else ()
         due = self._recaller is not None and bool(self._recaller.pending)
         returning = (message("records-due"),) if due else ()
+        claim = self._staff.claim if self._staff is not None else None
+        owner = (message("owner-wanted", claim=claim),) if claim is not None else ()
         return (
+            owner
             power
             + disk
             + self._custody.conditions()

@@ -20,7 +20,7 @@ from core.catalogue import Item
 from core.closing import is_overdue
 from core.effects import AnyEffect
 from core.ledger import ClockQuality, Record, Stamp, open_record
-from core.permissions import Operator
+from core.permissions import NEEDED, Operator
 from core.ports import Clock, Journal, JournalError
 from core.product_recall import ProductRecall, gtins_of
 from core.sale import read, step
@@ -184,6 +184,8 @@ class Engine:
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
+        self.touched_ms = 0
+        """When somebody last did something at the till, by the clock that never goes back."""
         self.spoilt: Counter[tuple[str, str]] = Counter()
         """Codes that came wrong, by the scanner that gave them and what was wrong (`SPOILT`)."""
         self._journal = journal
@@ -311,6 +313,8 @@ class Engine:
         if key is not None and await self._is_known(key):
             return Step(notice=Message(id="already-done"))
         stamp = self._time.stamp()
+        if event.__struct_config__.tag in NEEDED:
+            self.touched_ms = stamp.mono_ms
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))
         if isinstance(self.till.sale, Idle):

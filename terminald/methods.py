@@ -1,6 +1,5 @@
 """What the control socket offers: the operator's orders as events for the engine, and what is the matter."""
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -18,19 +17,15 @@ from store.history import Query
 from terminald.config import DEVICE_NAME
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
+from terminald.methods_operators import operator_methods
+from terminald.methods_till import till_methods
+from terminald.operators import Staff
+from terminald.orders import Keyed, Orders
 from terminald.recorder import Recorder
 from terminald.supervisor import Supervisor
 from terminald.views import Views, device_view
 
 DATA_LENGTH_MAX = 4096
-_KEY = re.compile(r"[A-Za-z0-9._:/-]{1,128}")
-_UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
-
-
-class Keyed(Params, frozen=True, kw_only=True):
-    """An order; sent again with the same `key` it is done once only."""
-
-    key: str | None = None
 
 
 class ScanParams(Keyed, frozen=True, kw_only=True):
@@ -133,19 +128,10 @@ def methods(
     status: Callable[[], dict[str, object]],
     find: Callable[[Query], Awaitable[list[Transaction]]],
     recorder: Recorder,
+    staff: Staff | None = None,
 ) -> Mapping[str, Method[Any]]:
     """The method table."""
-
-    async def order(event: v.AnyEvent, key: str | None) -> object:
-        taken = await engine.order(event, key)
-        if taken.refused and taken.notice is not None:
-            raise Refused(taken.notice)
-        notice = taken.notice
-        return {
-            "notice": {"id": notice.id, "params": notice.params} if notice else None,
-            "entries": [entry.__struct_config__.tag for entry in taken.entries],
-            "number": basket.number if (basket := basket_of(engine.till.sale)) else None,
-        }
+    orders = Orders(engine, staff)
 
     async def subtotal(_: Params) -> object:
         basket = basket_of(engine.till.sale)
@@ -196,40 +182,32 @@ def methods(
     async def daemon_status(_: Params) -> object:
         return status()
 
-    def keyed(summary: str, params: type[Keyed], event: Callable[[Any], v.AnyEvent]) -> Method[Any]:
-        async def carry_out(given: Keyed) -> object:
-            if given.key is not None and not _is_key(given.key):
-                raise Refused(message("key-not-valid"))
-            return await order(event(given), given.key)
-
-        return Method(summary=summary, params=params, handler=carry_out)
-
-    from terminald.methods_till import till_methods  # which takes its parameters' base from here
-
     return {
-        **till_methods(engine, keyed),
-        "sale.scan": keyed(
+        **till_methods(engine, orders),
+        "sale.scan": orders.keyed(
             "Rings up a code as if it were scanned or typed",
             ScanParams,
             lambda p: v.CodeKeyed(data=p.data[:DATA_LENGTH_MAX]),
         ),
-        "sale.quantity": keyed(
+        "sale.quantity": orders.keyed(
             "Gives a line another quantity, in thousandths of its unit; line 0 is the last",
             QuantityParams,
             lambda p: v.QuantityKeyed(quantity_milli=p.quantity_milli, line=p.line, confirmed=p.confirmed),
         ),
-        "sale.weight": keyed(
+        "sale.weight": orders.keyed(
             "Types the weight, in grams, of what waits to be weighed; where the configuration allows it",
             WeightParams,
             lambda p: v.WeightKeyed(weight_g=p.weight_g),
         ),
-        "sale.void": keyed("Takes a line back; line 0 is the last", LineParams, lambda p: v.VoidKeyed(line=p.line)),
-        "sale.coupon": keyed(
+        "sale.void": orders.keyed(
+            "Takes a line back; line 0 is the last", LineParams, lambda p: v.VoidKeyed(line=p.line)
+        ),
+        "sale.coupon": orders.keyed(
             "Presents a coupon: its GCN or its code",
             CouponParams,
             lambda p: v.CouponPresented(code=p.code[:DATA_LENGTH_MAX]),
         ),
-        "sale.line_discount": keyed(
+        "sale.line_discount": orders.keyed(
             "Gives a line a discount, a percentage in hundredths or an amount; with neither takes it back; line 0 is the last",
             LineDiscountParams,
             lambda p: v.LineDiscountKeyed(
@@ -239,7 +217,7 @@ def methods(
                 amount_minor=p.amount_minor,
             ),
         ),
-        "sale.total_discount": keyed(
+        "sale.total_discount": orders.keyed(
             "Gives the basket a discount, a percentage in hundredths or an amount; with neither takes it back",
             DiscountParams,
             lambda p: v.TotalDiscountKeyed(
@@ -248,7 +226,7 @@ def methods(
                 amount_minor=p.amount_minor,
             ),
         ),
-        "sale.price": keyed(
+        "sale.price": orders.keyed(
             "Gives a line another price for one unit; line 0 is the last",
             PriceParams,
             lambda p: v.PriceKeyed(
@@ -258,7 +236,7 @@ def methods(
                 confirmed=p.confirmed,
             ),
         ),
-        "sale.item": keyed(
+        "sale.item": orders.keyed(
             "Sells what the catalogue does not have, by a name, a price and a tax code that are kept for the next time",
             ItemParams,
             lambda p: v.ItemKeyed(
@@ -268,80 +246,78 @@ def methods(
                 tax=p.tax,
             ),
         ),
-        "sale.age": keyed(
+        "sale.age": orders.keyed(
             "Answers whether the customer is old enough for the item that waits",
             AgeParams,
             lambda p: v.AgeKeyed(of_age=p.of_age),
         ),
-        "sale.open_price": keyed(
+        "sale.open_price": orders.keyed(
             "Gives the item that waits for it its price for one unit",
             OpenPriceParams,
             lambda p: v.OpenPriceKeyed(unit_price_minor=p.unit_price_minor, confirmed=p.confirmed),
         ),
-        "sale.price_check": keyed(
+        "sale.price_check": orders.keyed(
             "Says what a code costs, and sells nothing",
             ScanParams,
             lambda p: v.PriceCheckKeyed(data=p.data[:DATA_LENGTH_MAX]),
         ),
-        "sale.deposit_return": keyed(
+        "sale.deposit_return": orders.keyed(
             "Takes empties back: so many of what a code stands for",
             EmptiesParams,
             lambda p: v.DepositReturnKeyed(data=p.data[:DATA_LENGTH_MAX], count=p.count),
         ),
-        "sale.tax_exemption": keyed(
+        "sale.tax_exemption": orders.keyed(
             "Takes the tax off the sale, for a reason; without one charges it again",
             ExemptionParams,
             lambda p: v.TaxExemptionKeyed(reason=p.reason, certificate=p.certificate),
         ),
-        "sale.subtotal": Method(summary="What the basket comes to, with its taxes", params=Params, handler=subtotal),
-        "sale.cash": keyed(
+        "sale.subtotal": orders.read("sale.subtotal", "What the basket comes to, with its taxes", Params, subtotal),
+        "sale.cash": orders.keyed(
             "Takes cash in minor units; without an amount exactly what is due",
             AmountParams,
             lambda p: v.CashKeyed(amount_minor=p.amount_minor),
         ),
-        "sale.card": keyed(
+        "sale.card": orders.keyed(
             "Charges a card in minor units; without an amount all that is due",
             AmountParams,
             lambda p: v.CardKeyed(amount_minor=p.amount_minor),
         ),
-        "sale.suspend": keyed(
+        "sale.suspend": orders.keyed(
             "Puts the basket aside, under a name or its own number",
             SuspendParams,
             lambda p: v.SuspendKeyed(label=p.label[:DATA_LENGTH_MAX]),
         ),
-        "sale.resume": keyed(
+        "sale.resume": orders.keyed(
             "Takes a basket up again, by its number or its name; with neither the only one that is put aside",
             ResumeParams,
             lambda p: v.ResumeKeyed(number=p.number, label=p.label[:DATA_LENGTH_MAX]),
         ),
-        "sale.cancel": keyed("Stops a card payment, or gives up the basket", Keyed, lambda _: v.CancelKeyed()),
-        "receipt.reprint": keyed("Prints a copy of the last receipt", Keyed, lambda _: v.ReprintKeyed()),
-        "device.list": Method(summary="The devices and their state", params=Params, handler=device_list),
-        "device.test": Method(
-            summary="Whether a device works, and what to do if not", params=NameParams, handler=device_test
+        "sale.cancel": orders.keyed("Stops a card payment, or gives up the basket", Keyed, lambda _: v.CancelKeyed()),
+        "receipt.reprint": orders.keyed("Prints a copy of the last receipt", Keyed, lambda _: v.ReprintKeyed()),
+        "device.list": orders.read("device.list", "The devices and their state", Params, device_list),
+        "device.test": orders.read(
+            "device.test", "Whether a device works, and what to do if not", NameParams, device_test
         ),
-        "device.record": Method(
-            summary="A device's raw traffic since the last call, cards masked; the first call begins, `finish` ends it",
-            params=RecordParams,
-            handler=device_record,
+        "device.record": orders.read(
+            "device.record",
+            "A device's raw traffic since the last call, cards masked; the first call begins, `finish` ends it",
+            RecordParams,
+            device_record,
         ),
-        "journal.status": Method(
-            summary="The journal's depth and what is acknowledged", params=Params, handler=journal_status
+        "journal.status": orders.read(
+            "journal.status", "The journal's depth and what is acknowledged", Params, journal_status
         ),
-        "history.find": Method(
-            summary="Finished transactions by number, business day, item, tender, operator; the newest first",
-            params=Query,
-            handler=history_find,
+        "history.find": orders.read(
+            "history.find",
+            "Finished transactions by number, business day, item, tender, operator; the newest first",
+            Query,
+            history_find,
         ),
-        "daemon.status": Method(summary="What the daemon says of itself", params=Params, handler=daemon_status),
+        "daemon.status": orders.read("daemon.status", "What the daemon says of itself", Params, daemon_status),
+        **operator_methods(orders, staff),
     }
 
 
 def _named(device: str) -> str:
     """What no device is called, as it may be told: only what could be a device's name."""
     return device if DEVICE_NAME.fullmatch(device) and not holds_card(device) else "?"
-
-
-def _is_key(key: str) -> bool:
-    """Whether a key may be kept with a record: no card's number in it, but for what a UUID's digits may look like."""
-    return bool(_UUID.fullmatch(key)) or (_KEY.fullmatch(key) is not None and not holds_card(key))

@@ -11,11 +11,9 @@ from core.till_report import report_of
 from core.view import till_view
 from terminald.control import Method, Params
 from terminald.engine import Engine
-from terminald.methods import Keyed
+from terminald.orders import Keyed, Orders
 
 TEXT_LENGTH_MAX = 4096
-
-Give = Callable[[str, type[Any], Callable[[Any], v.AnyEvent]], Method[Any]]
 
 
 class ReasonParams(Keyed, frozen=True, kw_only=True):
@@ -63,11 +61,11 @@ class PaperParams(Keyed, frozen=True, kw_only=True):
     written: str
 
 
-def till_methods(engine: Engine, keyed: Give) -> Mapping[str, Method[Any]]:
+def till_methods(engine: Engine, orders: Orders) -> Mapping[str, Method[Any]]:
     """The method table."""
 
     def move(kind: CashMove, summary: str) -> Method[Any]:
-        return keyed(
+        return orders.keyed(
             summary,
             MoveParams,
             lambda p: v.CashMoveKeyed(
@@ -99,22 +97,23 @@ def till_methods(engine: Engine, keyed: Give) -> Mapping[str, Method[Any]]:
         }
 
     return {
-        "drawer.open": keyed(
+        "drawer.open": orders.keyed(
             "Opens the drawer without a sale, for a reason",
             ReasonParams,
             lambda p: v.DrawerKeyed(reason=p.reason[:TEXT_LENGTH_MAX]),
         ),
-        "till.status": Method(
-            summary="How the till stands: its session, its business day, and card payments that are not settled",
-            params=Params,
-            handler=status,
+        "till.status": orders.read(
+            "till.status",
+            "How the till stands: its session, its business day, and card payments that are not settled",
+            Params,
+            status,
         ),
-        "till.business_day": keyed(
+        "till.business_day": orders.keyed(
             "Says which business day it is, where the clock cannot vouch for it; the next opening goes by this",
             DayParams,
             lambda p: v.BusinessDayKeyed(business_day=p.business_day[:TEXT_LENGTH_MAX]),
         ),
-        "till.open": keyed(
+        "till.open": orders.keyed(
             "Opens the till with a float, in one amount or by coins and notes",
             FloatParams,
             lambda p: v.TillOpenKeyed(float_minor=p.float_minor, counts=_counts(p.counts)),
@@ -124,19 +123,21 @@ def till_methods(engine: Engine, keyed: Give) -> Mapping[str, Method[Any]]:
         "till.paid_in": move("paid-in", "Puts cash into the till that is for no sale, for a reason"),
         "till.paid_out": move("paid-out", "Pays cash out of the till, for a reason"),
         "till.deposit": move("deposit", "Deposits cash of the till in the safe"),
-        "till.begin_count": keyed(
+        "till.begin_count": orders.keyed(
             "Begins to count the drawer; nothing is sold meanwhile, and the payment device ends its day",
             Keyed,
             lambda _: v.CountBegunKeyed(),
         ),
-        "till.count": keyed(
+        "till.count": orders.keyed(
             "Takes what was counted in the drawer, in one amount or by coins and notes; what should be there is not told",
             CountParams,
             lambda p: v.CountKeyed(amount_minor=p.amount_minor, counts=_counts(p.counts)),
         ),
-        "till.give_up_count": keyed("Gives the count up; the till sells on", Keyed, lambda _: v.CountGivenUpKeyed()),
+        "till.give_up_count": orders.keyed(
+            "Gives the count up; the till sells on", Keyed, lambda _: v.CountGivenUpKeyed()
+        ),
         "till.close": with_report(
-            keyed(
+            orders.keyed(
                 "Closes the till with the last count and makes its Z report; the business day too, unless told otherwise",
                 CloseParams,
                 lambda p: v.TillCloseKeyed(end_day=p.end_day, open_payments=p.open_payments),
@@ -144,7 +145,7 @@ def till_methods(engine: Engine, keyed: Give) -> Mapping[str, Method[Any]]:
             lambda: engine.till.books.z,
         ),
         "report.x": with_report(
-            keyed(
+            orders.keyed(
                 "How the session stands, on paper too unless told otherwise; it changes nothing",
                 ReportParams,
                 lambda p: v.XReportKeyed(paper=p.paper),
@@ -152,14 +153,14 @@ def till_methods(engine: Engine, keyed: Give) -> Mapping[str, Method[Any]]:
             x,
         ),
         "report.z": with_report(
-            keyed(
+            orders.keyed(
                 "The last Z report, and a numbered copy of it on paper unless told otherwise",
                 ReportParams,
                 lambda p: v.ZReportKeyed(paper=p.paper),
             ),
             lambda: engine.till.books.z,
         ),
-        "sale.by_hand": keyed(
+        "sale.by_hand": orders.keyed(
             "Begins to enter a sale that was written by hand: its own number, and the date that stands on it",
             PaperParams,
             lambda p: v.PaperSaleKeyed(paper=p.paper[:TEXT_LENGTH_MAX], written=p.written[:TEXT_LENGTH_MAX]),

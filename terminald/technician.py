@@ -12,26 +12,24 @@ and without one; every answer is also one flat JSON object (``--json``), which t
 
 import argparse
 import sys
-import time
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import assert_never
 
 import msgspec
 
 from core.ledger import Stream, open_record
 from core.ports import JournalError
-from store.credentials import Credentials, Denied, Granted, Locked, Moment, NotSet, PinRefused, Role
+from store.credentials import Credentials, Denied, Granted, Locked, NotSet, PinRefused, Role
 from store.verify import iter_records, verify_journal
 from terminald import paths
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
 from terminald.client import CallFailed, Disconnected, call_once
 from terminald.config import Config
+from terminald.operators import kernel_moment
 
 LOG_LINES_MAX = 1_000
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def pin_status(given: argparse.Namespace) -> int:
@@ -74,7 +72,7 @@ def pin_check(given: argparse.Namespace) -> int:
     if with_credentials is None:
         return CANNOT
     with with_credentials as credentials:
-        answer = credentials.check(Role(given.role), _line(), _now())
+        answer = credentials.check(Role(given.role), _line(), kernel_moment())
     said: dict[str, object] = {"role": given.role, "granted": False, "tries_left": 0, "locked_ms": 0}
     match answer:
         case Granted():
@@ -161,7 +159,7 @@ def _may_set(credentials: Credentials, role: Role, present: str) -> str | None:
     if not present:
         return "pin-is-set"
     for knower in dict.fromkeys((role, Role.OWNER)):
-        if isinstance(credentials.check(knower, present, _now()), Granted):
+        if isinstance(credentials.check(knower, present, kernel_moment()), Granted):
             return None
     return "pin-wrong"
 
@@ -176,10 +174,6 @@ def _journal_at_rest(config: Config) -> dict[str, object]:
 
 def _line() -> str:
     return sys.stdin.readline().rstrip("\r\n")
-
-
-def _now() -> Moment:
-    return Moment(boot=_BOOT.read_text().strip(), up_ms=time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
 
 
 def _clock_time(time_ms: int) -> str:

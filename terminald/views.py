@@ -43,6 +43,7 @@ class Views:
         publish: Callable[[bytes], None],
         conditions: Callable[[], tuple[Message, ...]] = tuple,
         mirror: Callable[[], MirrorView] = MirrorView,
+        claim: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._devices = devices
@@ -54,6 +55,7 @@ class Views:
         self._publish = publish
         self._conditions = conditions
         self._mirror = mirror
+        self._claim = claim
         self._changed = asyncio.Event()
         self._revision = 0
         self._encoder = msgspec.json.Encoder()
@@ -114,7 +116,7 @@ class Views:
             link=self._link(),
             mirror=self._mirror(),
             conditions=self._conditions(),
-            operator=operator_view(shop, engine.till),
+            operator=operator_view(shop, engine.till, self._claim()),
             till=till_view(shop, engine.till),
         )
 

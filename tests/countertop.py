@@ -225,6 +225,11 @@ class Countertop:
         async with connect(self.layout.control_socket) as client:
             return msgspec.convert(await client.call(method, params, timeout_s=PATIENCE_S), dict[str, object])
 
+    async def ask(self, method: str, **params: object) -> object:
+        """The same for a method that answers with a list."""
+        async with connect(self.layout.control_socket) as client:
+            return await client.call(method, params, timeout_s=PATIENCE_S)
+
     async def refusal(self, method: str, **params: object) -> str:
         """The reason for which the till does not take an order."""
         try:

@@ -109,7 +109,7 @@ def test_the_merchants_messages(rewrite: bool) -> None:
     rows = [
         (plain(condition), plain(remedy) or "Nothing.", f"`{id_}`")
         for id_, (condition, remedy) in WORDS.items()
-        if id_ in literals("core", "terminald", "ui/merchant")
+        if id_ in literals("core", "store", "terminald", "ui/merchant")
     ]
     held("merchant.md", "messages", table(("The screen says", "What to do", "id"), rows), rewrite)
 
@@ -248,6 +248,7 @@ TABLES = {
     "backup": ("[backup]", 'path = "stick"'),
     "customers": ("[customers]", ""),
     "credentials": ("[credentials]", ""),
+    "operators": ("[operators]", ""),
     "control": ("[control]", ""),
     "scan": ("[scan]", ""),
     "scan.variable": ("[[scan.variable]]", 'prefix = "21"'),
@@ -379,10 +380,16 @@ def test_the_worked_example_of_a_sale(example: Example, rewrite: bool) -> None:
     assert "sale-completed" in "".join(said)
 
 
+APPROVAL = ("approver", "approver_pin")
+"""What every order takes is said once, in the guide's words."""
+
+
 def parameter(name: str, schema: dict[str, object]) -> str:
     kinds = schema.get("anyOf", [schema])
     assert isinstance(kinds, list)
-    kind = " or ".join(str(each["type"]) for each in kinds if each["type"] != "null")
+    kind = " or ".join(
+        str(each["type"]) if "type" in each else ", ".join(each["enum"]) for each in kinds if each.get("type") != "null"
+    )
     return f"`{name}` {kind}{', may be left out' if 'default' in schema else ''}"
 
 
@@ -391,7 +398,11 @@ def test_the_methods(example: Example, rewrite: bool) -> None:
     listed = call_once(example.folder / "control.sock", "rpc.discover")
     assert isinstance(listed, list)
     rows = [
-        (f"`{each['name']}`", each["summary"], "; ".join(parameter(*item) for item in each["params"].items()))
+        (
+            f"`{each['name']}`",
+            each["summary"],
+            "; ".join(parameter(name, schema) for name, schema in each["params"].items() if name not in APPROVAL),
+        )
         for each in listed
     ]
     held("control-socket.md", "methods", table(("Method", "What it does", "Parameters"), rows), rewrite)
