@@ -251,7 +251,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "no-operators": ("Nobody signs on at this till.", "Add the table [operators] to the configuration."),
     "badge-given": ("This badge is operator {operator}'s now.", ""),
     "owner-wanted": (
-        "This till has no owner yet. Claim: {claim}",
+        "This till has no owner yet: its claim is {claim}.",
         "Sign on as the owner: the claim, an operator's number of your choice, and a PIN of six digits or more.",
     ),
     "already-claimed": ("This till has an owner already.", "Sign on; a supervisor makes other operators."),
