@@ -418,7 +418,7 @@ class Terminal:
         owner = (message("owner-wanted", claim=claim),) if claim is not None else ()
         return (
             owner
-            power
+            + power
             + disk
             + self._custody.conditions()
             + clock
