@@ -377,7 +377,10 @@ class PaymentRequested(Entry, tag="payment_requested", frozen=True, kw_only=True
 
 
 class PaymentApproved(Entry, tag="payment_approved", frozen=True, kw_only=True):
-    """The payment device approved. `card` is masked to the last four digits; `poi_transaction` is the device's own id."""
+    """The payment device approved. `card` is masked to the last four digits; `poi_transaction` is the device's own id.
+
+    `signature` says that the card asks for the customer's, on the merchant's copy.
+    """
 
     MOVES_MONEY = True
     reference: str
@@ -386,6 +389,7 @@ class PaymentApproved(Entry, tag="payment_approved", frozen=True, kw_only=True):
     authorisation: str = ""
     brand: str = ""
     card: str = ""
+    signature: bool = False
 
 
 class PaymentDeclined(Entry, tag="payment_declined", frozen=True, kw_only=True):

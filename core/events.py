@@ -247,7 +247,7 @@ class DeviceChanged(Event, frozen=True, kw_only=True, tag="device_changed"):
 
 
 class PaymentAnswered(Event, frozen=True, kw_only=True, tag="payment_answered"):
-    """The payment device approved `reference`."""
+    """The payment device approved `reference`; `signature` where the card asks for the customer's on paper."""
 
     reference: str
     amount_minor: int
@@ -255,6 +255,7 @@ class PaymentAnswered(Event, frozen=True, kw_only=True, tag="payment_answered"):
     authorisation: str = ""
     brand: str = ""
     card: str = ""
+    signature: bool = False
 
 
 class PaymentRefused(Event, frozen=True, kw_only=True, tag="payment_refused"):

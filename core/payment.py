@@ -125,6 +125,7 @@ def _approved(event: v.PaymentAnswered) -> e.PaymentApproved:
         authorisation=event.authorisation,
         brand=event.brand,
         card=event.card,
+        signature=event.signature,
     )
 
 

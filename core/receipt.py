@@ -73,7 +73,29 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     if sale.epoch:
         elements += [Feed(), QrCode(data=code_of(shop, sale).text(), to_sign=True)]
     elements.append(Cut())
+    if not copy:
+        elements += _slips(shop, completed, say)
     return Document(elements=tuple(elements))
+
+
+def _slips(shop: Shop, completed: Completed, say: Words) -> list[Element]:
+    """The merchant's copy of each card payment that the customer signs, cut off behind the receipt."""
+    slips: list[Element] = []
+    for tender in completed.basket.tenders:
+        if tender.signature:
+            sale = completed.sale
+            slips += [
+                Text(left=shop.name, style="centre-large"),
+                Text(left=say("MERCHANT COPY"), style="centre"),
+                Rule(),
+                Text(left=_when(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"),
+                *_tender(tender, shop.currency.format, say),
+                Feed(lines=3),
+                Rule(),
+                Text(left=say("Signature of the cardholder"), style="centre"),
+                Cut(),
+            ]
+    return slips
 
 
 def code_of(shop: Shop, sale: TransactionCompleted) -> ReceiptCode:

@@ -107,6 +107,7 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     authorisation: str = ""
     brand: str = ""
     card: str = ""
+    signature: bool = False
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True):
@@ -606,6 +607,7 @@ def _tender(tender: Tender, entry: _PaymentEntry) -> Tender | None:
                 authorisation=entry.authorisation,
                 brand=entry.brand,
                 card=entry.card,
+                signature=entry.signature,
             )
         case e.PaymentDeclined() | e.PaymentReversed():
             return None

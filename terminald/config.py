@@ -18,7 +18,7 @@ from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRang
 from core.topics import check_terminal
 from drivers import registry
 from drivers.nodes import Match
-from drivers.options import PrinterDrawerOptions
+from drivers.options import EscposPrinterOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.shop_config import read_shop
 from terminald.toml_table import Fault, Lines, Table
@@ -235,6 +235,10 @@ def _config(root: Table, file: Path) -> Config:
     )
     if config.headquarters is None and any(each.driver == "tamper-gpio" for each in config.devices):
         root.fault("device", "a tamper switch needs [headquarters] ack_key: only a signed order releases it")
+    if shop.language == "zh" and any(
+        isinstance(each.options, EscposPrinterOptions) and each.options.codepage != "GB18030" for each in config.devices
+    ):
+        root.fault("device", 'a receipt printer needs codepage = "GB18030" to print [shop] language "zh"')
     for table in (journal, catalogue, customers, credentials, history, cards, control, drawer, scan, root):
         table.end()
     return config

@@ -210,6 +210,13 @@ class PaymentResult(Wire, frozen=True, kw_only=True):
     payment_acquirer_data: PaymentAcquirerData | None = None
 
 
+class PaymentReceipt(Wire, frozen=True, kw_only=True):
+    """A receipt that the device would have us print. Its text is none of ours: whether it asks for a signature is."""
+
+    document_qualifier: str = ""
+    required_signature_flag: bool = False
+
+
 class PaymentResponse(Wire, frozen=True, kw_only=True):
     """How a payment ended, and what names it on both sides."""
 
@@ -217,6 +224,7 @@ class PaymentResponse(Wire, frozen=True, kw_only=True):
     sale_data: SaleData | None = None
     poi_data: PoiData | None = None
     payment_result: PaymentResult | None = None
+    payment_receipt: tuple[PaymentReceipt, ...] = ()
 
 
 class AbortRequest(Wire, frozen=True, kw_only=True):

@@ -109,6 +109,7 @@ def _approval(answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:
         authorisation=_only(_APPROVAL_CODE, acquirer.approval_code if acquirer is not None else None),
         brand=_only(_BRAND, card.payment_brand if card is not None else None),
         card=mask(card.masked_pan or card.masked_pan_too or "") if card is not None else "",
+        signature=any(receipt.required_signature_flag for receipt in answer.payment_receipt),
     )
 
 

@@ -72,6 +72,8 @@ class SimulatedPaymentDevice:
         self.behaviour = Behaviour.APPROVE
         self.delay_s = 0.0
         """From request to answer; the charge happens at the end of it."""
+        self.wants_signature = False
+        """Whether its next cards ask for the customer's signature."""
         self.display = "Welcome"
         """What the customer reads."""
         self.charges: list[Charge] = []
@@ -244,7 +246,7 @@ class SimulatedPaymentDevice:
         )
         self.charges.append(charge)
         self._show("Approved")
-        return _approval(charge)
+        return _approval(charge, signature=self.wants_signature)
 
     def _on_abort(self, message: nexo.Message) -> None:
         request = message.abort_request
@@ -369,7 +371,7 @@ def _failure(condition: str) -> nexo.PaymentResponse:
     return nexo.PaymentResponse(response=nexo.Response(result="Failure", error_condition=condition))
 
 
-def _approval(charge: Charge) -> nexo.PaymentResponse:
+def _approval(charge: Charge, *, signature: bool) -> nexo.PaymentResponse:
     return nexo.PaymentResponse(
         response=_SUCCESS,
         sale_data=nexo.SaleData(sale_transaction_id=nexo.TransactionIdentification(transaction_id=charge.reference)),
@@ -384,6 +386,11 @@ def _approval(charge: Charge) -> nexo.PaymentResponse:
                 currency=charge.currency, authorized_amount=nexo.to_amount(charge.amount_minor, charge.currency)
             ),
             payment_acquirer_data=nexo.PaymentAcquirerData(approval_code="123456"),
+        ),
+        payment_receipt=(
+            (nexo.PaymentReceipt(document_qualifier="CashierReceipt", required_signature_flag=True),)
+            if signature
+            else ()
         ),
     )
 

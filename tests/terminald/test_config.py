@@ -210,6 +210,17 @@ def test_a_tamper_switch_needs_somebody_who_releases_it(tmp_path: Path) -> None:
     assert message == "a tamper switch needs [headquarters] ack_key: only a signed order releases it"
 
 
+def test_chinese_papers_need_a_printer_that_has_the_characters(tmp_path: Path) -> None:
+    chinese = SHOP.replace("[shop]\n", '[shop]\nlanguage = "zh"\n')
+    printer = '[device.printer]\ndriver = "printer-escpos"\npath = "/dev/usb/lp0"\n'
+    assert _load(tmp_path, chinese + printer + 'codepage = "GB18030"\n').shop.language == "zh"
+    ((_, message),) = _faults(tmp_path, chinese + printer)
+    assert message == 'a receipt printer needs codepage = "GB18030" to print [shop] language "zh"'
+    assert _load(tmp_path, SHOP + printer).shop.language == "en"
+    ((_, message),) = _faults(tmp_path, SHOP.replace("[shop]\n", '[shop]\nlanguage = "cn"\n'))
+    assert message == "[shop] language 'cn' must be one of en, zh"
+
+
 def test_several_rates_on_a_class_and_how_they_are_rounded(tmp_path: Path) -> None:
     shop = _load(
         tmp_path,

@@ -41,6 +41,27 @@ async def test_card_sale(counter: Countertop) -> None:
     assert counter.drawer_openings == 0
 
 
+async def test_a_card_that_asks_for_a_signature(counter: Countertop) -> None:
+    """The merchant's copy comes behind the receipt, to be signed; a copy of the receipt has none."""
+    counter.bench.payment.wants_signature = True
+    try:
+        await _ask_for_card(counter, Behaviour.APPROVE)
+        await counter.completed()
+    finally:
+        counter.bench.payment.wants_signature = False
+    receipt, slip = await counter.papers(2)
+    assert "MERCHANT COPY" not in receipt
+    assert "MERCHANT COPY" in slip
+    assert "Signature of the cardholder" in slip
+    assert "3.79" in slip
+    assert "authorisation 123456" in slip
+    assert "9999" in slip
+    await counter.see(lambda view: view.last is not None and view.last.printed == 1, "the printed receipt")
+    await counter.call("receipt.reprint")
+    assert "COPY 1" in (await counter.papers(3))[2]
+    assert counter.count(e.ReceiptPrinted) == 2
+
+
 async def test_declined_then_cash(counter: Countertop) -> None:
     await _ask_for_card(counter, Behaviour.DECLINE)
     assert (await counter.notice("payment-declined"))["reason"] == "declined"
