@@ -20,6 +20,7 @@ from drivers.nodes import node_at
 SUBSYSTEMS = ("tty", "input", "hidraw", "usbmisc", "usb")
 """Where our devices appear."""
 EVENT_BYTES_MAX = 1 << 16
+LOOKS_MAX = 3
 UDEV_DRAIN_MAX = 256
 """udev events taken in one wake-up."""
 
@@ -37,6 +38,17 @@ def identity(path: Path) -> str:
     """
     node = node_at(path)
     return node.identity if node is not None and (node.serial or node.port_path) else str(path)
+
+
+def real_path(path: Path) -> str:
+    """Where a path leads now, links followed as far as there are any; never fails.
+
+    `os.path.realpath` does, where a link goes between its two looks at it.
+    """
+    for _ in range(LOOKS_MAX):
+        with contextlib.suppress(OSError):
+            return os.path.realpath(path)
+    return os.path.abspath(path)
 
 
 class Watcher:
@@ -165,9 +177,10 @@ def _steps(path: Path) -> Iterator[Path]:
         while not missing.parent.is_dir() and missing.parent != missing:
             missing = missing.parent
         yield missing
-        if not path.is_symlink():
-            return
-        path = Path(os.path.abspath(path.parent / path.readlink()))
+        try:
+            path = Path(os.path.abspath(path.parent / path.readlink()))
+        except OSError:
+            return  # it is no link, or not any more: whoever pulls a cable takes it away at any moment
 
 
 def _events(data: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -15,7 +15,7 @@ from typing import cast
 
 from core.ports import CardReader, Clock, DeviceGone, DrawerPort, Emit, PrinterDriven
 from drivers import registry
-from drivers.hotplug import Watcher
+from drivers.hotplug import Watcher, real_path
 from drivers.nodes import Node, plugged_in
 from drivers.options import PrinterDrawerOptions
 from store.device_book import DeviceBook
@@ -148,7 +148,7 @@ class Devices:
     def _taken(self) -> dict[str, Supervisor]:
         """The nodes that tables name by a path."""
         named = [seat for seat in self._seats if seat.path is not None and seat.link is None]
-        return {os.path.realpath(seat.path): seat.supervisor for seat in named if seat.path is not None}
+        return {real_path(seat.path): seat.supervisor for seat in named if seat.path is not None}
 
     def _give(self, table: DeviceConfig, found: dict[str, Node]) -> None:
         """The devices of one table, each to its seat: to the one it had, if it was here before."""
@@ -308,7 +308,7 @@ def places(config: Config) -> dict[str, tuple[Node | None, bool]]:
     for device in config.devices:
         paths = registry.paths_of(device.options, config.base)
         if device.match is None and paths:
-            path = os.path.realpath(paths[0])
+            path = real_path(paths[0])
             found[device.name] = by_path.get(path), os.path.exists(path)
     tables = {device.name: device for device in config.devices} | adopters(config)
     wishes = [_wish(table) for table in tables.values() if _is_found(table)]

@@ -1,14 +1,22 @@
 """What turns up is noticed without polling, and has one name through a replug."""
 
 import asyncio
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from drivers.hotplug import Watcher, identity
+from drivers.hotplug import Watcher, identity, real_path
 from drivers.simulated.cable import PtyCable
 from tests.drivers.support import WAIT_S, ignore
 from tests.media import medium
+
+LOOKS = 30_000
+WAKES = 1_000
+"""So many looks at a flickering link met it between two of their steps whenever it was tried."""
 
 
 async def woken(watcher: Watcher, within_s: float = WAIT_S) -> bool:
@@ -44,6 +52,38 @@ async def test_a_folder_that_is_made_later_wakes(tmp_path: Path) -> None:
         assert await woken(watcher)
         (tmp_path / "serial" / "by-id" / "scanner").touch()
         assert await woken(watcher)
+
+
+@contextlib.contextmanager
+def flickering(link: Path) -> Iterator[None]:
+    """A link that comes and goes as fast as a process can have it."""
+    program = "import os, sys\nwhile True:\n    os.symlink('/dev/null', sys.argv[1]); os.unlink(sys.argv[1])"
+    process = subprocess.Popen([sys.executable, "-S", "-c", program, str(link)])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_link_that_goes_while_it_is_followed_is_no_fault(tmp_path: Path) -> None:
+    with flickering(tmp_path / "scanner"):
+        found = {real_path(tmp_path / "scanner") for _ in range(LOOKS)}
+    assert found <= {str(tmp_path / "scanner"), "/dev/null"}
+
+
+async def test_a_link_that_goes_while_it_is_looked_at_does_not_end_the_watch(tmp_path: Path) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: faults.append(context["exception"]))
+    async with Watcher([tmp_path / "scanner", tmp_path / "printer"]) as watcher:
+        with flickering(tmp_path / "scanner"):
+            for _ in range(WAKES):
+                assert await woken(watcher)
+        while await woken(watcher, within_s=0.1):
+            pass
+        (tmp_path / "printer").touch()
+        assert await woken(watcher)
+    assert faults == []
 
 
 async def test_the_target_of_a_link_wakes(tmp_path: Path) -> None:
