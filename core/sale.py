@@ -506,6 +506,10 @@ def _device(event: v.PrinterSensed | v.DeviceChanged) -> Step:
     assert_never(event)
 
 
+_UNFIT = ("device-protocol", "device-denied", "device-busy", "library-missing")
+"""Faults that no cable mends: how a device is set, or the system that it is plugged into."""
+
+
 def _device_changed(event: v.DeviceChanged) -> Step:
     if event.phase is v.DevicePhase.OPENING:
         return NOTHING
@@ -514,7 +518,8 @@ def _device_changed(event: v.DeviceChanged) -> Step:
         return Step(entries=entries, notice=message("device-new", device=event.device))
     if event.phase is v.DevicePhase.READY or event.fault == "device-absent":
         return Step(entries=entries)
-    notice = message("device-lost", device=event.device, fault=event.fault or "")
+    told = "device-unfit" if event.fault in _UNFIT else "device-lost"
+    notice = message(told, device=event.device, fault=event.fault or "")
     return Step(entries=entries, notice=notice, level="error")
 
 

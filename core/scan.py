@@ -132,18 +132,22 @@ def classify(data: str, aim: str | None = None, rules: CodeRules = _NO_RULES, *,
 
 
 def reading(scan: Scan, method: Method, today: str) -> Reading | None:
-    """The item that a code stands for, with its dates in the century nearest to `today`; None where it is no item."""
+    """The item that a code stands for, with its dates in the century nearest to `today`; None where it is no item.
+
+    An in-store number with zeroes for its value is the catalogue's key as people type it: it says no price, no weight.
+    """
     if scan.gtin is None or scan.kind not in ("gtin", "gs1", "digital_link", "variable_measure"):
         return None
     year = int(today[:4])
     said = scan.elements
     dates = {ai: gs1.iso_date(said[ai], year) for ai in ("15", "16", "17") if ai in said}
     expires = said.get("7003")
+    is_key = scan.kind == "variable_measure" and not (scan.price_minor or scan.weight_g)
     return Reading(
         gtin=scan.gtin,
         method=method,
-        price_minor=scan.price_minor,
-        weight_g=scan.weight_g,
+        price_minor=None if is_key else scan.price_minor,
+        weight_g=None if is_key else scan.weight_g,
         lot=wipe(said["10"]) if "10" in said else None,
         serial=wipe(said["21"]) if "21" in said else None,
         use_by=dates.get("17"),

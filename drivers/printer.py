@@ -112,10 +112,14 @@ class EscposPrinter:
             self._on_drawer()
 
     def facts(self) -> dict[str, str | int]:
-        paper = self._status.paper if self._status else PaperStatus.UNKNOWN
+        status = self._status
+        fault = _fault(status) if status else None
         facts: dict[str, str | int] = {
-            "paper": paper.value, "printed": self._printed, "interruptions": self._interruptions
-        }  # fmt: skip
+            "paper": (status.paper if status else PaperStatus.UNKNOWN).value,
+            "state": fault.code if fault else "ok" if status else "unknown",
+            "printed": self._printed,
+            "interruptions": self._interruptions,
+        }
         return facts | ({"logo": self._logo_fault} if self._logo_fault else {})
 
     @property

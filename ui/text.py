@@ -306,6 +306,7 @@ WORDS: dict[str, tuple[str, str]] = {
     # devices
     "device-new": ("A new device is plugged in and works: {device}.", ""),
     "device-lost": ("The {device} does not answer: {fault}.", "Check its cable and power; it comes back by itself."),
+    "device-unfit": ("The {device} cannot be used: {fault}.", "Go on without it, and call your technician."),
     "device-not-known": ("There is no device named {device}.", "See the list of devices for its name."),
     "device-not-recorded": ("What passes through {device} is not kept: cards or tags may be in it.", ""),
     "device-gone": ("The {device} is gone.", "Check its cable and power; it comes back by itself."),
@@ -390,7 +391,8 @@ _CODES = {
     "device-denied": "it may not be opened",
     "device-busy": "another program uses it",
     "device-stalled": "it is stuck",
-    "device-protocol": "it speaks another language",
+    "device-protocol": "it is set to something else than the till",
+    "library-missing": "a part of the till's software is missing",
     "paper-out": "it is out of paper",
     "cover-open": "its cover is open",
     "printer-offline": "it is offline",

@@ -607,6 +607,12 @@ def test_an_item_with_all_that_its_code_says() -> None:
     )
 
 
+@pytest.mark.parametrize("payload", ["211234500000", "291234500000"])
+def test_the_catalogues_key_of_an_in_store_number_says_no_value(payload: str) -> None:
+    code = payload + check_digit(payload)
+    assert reading(meant(code), "keyed", TODAY) == Reading(gtin=f"0{code}", method="keyed")
+
+
 @pytest.mark.parametrize(
     ("yymmdd", "today", "date"),
     [

@@ -95,7 +95,7 @@ async def test_a_receipt_comes_out_whole(till: Till) -> None:
         "        [QR https://example.org/1]",
     ]
     assert till.far.not_understood == []
-    assert till.driver.facts() == {"paper": "ok", "printed": 1, "interruptions": 0}
+    assert till.driver.facts() == {"paper": "ok", "state": "ok", "printed": 1, "interruptions": 0}
 
 
 async def test_the_shops_logo_heads_the_paper(tmp_path: Path) -> None:

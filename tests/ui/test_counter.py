@@ -314,12 +314,12 @@ async def test_a_refusal_is_put_in_words_and_rings_once(till: FakeTill) -> None:
 
 
 async def test_an_old_error_does_not_ring_when_the_screen_starts(till: FakeTill) -> None:
-    till.view = view(notice=notice(7, "error", "printer-offline"))
+    till.view = view(notice=notice(7, "error", "item-not-found", code="42"))
     async with watched(till) as screen:
-        assert "offline" in screen.told()
+        assert "is not in the catalogue" in screen.told()
         assert screen.app.bells == 0
-        await screen.show(view(notice=notice(8, "error", "printer-cover-open")))
-        assert "cover is open" in screen.told()
+        await screen.show(view(notice=notice(8, "error", "check-digit-wrong", code="43")))
+        assert "check digit" in screen.told()
         assert screen.app.bells == 1
 
 
@@ -327,20 +327,22 @@ async def test_an_old_error_does_not_ring_when_the_screen_starts(till: FakeTill)
     ("told", "broken"),
     [
         (notice(1, "error", "device-lost", device="printer", fault="device-gone"), {"phase": "absent"}),
-        (notice(1, "error", "printer-paper-out"), {"detail": {"paper": "out"}}),
+        (notice(1, "error", "device-unfit", device="printer", fault="device-denied"), {"phase": "absent"}),
+        (notice(1, "error", "printer-paper-out"), {"detail": {"paper": "out", "state": "paper-out"}}),
+        (notice(1, "error", "printer-cover-open"), {"detail": {"paper": "ok", "state": "cover-open"}}),
+        (notice(1, "error", "drawer-left-open", seconds=60), {"detail": {"state": "open"}}),
     ],
 )
 async def test_a_device_that_is_well_again_is_no_longer_complained_of(
     till: FakeTill, told: NoticeView, broken: dict[str, object]
 ) -> None:
     whole = view()
-    ill = tuple(
-        msgspec.structs.replace(device, **broken) if device.name == "printer" else device for device in whole.devices
-    )
+    name = "drawer" if told.message.id.startswith("drawer") else "printer"
+    ill = tuple(msgspec.structs.replace(device, **broken) if device.name == name else device for device in whole.devices)
     till.view = whole
     async with watched(till) as screen:
         await screen.show(view(devices=ill, notice=told))
-        assert "printer" in screen.told()
+        assert name in screen.told()
         await screen.show(view(notice=told))
         assert screen.told() == ""
         screen.app.query_one(NoticeBand).tell("error", "Something else is wrong.", "")
@@ -358,11 +360,23 @@ async def test_the_next_item_answers_what_was_told(till: FakeTill) -> None:
         assert screen.told() == ""
 
 
+async def test_of_more_devices_than_there_is_room_for_those_in_trouble_are_named(till: FakeTill) -> None:
+    many = tuple(DeviceView(name=f"scanner-{number}", kind="Scanner", phase="ready") for number in range(10))
+    till.view = view(devices=many)
+    async with watched(till, (80, 40)) as screen:
+        assert "all 10 devices work" in screen.text().splitlines()[-1]
+        pulled = msgspec.structs.replace(many[8], phase="absent")
+        await screen.show(view(devices=(*many[:8], pulled, many[9])))
+        foot = screen.text().splitlines()[-1]
+        assert "scanner-8" in foot
+        assert "9 work" in foot
+
+
 @pytest.mark.parametrize(("width", "help_shown"), [(49, False), (79, True)])
 async def test_every_device_is_named_on_a_narrow_screen(till: FakeTill, width: int, help_shown: bool) -> None:
     five = view()
     till.view = msgspec.structs.replace(
-        five, devices=(*five.devices, DeviceView(name="nfc", kind="nfc", phase="ready"))
+        five, devices=(*five.devices, DeviceView(name="nfc", kind="RFIDScanner", phase="ready"))
     )
     async with watched(till, (width, 40)) as screen:
         foot = screen.text().splitlines()[-1]

@@ -22,12 +22,18 @@ _SAME_S = 1.0
 def is_over(message: Message, view: View) -> bool:
     """Whether what was told of a device is no longer so."""
     match message.id:
-        case "device-lost":
+        case "device-lost" | "device-unfit":
             return any(device.name == message.params["device"] and device.phase == "ready" for device in view.devices)
-        case "printer-paper-out":
-            papers = [device.detail.get("paper") for device in view.devices if device.kind == "printer"]
-            return bool(papers) and all(paper in ("ok", "near_end") for paper in papers)
+        case "printer-paper-out" | "printer-cover-open" | "printer-offline":
+            return _states("POSPrinter", view) == {"ok"}
+        case "drawer-left-open":
+            return _states("CashDrawer", view) == {"closed"}
     return False
+
+
+def _states(kind: str, view: View) -> set[str | int | None]:
+    """What the devices of a kind say of themselves."""
+    return {device.detail.get("state") for device in view.devices if device.kind == kind}
 
 
 class NoticeBand(Widget):

@@ -16,6 +16,8 @@ from ui.say import say
 from ui.text import parts, plain
 
 _GAP = 3
+_DEVICES_CELLS = 76
+"""What a row of 80 cells has room for; where all devices' names take more, those that work are counted."""
 _TENDERS = {"CASH": later("cash"), "CREDIT": later("card")}
 
 
@@ -224,8 +226,18 @@ def header(view: View, clock: str) -> tuple[Content, Content, Content]:
 def footer(view: View) -> tuple[Content, Content, Content]:
     """What the keyboard does beyond the labelled keys, and how the devices are."""
     left = Content.assemble(("?", palette.AMBER), f" {say('help')}   ", ("Up Down", palette.AMBER), f" {say('line')}")
-    right = Content("  ").join(_device(device) for device in view.devices)
+    well = [device for device in view.devices if _is_well(device)]
+    ill = [_device(device) for device in view.devices if not _is_well(device)]
+    right = Content("  ").join([*ill, *map(_device, well)])
+    if right.cell_length > _DEVICES_CELLS and well:
+        counted = say("{count} work", count=len(well)) if ill else say("all {count} devices work", count=len(well))
+        dot = ("\N{BLACK CIRCLE}", palette.GREEN)
+        right = Content("  ").join([*ill, Content.assemble(dot, " ", (counted, palette.MUTED))])
     return left, Content(""), right
+
+
+def _is_well(device: DeviceView) -> bool:
+    return device.phase == "ready" and device.detail.get("paper") != "out"
 
 
 def _device(device: DeviceView) -> Content:
