@@ -338,7 +338,9 @@ async def test_a_device_that_is_well_again_is_no_longer_complained_of(
 ) -> None:
     whole = view()
     name = "drawer" if told.message.id.startswith("drawer") else "printer"
-    ill = tuple(msgspec.structs.replace(device, **broken) if device.name == name else device for device in whole.devices)
+    ill = tuple(
+        msgspec.structs.replace(device, **broken) if device.name == name else device for device in whole.devices
+    )
     till.view = whole
     async with watched(till) as screen:
         await screen.show(view(devices=ill, notice=told))
