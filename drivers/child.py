@@ -6,16 +6,19 @@ letting go of it (asyncio's own subprocess would): a helper may have a pulse to 
 """
 
 import asyncio
+import contextlib
+import functools
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Self
 
 from core.ports import DeviceGone, ProtocolError
 from drivers.answer import answer_to
+from drivers.blocking import off_loop
 from drivers.transport import Stream
 
 LINE_BYTES_MAX: Final = 64 * 1024
@@ -30,19 +33,28 @@ _leaving: list[subprocess.Popen[bytes]] = []
 
 
 class Child:
-    """A running ``python -m MODULE ARGUMENTS``. Made on the running loop."""
+    """A running ``python -m MODULE ARGUMENTS``. Made by `start`."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], receive: ReceiveLine) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], link: socket.socket, receive: ReceiveLine) -> None:
         self._name = name
         self._receive = receive
         self._rest = b""
         self._fault: ProtocolError | None = None
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = _start(module, arguments, theirs)
-        ours.setblocking(False)
-        self._stream = Stream(name, ours.fileno(), ours.close, self._on_bytes)
+        self._process = process
+        link.setblocking(False)
+        self._stream = Stream(name, link.fileno(), link.close, self._on_bytes)
         _reap()
+
+    @classmethod
+    async def start(cls, name: str, module: str, arguments: Sequence[str], receive: ReceiveLine) -> Self:
+        """Starts it; it has yet to load what it needs. Raises DeviceStalled."""
+        ours, theirs = socket.socketpair()
+        try:
+            process = await off_loop(name, functools.partial(_start, module, arguments, theirs), _end)
+        except BaseException:
+            ours.close()
+            raise
+        return cls(name, process, ours, receive)
 
     @property
     def pid(self) -> int:
@@ -69,6 +81,7 @@ class Child:
         self._stream.close()
         if self._process not in _leaving:
             _leaving.append(self._process)
+            _see_off(self._process)
         _reap()
 
     def kill(self) -> None:
@@ -99,14 +112,35 @@ def _start(module: str, arguments: Sequence[str], end: socket.socket) -> subproc
     # lies in the working directory.
     root = str(Path(__file__).resolve().parents[1])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *arguments],
-        stdin=end.fileno(),
-        stdout=end.fileno(),
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-    )
+    with end:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", module, *arguments],
+            stdin=end.fileno(),
+            stdout=end.fileno(),
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Nobody waits for it any more, and nobody has asked it for anything."""
+    process.kill()
+    process.wait()
+
+
+def _see_off(process: subprocess.Popen[bytes]) -> None:
+    """Has it reaped as soon as it ends; without a descriptor to spare, when the next one is started."""
+    loop = asyncio.get_running_loop()
+
+    def reap() -> None:
+        loop.remove_reader(fd)
+        os.close(fd)
+        _reap()
+
+    with contextlib.suppress(OSError):
+        fd = os.pidfd_open(process.pid)
+        loop.add_reader(fd, reap)
 
 
 def _reap() -> None:

@@ -9,7 +9,6 @@ import asyncio
 from core.effects import ShowOnDisplay
 from core.ports import Clock, DeviceGone, DeviceStalled, Emit
 from drivers.codecs.display import CLEAR, Dialect, draw, lay_out, set_up
-from drivers.hotplug import identity
 from drivers.options import Cd5220DisplayOptions, EscposDisplayOptions
 from drivers.transport import SerialSettings, Stream, open_serial
 
@@ -33,8 +32,8 @@ class SerialDisplay:
 
     async def open(self) -> None:
         options = self._options
-        self._stream = open_serial(self._name, options.path, SerialSettings(baud=options.baud), _ignore)
-        self.identity = identity(options.path)
+        self._stream = await open_serial(self._name, options.path, SerialSettings(baud=options.baud), _ignore)
+        self.identity = self._stream.identity
         self._rows = ("", "")
         try:
             await self._draw(CLEAR)

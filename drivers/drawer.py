@@ -49,7 +49,7 @@ class GpioDrawer:
         self._is_ready = False
         options = self._options
         arguments = (str(options.kick_pin), options.kick_level, str(options.pulse_ms))
-        self._kicker = Child(self._name, "drivers.drawer_kicker", arguments, self._on_line)
+        self._kicker = await Child.start(self._name, "drivers.drawer_kicker", arguments, self._on_line)
         try:
             await self._answer(READY_TIMEOUT_S)
             if options.sensor_pin is not None:

@@ -5,6 +5,7 @@ tables, so a shop's keyboard layout cannot spoil a code; which one the scanner i
 """
 
 import contextlib
+import functools
 import os
 import struct
 
@@ -12,6 +13,7 @@ import evdev
 
 from core.events import ScanGarbled, Scanned
 from core.ports import Clock, Emit, ProtocolError
+from drivers.blocking import let_go, off_loop
 from drivers.codecs.keyscan import KeyScanDecoder
 from drivers.codecs.scan import Framing, Terminator
 from drivers.hotplug import identity
@@ -44,11 +46,13 @@ class HidScanner:
 
     async def open(self) -> None:
         with opening(self._name):
-            device = self._grab()
+            device, held, known_as = await off_loop(self._name, self._grab, lambda taken: taken[0].close())
         self._rest, self._is_dropping = b"", False
+        self._decoder.keyboard.resync(held)
         self._device = device
-        self._stream = Stream(self._name, device.fd, device.close, self._on_bytes, self._options.path)
-        before, self.identity = self.identity, identity(self._options.path)
+        release = functools.partial(let_go, self._name, device.close)
+        self._stream = Stream(self._name, device.fd, release, self._on_bytes, self._options.path, known_as)
+        before, self.identity = self.identity, known_as
         if self.identity != before:
             self._decoder.choice.forget()
 
@@ -69,7 +73,8 @@ class HidScanner:
     def facts(self) -> dict[str, str | int]:
         return self._decoder.facts()
 
-    def _grab(self) -> "evdev.InputDevice[str]":
+    def _grab(self) -> tuple["evdev.InputDevice[str]", list[int], str]:
+        """The device, the keys that are down, and what names it."""
         try:
             device = evdev.InputDevice(os.path.realpath(self._options.path, strict=True))
         except SystemError as error:
@@ -77,12 +82,12 @@ class HidScanner:
             raise ProtocolError(f"{self._name}: {self._options.path} is no input device") from error
         try:
             device.grab()
-            self._decoder.keyboard.resync(device.active_keys())
+            held = device.active_keys()
             _show_caps_lock(device, is_on=False)
+            return device, held, identity(self._options.path)
         except BaseException:
             device.close()
             raise
-        return device
 
     def _on_bytes(self, data: bytes) -> None:
         data = self._rest + data

@@ -7,6 +7,7 @@ until the next card is out of our reach. An exception's text comes from the syst
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import struct
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Final, NoReturn
 
 from core.ports import Clock, Emit, ProtocolError
 from core.stripe import CardRange
+from drivers.blocking import let_go, off_loop
 from drivers.cardfeed import CardFeed
 from drivers.codecs import msr_idtech, msr_raw, msr_text
 from drivers.codecs.hid_report import DESCRIPTOR_BYTES_MAX, input_report
@@ -52,9 +54,9 @@ class SerialCardReader:
         )
         frames, decode = _FORMATS[options.format]
         self._feed.start(frames(), decode)
-        self._stream = open_serial(self._name, options.path, settings, ignore)
+        self._stream = await open_serial(self._name, options.path, settings, ignore)
         self._stream.wipe_after(self._feed.feed)
-        self.identity = identity(options.path)
+        self.identity = self._stream.identity
 
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"
@@ -111,17 +113,18 @@ class HidrawCardReader:
 
     async def open(self) -> None:
         with opening(self._name):
-            fd = os.open(self._options.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd, descriptor, vendor, known_as = await off_loop(self._name, self._ask, lambda asked: os.close(asked[0]))
             try:
-                length, is_numbered = input_report(_descriptor(fd))
-                decode = REPORTS[report_format(self._name, self._options.format, _vendor(fd))]
+                length, is_numbered = input_report(descriptor)
+                decode = REPORTS[report_format(self._name, self._options.format, vendor)]
                 self._feed.start(ReportFrames(length, is_numbered=is_numbered), decode)
             except BaseException:
                 os.close(fd)
                 raise
-        self._stream = Stream(self._name, fd, lambda: os.close(fd), ignore, self._options.path)
+        release = functools.partial(let_go, self._name, functools.partial(os.close, fd))
+        self._stream = Stream(self._name, fd, release, ignore, self._options.path, known_as)
         self._stream.wipe_after(self._feed.feed)
-        self.identity = identity(self._options.path)
+        self.identity = known_as
 
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"
@@ -139,6 +142,15 @@ class HidrawCardReader:
 
     def facts(self) -> dict[str, str | int]:
         return self._feed.facts()
+
+    def _ask(self) -> tuple[int, bytes, int, str]:
+        """The open node, its report descriptor, its vendor, and what names it."""
+        fd = os.open(self._options.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return fd, _descriptor(fd), _vendor(fd), identity(self._options.path)
+        except BaseException:
+            os.close(fd)
+            raise
 
 
 def _descriptor(fd: int) -> bytes:

@@ -51,7 +51,7 @@ class NfcReader:
         options = self._options
         arguments = (str(options.path), str(options.sense_interval_s), str(options.presence_interval_s))
         self._ready = asyncio.get_running_loop().create_future()
-        self._helper = Child(self._name, "drivers.nfc_helper", arguments, self._on_line)
+        self._helper = await Child.start(self._name, "drivers.nfc_helper", arguments, self._on_line)
         try:
             await self._helper.answer(self._ready, OPEN_TIMEOUT_S)
         except DeviceError as error:

@@ -38,7 +38,6 @@ from drivers.codecs.escpos import (
     pulse,
 )
 from drivers.codecs.escpos_raster import raster
-from drivers.hotplug import identity
 from drivers.options import EscposPrinterOptions
 from drivers.transport import SerialSettings, Stream, open_path, open_tcp
 
@@ -190,8 +189,8 @@ class EscposPrinter:
         if options.path is None:
             assert options.host is not None
             return await open_tcp(self._name, options.host, options.port, self._on_bytes)
-        stream = open_path(self._name, options.path, SerialSettings(baud=options.baud), self._on_bytes)
-        self.identity = identity(options.path)
+        stream = await open_path(self._name, options.path, SerialSettings(baud=options.baud), self._on_bytes)
+        self.identity = stream.identity
         return stream
 
     async def _ask(self, stream: Stream) -> PrinterStatus:

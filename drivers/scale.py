@@ -16,7 +16,6 @@ from drivers.codecs.scale import Complaint, ScaleCodec, Send, Unusable, Weighed
 from drivers.codecs.scale_8217 import Toledo8217
 from drivers.codecs.scale_cas import CasEcr
 from drivers.codecs.scale_sics import MettlerSics
-from drivers.hotplug import identity
 from drivers.options import ScaleProtocol, SerialScaleOptions
 from drivers.transport import SerialSettings, Stream, open_serial
 
@@ -71,9 +70,9 @@ class SerialScale:
         self._codec = _CODECS[options.protocol]()
         self._shown = None
         self._complaints = ("garbled", 0)
-        self._stream = open_serial(self._name, options.path, settings, self._on_bytes)
+        self._stream = await open_serial(self._name, options.path, settings, self._on_bytes)
         self._stream.on_end(self._answered.set)
-        self.identity = identity(options.path)
+        self.identity = self._stream.identity
         try:
             await self._ask(self._stream)
         except BaseException:

@@ -2,7 +2,6 @@
 
 from core.ports import Clock, Emit
 from drivers.codecs.scan import Framing, ScanDecoder, without_parity
-from drivers.hotplug import identity
 from drivers.options import SerialScannerOptions
 from drivers.scanfeed import ScanFeed
 from drivers.transport import SerialSettings, Stream, open_serial
@@ -29,8 +28,8 @@ class SerialScanner:
             parity=self._options.parity,
             stop_bits=self._options.stop_bits,
         )
-        self._stream = open_serial(self._name, self._options.path, settings, self._on_bytes)
-        self.identity = identity(self._options.path)
+        self._stream = await open_serial(self._name, self._options.path, settings, self._on_bytes)
+        self.identity = self._stream.identity
 
     async def serve(self) -> None:
         assert self._stream is not None, "open() comes first"

@@ -46,7 +46,7 @@ class PcscReader:
         options = self._options
         self._ready = asyncio.get_running_loop().create_future()
         arguments = (options.reader, options.member_aid, options.staff_aid)
-        self._helper = Child(self._name, "drivers.smartcard_helper", arguments, self._on_line)
+        self._helper = await Child.start(self._name, "drivers.smartcard_helper", arguments, self._on_line)
         try:
             await self._helper.answer(self._ready, OPEN_TIMEOUT_S)
         except DeviceError as error:

@@ -28,6 +28,8 @@ from core.ports import (
     DeviceStalled,
     ProtocolError,
 )
+from drivers.blocking import let_go, off_loop
+from drivers.hotplug import identity
 from drivers.tap import pass_on
 
 READ_BYTES_MAX = 4096
@@ -35,6 +37,7 @@ READ_BYTES_MAX = 4096
 CONNECT_TIMEOUT_S = 2.0
 KEEPALIVE_S = 5
 """A network peer that lost its power is found out after about four times this."""
+FLAGS = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 USB_MAJOR = 180
 """The kernel's major number of usblp [Documentation/admin-guide/devices.txt]."""
 
@@ -61,9 +64,17 @@ class Stream:
     """
 
     def __init__(
-        self, name: str, fd: int, release: Callable[[], None], receive: Receive, path: Path | None = None
+        self,
+        name: str,
+        fd: int,
+        release: Callable[[], None],
+        receive: Receive,
+        path: Path | None = None,
+        identity: str = "",
     ) -> None:
         self.name = name
+        self.identity = identity
+        """What names the physical device (`hotplug.identity`), where `path` was opened by `open_serial` or `open_path`."""
         self._path = path
         self._node = _node(path) if path is not None else None
         self._fd = fd
@@ -197,45 +208,26 @@ class Stream:
         return type(self._fault)(*self._fault.args)
 
 
-def open_serial(name: str, path: Path, settings: SerialSettings, receive: Receive) -> Stream:
+async def open_serial(name: str, path: Path, settings: SerialSettings, receive: Receive) -> Stream:
     """Opens a serial port or a pty by its path, a symlink followed now, and claims it alone.
 
     What came before the opening is thrown away: a scan from before belongs to no sale. `name` is for messages.
     Raises DeviceAbsent, DeviceDenied, DeviceBusy, or ProtocolError where the port cannot be set so.
     """
     with opening(name):
-        port = serial.Serial(
-            port=os.path.realpath(path, strict=True),
-            baudrate=settings.baud,
-            bytesize=settings.data_bits,
-            parity=settings.parity[0].upper(),
-            stopbits=settings.stop_bits,
-            rtscts=settings.hardware_flow,
-            timeout=0,
-            exclusive=True,
-        )
-
-        def release() -> None:
-            # Else the kernel waits up to 30 s in close() for a stalled device to take the rest.
-            try:
-                port.reset_output_buffer()
-            finally:
-                port.close()
-
-        return Stream(name, port.fileno(), release, receive, path)
+        port, known_as = await off_loop(name, lambda: (_port(path, settings), identity(path)), _shut)
+        return Stream(name, port.fileno(), lambda: let_go(name, lambda: _shut((port, ""))), receive, path, known_as)
 
 
-def open_path(name: str, path: Path, settings: SerialSettings, receive: Receive) -> Stream:
+async def open_path(name: str, path: Path, settings: SerialSettings, receive: Receive) -> Stream:
     """Opens whatever character device is there: a USB printer (usblp) as it is, anything else as a serial port."""
     with opening(name):
-        real = os.path.realpath(path, strict=True)
-        status = os.stat(real)
-        if not stat.S_ISCHR(status.st_mode):
-            raise ProtocolError(f"{name}: {path} is no device")
-        if os.major(status.st_rdev) == USB_MAJOR:
-            fd = os.open(real, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-            return Stream(name, fd, lambda: os.close(fd), receive, path)
-    return open_serial(name, path, settings, receive)
+        if _major(name, path) == USB_MAJOR:
+            fd, known_as = await off_loop(
+                name, lambda: (os.open(path, FLAGS), identity(path)), lambda opened: os.close(opened[0])
+            )
+            return Stream(name, fd, lambda: let_go(name, lambda: os.close(fd)), receive, path, known_as)
+    return await open_serial(name, path, settings, receive)
 
 
 async def open_tcp(name: str, host: str, port: int, receive: Receive, timeout_s: float = CONNECT_TIMEOUT_S) -> Stream:
@@ -324,6 +316,35 @@ def _tune(link: socket.socket) -> None:
 
 def ignore(data: bytes) -> None:
     """For a stream whose bytes somebody else takes, or nobody."""
+
+
+def _major(name: str, path: Path) -> int:
+    status = path.stat()
+    if not stat.S_ISCHR(status.st_mode):
+        raise ProtocolError(f"{name}: {path} is no device")
+    return os.major(status.st_rdev)
+
+
+def _port(path: Path, settings: SerialSettings) -> serial.Serial:
+    return serial.Serial(
+        port=os.path.realpath(path, strict=True),
+        baudrate=settings.baud,
+        bytesize=settings.data_bits,
+        parity=settings.parity[0].upper(),
+        stopbits=settings.stop_bits,
+        rtscts=settings.hardware_flow,
+        timeout=0,
+        exclusive=True,
+    )
+
+
+def _shut(opened: tuple[serial.Serial, str]) -> None:
+    port, _ = opened
+    # Else the kernel waits in close() for a stalled device to take the rest, where its driver can throw it away.
+    try:
+        port.reset_output_buffer()
+    finally:
+        port.close()
 
 
 def _node(path: Path) -> tuple[int, int] | None:
