@@ -14,6 +14,7 @@ SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _URI = re.compile(r"https?://([^/?#]+)([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.IGNORECASE)
 _LEGAL = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_DATE = re.compile(r"\d{6}", re.ASCII)
 _ONE_OF_THE_KEYS = re.compile(r"/(?:01|gtin)/\d{8}", re.IGNORECASE)
 _QUALIFIERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "01": (("22", "10", "21"), ("235",)),
@@ -74,6 +75,8 @@ def _query(query: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for parameter in re.split("[&;]", query):
         name, is_given, value = parameter.partition("=")
+        if name.lower() == "exp" and _DATE.fullmatch(value):
+            name = "17"  # the one short name of the first version that is no path's
         if not is_given or not name.isdigit():
             continue
         if ai_at(name, 0) != name:

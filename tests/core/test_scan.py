@@ -380,6 +380,8 @@ def test_elements_that_name_a_person_or_a_coupon(elements: str, kind: str) -> No
         (f"https://x.example/01/{MILK}?17=261231;15=261201", {"01": MILK, "17": "261231", "15": "261201"}),
         (f"https://x.example/01/{MILK}?linkType=all&utm=1&17=261231#top", {"01": MILK, "17": "261231"}),
         (f"https://x.example/01/{MILK}/10/A%2FB%2b%25", {"01": MILK, "10": "A/B+%"}),
+        (f"https://x.example/gtin/{MILK}/lot/ABC?exp=261231", {"01": MILK, "10": "ABC", "17": "261231"}),
+        (f"https://x.example/01/{MILK}?exp=1795365952", {"01": MILK}),  # the web's own
         (f"https://x.example/01/{MILK}?10=ABC", {"01": MILK, "10": "ABC"}),
         (f"https://x.example/01/{MILK}/10/01", {"01": MILK, "10": "01"}),
         ("https://x.example/00/340123450000000000", {"00": "340123450000000000"}),
