@@ -14,7 +14,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from core.card import wipe_all
+from core.card import wipe
+from core.gs1_table import format_of
 from core.scan import CODE_LENGTH_MAX, CodeRules, Scan, classify
 from terminald.cli import CANNOT, load_config
 
@@ -42,8 +43,20 @@ def classify_lines(given: argparse.Namespace) -> int:
 
 def _told(scan: Scan) -> dict[str, object]:
     said = {name: getattr(scan, name) for name in _SHOWN}
-    said["elements"] = wipe_all(scan.elements)
+    said["elements"] = {ai: _element(ai, value) for ai, value in scan.elements.items()}
     return {"kind": scan.kind} | {name: value for name, value in said.items() if value not in (None, {})}
+
+
+def _element(ai: str, value: str) -> str:
+    """A value without what may be a card's number. A part that ends in GS1's check digit is GS1's own number, and every
+    seventh GTIN, most SSCCs, would pass for a card's."""
+    form = format_of(ai)
+    found = form.pattern.fullmatch(value) if form is not None else None
+    if form is None or found is None:
+        return wipe(value)
+    return "".join(
+        part if check == "c" else wipe(part) for check, part in zip(form.checks, found.groups(""), strict=True)
+    )
 
 
 def _lines(source: BinaryIO) -> Iterator[bytes]:

@@ -135,6 +135,18 @@ def test_a_card_number_in_a_lot_is_not_repeated() -> None:
     assert json.loads(done.stdout)["elements"] == {"01": "00036000291452", "10": "************1111"}
 
 
+def test_numbers_of_gs1s_own_are_told_whole() -> None:
+    """Though they would pass for a card's by their digits."""
+    codes = (b"]d20105449000000996", b"]C100340123450000000000", b"https://x.example/8006/054490000009960102",
+             b"https://x.example/253/54490000009964111111111111111")  # fmt: skip
+    assert [answer["elements"] for answer in answers(b"\n".join(codes))] == [
+        {"01": "05449000000996"},
+        {"00": "340123450000000000"},
+        {"8006": "054490000009960102"},
+        {"253": "5449000000996************1111"},
+    ]
+
+
 def test_a_configuration_with_faults_is_said_before_anything_else(tmp_path: Path) -> None:
     config = tmp_path / "terminal.toml"
     config.write_text(CONFIG.replace('["V-"]', '[""]').replace("value_digits = 4", "value_digits = 3"))
