@@ -10,7 +10,7 @@ import msgspec
 
 from core import entries as e
 from core import events as v
-from core.permissions import NEEDED, Operator, holds, needed_for
+from core.permissions import Operator, holds, needed_for
 from core.state import Shop, Till, basket_of
 from core.step import Badge, Facts, OperatorWanted, Step, refuse
 from core.text import message
@@ -110,8 +110,9 @@ def permitted(shop: Shop, till: Till, tags: tuple[str, ...]) -> tuple[tuple[str,
     if till.operator is None or till.locked:
         return (), ()
     role = till.operator.role
-    his = tuple(tag for tag in tags if holds(role, NEEDED[tag]))
-    lent = tuple(tag for tag in tags if not holds(role, NEEDED[tag]) and holds("supervisor", NEEDED[tag]))
+    known = {tag: needed for tag in tags if (needed := needed_for(tag)) is not None}
+    his = tuple(tag for tag, needed in known.items() if holds(role, needed))
+    lent = tuple(tag for tag, needed in known.items() if not holds(role, needed) and holds("supervisor", needed))
     basket = basket_of(till.sale)
     return (*his, "lock_keyed", *(("sign_off_keyed",) if basket is None else ())), lent if holds(
         role, "cashier"

@@ -252,7 +252,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "badge-given": ("This badge is operator {operator}'s now.", ""),
     "owner-wanted": (
         "This till has no owner yet: its claim is {claim}.",
-        "Press F9: type it, an operator's number of your choice, and your PIN.",
+        "Sign on with it, an operator's number of your choice, and your PIN.",
     ),
     "already-claimed": ("This till has an owner already.", "Sign on; a supervisor makes other operators."),
     "claim-wrong": ("The claim is wrong.", "Type what stands on the screen."),
