@@ -122,9 +122,11 @@ def day_of_sale(shop: Shop, till: Till, facts: Facts) -> str:
 def is_overdue(shop: Shop, till: Till, today: str, local_time: str) -> bool:
     """Whether the open session is of a business day that is over: its closing was forgotten."""
     session = till.books.session
-    if session is None or session.itself or not session.business_day:
+    if session is None or session.itself or not session.began:
         return False
-    return session.business_day < business_day(shop, today, local_time)
+    now = business_day(shop, today, local_time)
+    # Where a person vouched for the day, the clock only tells that the night has passed since.
+    return session.business_day < now and business_day(shop, session.began[:10], session.began) < now
 
 
 def written_by_hand(till: Till, taken: Step) -> Step:

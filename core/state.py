@@ -252,26 +252,23 @@ def basket_of(sale: Sale) -> Basket | None:
 
 def apply(till: Till, entry: e.AnyEntry) -> Till:
     """The till after an entry. Raises AssertionError on one that cannot follow what came before."""
-    books = fold(till.books, entry, _payment_minor(till, entry), _line_minor(till, entry))
+    books = fold(till.books, entry, *unsaid(till, entry))
     after = _after(till, entry)
     return after if books is till.books else msgspec.structs.replace(after, books=books)
 
 
-def _payment_minor(till: Till, entry: e.AnyEntry) -> int:
-    """What the card payment comes to that was given back."""
-    if not isinstance(entry, e.PaymentReversed):
-        return 0
+def unsaid(till: Till, entry: e.AnyEntry) -> tuple[int, int]:
+    """What an entry comes to that does not say so itself (minor units): the card payment that it gives back, or the line
+    that it takes back; 0 for others."""
     basket = basket_of(till.sale)
-    tenders = (*till.aside, *(basket.tenders if basket is not None else ()))
-    return sum(tender.amount_minor for tender in tenders if tender.reference == entry.reference)
-
-
-def _line_minor(till: Till, entry: e.AnyEntry) -> int:
-    """What the line comes to that was taken back."""
-    basket = basket_of(till.sale) if isinstance(entry, e.LineVoided) else None
-    if basket is None or not isinstance(entry, e.LineVoided):
-        return 0
-    return sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line)
+    match entry:
+        case e.PaymentReversed():
+            tenders = (*till.aside, *(basket.tenders if basket is not None else ()))
+            return sum(tender.amount_minor for tender in tenders if tender.reference == entry.reference), 0
+        case e.LineVoided() if basket is not None:
+            return 0, sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line)
+        case _:
+            return 0, 0
 
 
 def _after(till: Till, entry: e.AnyEntry) -> Till:
