@@ -145,7 +145,7 @@ class HidrawCardReader:
 
     def _ask(self) -> tuple[int, bytes, int, str]:
         """The open node, its report descriptor, its vendor, and what names it."""
-        fd = os.open(self._options.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(os.path.realpath(self._options.path, strict=True), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             return fd, _descriptor(fd), _vendor(fd), identity(self._options.path)
         except BaseException:

@@ -45,7 +45,7 @@ class Bus:
     async def plug(
         self, name: str, kind: str, usb_id: str = "0c2e:0b61", *, serial: str = "-", port: str = "1.1"
     ) -> None:
-        """Plugs in a device; `kind` is ``keyboard`` or ``acm``."""
+        """Plugs in a device; `kind` is ``keyboard``, ``hidraw`` or ``acm``."""
         vendor, _, product = usb_id.partition(":")
         await self._command("plug", name, kind, vendor, product, serial, port)
 

@@ -30,7 +30,7 @@ DESCRIPTOR = bytes.fromhex(
 """Of a MagTek reader, 337 bytes a report."""
 
 
-def ioctls() -> str:
+def ioctls(node: str = NODE) -> str:
     """The answers to hidraw's questions."""
     size = len(DESCRIPTOR).to_bytes(4, "little")
     answers = [
@@ -38,7 +38,7 @@ def ioctls() -> str:
         ("HIDIOCGRDESC", 0, (size + DESCRIPTOR).ljust(4100, b"\0")),
         ("HIDIOCGRAWINFO", 0, bytes.fromhex("0300000001080200")),
     ]
-    return f"@DEV {NODE}\n" + "".join(f"{name} {result} {data.hex().upper()}\n" for name, result, data in answers)
+    return f"@DEV {node}\n" + "".join(f"{name} {result} {data.hex().upper()}\n" for name, result, data in answers)
 
 
 def main(folder: Path) -> None:

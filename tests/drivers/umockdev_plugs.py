@@ -3,7 +3,7 @@
 Run under umockdev's preload library, as a program of its own: the process under test is another one, which inherits
 UMOCKDEV_DIR. Prints the testbed's folder first, then ``done`` after each command::
 
-    plug NAME KIND VENDOR PRODUCT SERIAL PORT   KIND is keyboard or acm, SERIAL may be -; NAME is for the next commands
+    plug NAME KIND VENDOR PRODUCT SERIAL PORT   KIND is keyboard, hidraw or acm, SERIAL may be -; NAME is for the next commands
     unplug NAME                                 its cable is pulled: a hangup, and udev says that it went
     vanish NAME                                 udev says so, and the open descriptor stays as it is
     send NAME HEX                               the device sends bytes
@@ -18,6 +18,7 @@ from ctypes import c_char_p, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.drivers import hidraw_testbed
 from tests.drivers.umockdev_testbed import bind, ioctls
 
 TIOCGPTN = 0x80045430
@@ -76,15 +77,21 @@ class Testbed:
             told = ["E: SUBSYSTEM=input", "E: MAJOR=13", f"E: MINOR={64 + number}", f"A: dev=13:{64 + number}\\n", *ids]
             whole += _block(leaf, f"N: input/event{number}", [f"E: DEVNAME={node}", *told])
             paths = [usb, parent, leaf]
+        elif kind == "hidraw":
+            node = f"/dev/hidraw{number}"
+            leaf = f"{interface}/0003:{vendor}:{product}.{number:04}/hidraw/hidraw{number}"
+            told = ["E: SUBSYSTEM=hidraw", "E: MAJOR=240", f"E: MINOR={number}", f"A: dev=240:{number}\\n", *ids]
+            whole = _block(leaf, f"N: hidraw{number}", [f"E: DEVNAME={node}", *told])
+            paths = [usb, leaf]
         else:
             node, leaf = f"/dev/ttyACM{number}", f"{interface}/tty/ttyACM{number}"
             told = ["E: SUBSYSTEM=tty", "E: MAJOR=166", f"E: MINOR={number}", f"A: dev=166:{number}\\n", *ids]
             whole = _block(leaf, f"N: ttyACM{number}", [f"E: DEVNAME={node}", *told])
             paths = [usb, leaf]
-        if kind == "keyboard":
+        if kind in _ANSWERS:
             # Before the node is there: whoever opens it finds somebody to ask.
-            answers = self._folder / f"event{number}.ioctl"
-            answers.write_text(ioctls(node))
+            answers = self._folder / f"{kind}{number}.ioctl"
+            answers.write_text(_ANSWERS[kind](node))
             assert self._library.umockdev_testbed_load_ioctl(self._made, node.encode(), os.fsencode(answers), None)
         assert self._library.umockdev_testbed_add_from_string(self._made, (device + whole).encode(), None)
         fd = self._library.umockdev_testbed_get_dev_fd(self._made, node.encode())
@@ -110,6 +117,9 @@ class Testbed:
     def _say(self, path: str, action: str) -> None:
         """Of a device's several events the last one is sent alone: the testbed's socket holds ten, a netlink one 128 KiB."""
         self._library.umockdev_testbed_uevent(self._made, f"/sys{path}".encode(), action.encode())
+
+
+_ANSWERS = {"keyboard": ioctls, "hidraw": hidraw_testbed.ioctls}
 
 
 def _block(path: str, node: str, lines: list[str]) -> str:

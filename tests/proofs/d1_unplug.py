@@ -29,12 +29,15 @@ from core import entries as e
 from core.view import View
 from demo import goods
 from drivers.simulated.display import SimulatedDisplay
+from drivers.simulated.msr import SimulatedCardReader
 from terminald.client import CallRefused
 from tests.countertop import COLA, NUTELLA, PATIENCE_S, Countertop, countertop
 from tests.plugs import Bus, is_installed, usb_bus
 from tests.proofs.registry import CannotRun, Proof, Result, Scale
 
 SEED = 20
+PORTS = {"acm": (1, 2), "keyboard": (3, 4), "hidraw": (5, 6)}
+"""Of the hub: a device comes back in either of two that are its kind's."""
 WARM_CYCLES = 2
 """After so many the daemon has loaded every library that it will load."""
 SETTLE_S = 10.0
@@ -43,10 +46,12 @@ STEADY_LOOKS = 5
 TABLES = (
     '[device.wedge]\ndriver = "scanner-hid"\nserial = "W1"\n'
     '[device.display]\ndriver = "display-cd5220"\npath = "../bench/display"\n'
+    '[device.swipe]\ndriver = "msr-hidraw"\nserial = "M1"\n'
+    '[device.stripe]\ndriver = "msr-serial"\npath = "../bench/stripe"\n'
 )
 GOODS = (NUTELLA, COLA, goods.by_gtin("8076800195057"))
 """Three others: the same code again at once, by the same scanner, would be one piece and no second one."""
-ZEBRA, HONEYWELL = "05e0:1701", "0c2e:0b61"
+ZEBRA, HONEYWELL, MAGTEK = "05e0:1701", "0c2e:0b61", "0801:0002"
 
 
 def run(scale: Scale) -> Iterator[Result]:
@@ -103,6 +108,7 @@ def _classes(counter: Countertop, bus: Bus, rng: random.Random) -> list[Class]:
     bench = counter.bench
     usual: dict[str, _Far] = {"scanner": bench.scanner, "scale": bench.scale, "nfc": bench.nfc, "card": bench.payment}
     usual |= {"printer": bench.printer, "drawer": bench.drawer}
+    usual["stripe"] = SimulatedCardReader(counter.layout.bench / "stripe")
     usual["display"] = SimulatedDisplay(counter.layout.bench / "display", "cd5220")
 
     def at_once(action: Callable[[], None]) -> Callable[[], Awaitable[None]]:
@@ -114,10 +120,11 @@ def _classes(counter: Countertop, bus: Bus, rng: random.Random) -> list[Class]:
     async def scan(code: bytes) -> None:
         bench.scanner.scan(code)
 
-    def on_bus(name: str, kind: str, usb_id: str, serial: str, send: Callable[[bytes], Awaitable[None]]) -> Class:
+    def on_bus(
+        name: str, kind: str, usb_id: str, serial: str, send: Callable[[bytes], Awaitable[None]] | None = None
+    ) -> Class:
         async def put() -> None:
-            port = f"1.{rng.randint(1, 2) if kind == 'acm' else rng.randint(3, 4)}"
-            await bus.plug(name, kind, usb_id, serial=serial, port=port)
+            await bus.plug(name, kind, usb_id, serial=serial, port=f"1.{rng.choice(PORTS[kind])}")
 
         async def pull() -> None:
             await bus.unplug(name)
@@ -140,7 +147,12 @@ def _classes(counter: Countertop, bus: Bus, rng: random.Random) -> list[Class]:
         )
         for name, far in usual.items()
     ]
-    return [*wired, on_bus("wedge", "keyboard", HONEYWELL, "W1", typed), on_bus("scanner-a1", "acm", ZEBRA, "A1", send)]
+    return [
+        *wired,
+        on_bus("wedge", "keyboard", HONEYWELL, "W1", typed),
+        on_bus("scanner-a1", "acm", ZEBRA, "A1", send),
+        on_bus("swipe", "hidraw", MAGTEK, "M1"),
+    ]
 
 
 async def _shop(counter: Countertop, classes: list[Class], cycles: int, rng: random.Random) -> tuple[list[str], str]:
