@@ -9,6 +9,7 @@
 
 import argparse
 import asyncio
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ from terminald.devices import BOOK, adopters, places
 from terminald.direct import DeviceUnknown, InUse, tried
 
 ANSWER_S_MAX = 10.0
+ROW_CELLS = 80
+INDENT = " " * 17
 
 
 def list_devices(given: argparse.Namespace) -> int:
@@ -163,8 +166,14 @@ def _rows(device: DeviceView) -> str:
     if device.between_faults_s is not None:
         told["between_faults_s"] = device.between_faults_s
     facts = " ".join(f"{name}={value}" for name, value in told.items() if value not in ("", None))
-    advice = f"\n{'':<17}{device.remedy}" if device.remedy else ""
-    return _row(device) + (f"\n{'':<17}{facts}" if facts else "") + advice
+    return "\n".join([_row(device), *_under(facts), *_under(device.remedy)])
+
+
+def _under(text: str) -> list[str]:
+    """Rows under a device's name; what has no space in it stays whole."""
+    return textwrap.wrap(
+        text, ROW_CELLS, initial_indent=INDENT, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
+    )
 
 
 # --- suggest -----------------------------------------------------------------------------------------------------

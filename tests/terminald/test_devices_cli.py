@@ -76,6 +76,7 @@ async def test_list_and_test_beside_the_daemon(shell: Shell) -> None:
     status, shown = await shell.run("list")
     assert status == 0
     assert "identity=Maker_1701_Z-77" in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert "at=pci-0:usb-0:1.4:1.0" in shown
     assert "reads=1" in shown
     assert await shell.json("test", "desk") == {
