@@ -27,6 +27,17 @@ class PrintReport(Effect, frozen=True, kw_only=True, tag="print_report"):
     document: Document
 
 
+class PrintInvoice(Effect, frozen=True, kw_only=True, tag="print_invoice"):
+    """Put the invoice of transaction `number` on paper; waits for the printer as receipts do, until the till is stopped."""
+
+    number: int
+    document: Document
+
+    def __repr__(self) -> str:
+        """Without the buyer."""
+        return f"PrintInvoice(number={self.number})"
+
+
 class OpenDrawer(Effect, frozen=True, kw_only=True, tag="open_drawer"):
     """Kick the drawer open, once, now or not at all."""
 
@@ -117,6 +128,6 @@ class ReleaseScale(Effect, frozen=True, kw_only=True, tag="release_scale"):
 
 AnyEffect = (
     PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment | AskWeight | ReleaseScale
-    | PrintReport | ReconcilePayments
+    | PrintReport | PrintInvoice | ReconcilePayments
     | SignEffect
 )  # fmt: skip

@@ -550,6 +550,14 @@ class CopyOrdered(Entry, tag="copy_ordered", frozen=True, kw_only=True):
     approver: str = ""
 
 
+class InvoiceOrdered(Entry, tag="invoice_ordered", frozen=True, kw_only=True):
+    """An invoice for a finished sale was asked for: `copy` is 0 for the first, then counts. The buyer is not in it."""
+
+    number: int
+    copy: int
+    operator: str = ""
+
+
 class DrawerCommanded(Entry, tag="drawer_commanded", frozen=True, kw_only=True):
     """The operator had the drawer opened without a sale (ARTS no sale), for a reason; durable before the kick."""
 
@@ -874,7 +882,7 @@ AnyEntry = (
     EpochOpened | DaemonStarted | DaemonStopped | TransactionOpened | WeightAwaited | WeighingGivenUp | ItemAdded | QuantityChanged | LineVoided
     | ItemRefused | CustomerIdentified | CashTendered | PaymentRequested | PaymentApproved | PaymentDeclined
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
-    | TransactionCancelled | ReceiptPrinted | CopyOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
+    | TransactionCancelled | ReceiptPrinted | CopyOrdered | InvoiceOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
     | DrawerStayedShut
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed

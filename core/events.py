@@ -300,6 +300,12 @@ class ReportTorn(Event, frozen=True, kw_only=True, tag="report_torn"):
     """The printer failed in the middle of a report: whether a paper came out is not known."""
 
 
+class InvoiceTorn(Event, frozen=True, kw_only=True, tag="invoice_torn"):
+    """The printer failed in the middle of an invoice: whether a paper came out is not known."""
+
+    number: int
+
+
 class ReceiptTaken(Event, frozen=True, kw_only=True, tag="receipt_taken"):
     """The printer took the whole receipt of transaction `number`."""
 
@@ -460,7 +466,22 @@ class CancelKeyed(Event, frozen=True, kw_only=True, tag="cancel_keyed"):
 
 
 class ReprintKeyed(Event, frozen=True, kw_only=True, tag="reprint_keyed"):
-    """A copy of the last receipt is wanted."""
+    """A copy of a receipt is wanted; `number` 0 is the last one."""
+
+    number: int = 0
+
+
+class InvoiceKeyed(Event, frozen=True, kw_only=True, tag="invoice_keyed"):
+    """An invoice for a finished sale is wanted; `number` 0 is the last one. What is said of the buyer is kept nowhere."""
+
+    name: str
+    number: int = 0
+    tax_number: str = ""
+    address: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Without the buyer."""
+        return f"InvoiceKeyed(number={self.number})"
 
 
 class DrawerKeyed(Event, frozen=True, kw_only=True, tag="drawer_keyed"):
@@ -617,5 +638,6 @@ AnyEvent = (
     | SuspendKeyed | ResumeKeyed
     | BusinessDayKeyed | TillOpenKeyed | CashMoveKeyed | CountBegunKeyed | CountKeyed | CountGivenUpKeyed
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
+    | InvoiceKeyed | InvoiceTorn
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

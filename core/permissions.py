@@ -57,6 +57,7 @@ NEEDED: Mapping[str, Needed] = {
     "resume_keyed": "cashier",
     "drawer_keyed": "supervisor",
     "reprint_keyed": "cashier",
+    "invoice_keyed": "cashier",
     # the till
     "business_day_keyed": "supervisor",
     "till_open_keyed": "cashier",

@@ -31,8 +31,25 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
         elements.append(
             Text(left=say("Written by hand {date}", date=sale.written), right=say("No. {paper}", paper=sale.paper))
         )
+    if shop.tax_number:
+        elements.append(Text(left=say("Tax number {number}", number=shop.tax_number), style="centre"))
     elements.append(Rule())
-    money = shop.currency.format
+    elements += goods(completed, shop, say)
+    elements.append(Rule())
+    elements += money_part(completed, shop, say)
+    elements.append(Text(left=moment(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"))
+    elements += [Feed(), Text(left=say("Thank you"), style="centre")]
+    if sale.epoch:
+        elements += [Feed(), QrCode(data=code_of(shop, sale).text(), to_sign=True)]
+    elements.append(Cut())
+    if not copy:
+        elements += _slips(shop, completed, say)
+    return Document(elements=tuple(elements))
+
+
+def goods(completed: Completed, shop: Shop, say: Words) -> list[Element]:
+    """What was sold, each line with what was taken off it, and what was taken off the whole."""
+    money, elements = shop.currency.format, list[Element]()
     off = _off(completed.basket)
     for line in completed.basket.lines:
         if not line.voided:
@@ -45,7 +62,12 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
         for discount in completed.basket.discounts or ()
         if discount.whole
     ]
-    elements.append(Rule())
+    return elements
+
+
+def money_part(completed: Completed, shop: Shop, say: Words) -> list[Element]:
+    """What it came to, how it was paid, and the table of taxes."""
+    sale, money, elements = completed.sale, shop.currency.format, list[Element]()
     if sale.discount_minor:
         elements.append(Text(left=say("You save"), right=money(sale.discount_minor)))
     spared_minor = sum(total.exempt_tax_minor for total in sale.taxes if total.included)
@@ -54,9 +76,8 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     added_minor = sum(total.tax_minor for total in sale.taxes if not total.included)
     if added_minor:
         elements.append(Text(left=say("Tax"), right=money(added_minor)))
-    elements.append(
-        Text(left=say("TOTAL {currency}", currency=sale.currency), right=money(sale.total_minor), style="bold")
-    )
+    total = say("TOTAL {currency}", currency=sale.currency)
+    elements.append(Text(left=total, right=money(sale.total_minor), style="bold"))
     for tender in completed.basket.tenders:
         elements += _tender(tender, money, say)
     if sale.rounding_minor:
@@ -64,18 +85,11 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     if sale.change_minor:
         elements.append(Text(left=say("Change"), right=money(sale.change_minor), style="bold"))
     elements.append(Rule())
-    for total in sale.taxes:
-        elements += _tax(total, money, say)
+    for row in sale.taxes:
+        elements += _tax(row, money, say)
     if completed.basket.exemption is not None:
         elements.append(Text(left=_exemption(completed.basket.exemption, say)))
-    elements.append(Text(left=_when(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"))
-    elements += [Feed(), Text(left=say("Thank you"), style="centre")]
-    if sale.epoch:
-        elements += [Feed(), QrCode(data=code_of(shop, sale).text(), to_sign=True)]
-    elements.append(Cut())
-    if not copy:
-        elements += _slips(shop, completed, say)
-    return Document(elements=tuple(elements))
+    return elements
 
 
 def _slips(shop: Shop, completed: Completed, say: Words) -> list[Element]:
@@ -88,7 +102,7 @@ def _slips(shop: Shop, completed: Completed, say: Words) -> list[Element]:
                 Text(left=shop.name, style="centre-large"),
                 Text(left=say("MERCHANT COPY"), style="centre"),
                 Rule(),
-                Text(left=_when(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"),
+                Text(left=moment(sale.ended), right=f"{shop.terminal} #{sale.number:06d}"),
                 *_tender(tender, shop.currency.format, say),
                 Feed(lines=3),
                 Rule(),
@@ -190,5 +204,6 @@ def _exemption(exemption: TaxExempted, say: Words) -> str:
     return say("Exempt from tax: {reason}", reason=exemption.reason + number)
 
 
-def _when(ended: str) -> str:
+def moment(ended: str) -> str:
+    """A local time as papers have it: ``2026-11-24 14:03``."""
     return ended.replace("T", " ")[:16]

@@ -31,7 +31,7 @@ from core.goods import (
     weighing_reference,
 )
 from core.operators import is_badge, lock_at_start, permitted, show_badge, signed, staff, unauthorised
-from core.papers import print_again, print_receipt, reprint
+from core.papers import invoice, paper_wanted, print_again, print_receipt, reprint
 from core.payment import (
     PaymentEvent,
     cancel,
@@ -98,6 +98,8 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
         case v.QuantityKeyed() | v.PriceKeyed():
             line = find_line(till.sale.basket, event.line) if isinstance(till.sale, Ringing) else None
             return UsualWanted(gtin=line.item.gtin) if line is not None else None
+        case v.ReprintKeyed() | v.InvoiceKeyed():
+            return paper_wanted(till, event)
         case v.ResumeKeyed():
             return parked.wanted(till, event) if isinstance(till.sale, Idle) else None
         case v.AgeKeyed() | v.OpenPriceKeyed():
@@ -138,7 +140,11 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
         case v.ReceiptUncertain():
             return print_again(shop, till, event)
         case v.ReprintKeyed():
-            return reprint(shop, till)
+            return reprint(shop, till, event, facts)
+        case v.InvoiceKeyed():
+            return invoice(shop, till, event, facts)
+        case v.InvoiceTorn():
+            return Step(notice=message("invoice-torn", number=event.number), level="error")
         case v.PriceCheckKeyed():
             return price_of(facts)
         case v.DrawerKeyed():
@@ -202,7 +208,7 @@ def allowed(shop: Shop, till: Till) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
-    always = ("drawer_keyed", "reprint_keyed", "price_check_keyed", *report_orders(till))
+    always = ("drawer_keyed", "reprint_keyed", "invoice_keyed", "price_check_keyed", *report_orders(till))
     match till.sale:
         case Idle():
             return (*always, *till_orders(shop, till))

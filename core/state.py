@@ -21,6 +21,8 @@ COUPONS_MAX = 500
 """Coupons for a single time that are remembered; the oldest are forgotten first."""
 PROVIDED_MAX = 200
 """Items from the counter that are remembered; the oldest are forgotten first."""
+PAPERS_MAX = 50
+"""Receipts whose copies and invoices are remembered; of others the journal tells."""
 UNPRINTED_MAX = 20
 """Receipts that wait for a printer; of more, the oldest are only to be had as a copy from the journal."""
 
@@ -53,6 +55,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     price_minor_max: int = 10**8
     language: Tag = "en"
     """Of its papers and its screens."""
+    tax_number: str = ""
+    """The shop's own, on receipts and invoices."""
     keyed_weight: bool = True
     """Whether a weight may be typed."""
     drawer_must_shut: bool = False
@@ -195,12 +199,22 @@ Sale = Idle | Ringing | Weighing | Asking | Tendering | Authorizing | Enquiring 
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished transaction, whole enough to print its receipt: `printed` papers, `copies` that were asked for."""
+    """A finished transaction, whole enough to print its receipt: `printed` papers, `copies` and `invoices` that were asked
+    for."""
 
     sale: e.TransactionCompleted
     basket: Basket
     printed: int = 0
     copies: int = 0
+    invoices: int = 0
+
+
+class Papers(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """How many copies and invoices of a receipt were asked for lately."""
+
+    number: int
+    copies: int = 0
+    invoices: int = 0
 
 
 class Last(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +257,8 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     """Whether he has to sign on again first."""
     parked: tuple[Parked, ...] = ()
     books: Books = Books()
+    papers: tuple[Papers, ...] = ()
+    """Of the receipts of which a paper was asked for last, the newest last."""
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -326,8 +342,8 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
             return msgspec.structs.replace(till, sale=Idle(), last=last)
         case e.ReceiptPrinted():
             return _printed(till, entry)
-        case e.CopyOrdered():
-            return msgspec.structs.replace(till, last=_copied(till.last, entry))
+        case e.CopyOrdered() | e.InvoiceOrdered():
+            return _ordered(till, entry)
         case e.WeightAwaited() | e.WeighingGivenUp():
             return msgspec.structs.replace(till, sale=_weighing(till.sale, entry))
         case e.ItemProvided():
@@ -658,12 +674,31 @@ def _printed(till: Till, entry: e.ReceiptPrinted) -> Till:
     unprinted = tuple(completed for completed in till.unprinted if completed.sale.number != entry.number)
     last = till.last
     if last is not None and last.completed is not None and last.completed.sale.number == entry.number:
-        counted = msgspec.structs.replace(last.completed, printed=last.completed.printed + 1)
-        last = msgspec.structs.replace(last, completed=counted)
+        last = msgspec.structs.replace(last, completed=papered(last.completed, entry))
     return msgspec.structs.replace(till, unprinted=unprinted, last=last)
 
 
-def _copied(last: Last | None, entry: e.CopyOrdered) -> Last:
-    assert last is not None, "a copy of nothing"
-    assert last.completed is not None, "a copy of nothing"
-    return msgspec.structs.replace(last, completed=msgspec.structs.replace(last.completed, copies=entry.copy))
+def papered(completed: Completed, entry: e.ReceiptPrinted | e.CopyOrdered | e.InvoiceOrdered) -> Completed:
+    """A finished transaction after a paper of it was printed or asked for."""
+    match entry:
+        case e.ReceiptPrinted():
+            return msgspec.structs.replace(completed, printed=completed.printed + 1)
+        case e.CopyOrdered():
+            return msgspec.structs.replace(completed, copies=entry.copy)
+        case e.InvoiceOrdered():
+            return msgspec.structs.replace(completed, invoices=entry.copy + 1)
+    assert_never(entry)
+
+
+def _ordered(till: Till, entry: e.CopyOrdered | e.InvoiceOrdered) -> Till:
+    known = next((papers for papers in till.papers if papers.number == entry.number), Papers(number=entry.number))
+    if isinstance(entry, e.CopyOrdered):
+        known = msgspec.structs.replace(known, copies=entry.copy)
+    else:
+        known = msgspec.structs.replace(known, invoices=entry.copy + 1)
+    others = (papers for papers in till.papers if papers.number != entry.number)
+    till = msgspec.structs.replace(till, papers=(*others, known)[-PAPERS_MAX:])
+    last = till.last
+    if last is None or last.completed is None or last.completed.sale.number != entry.number:
+        return till
+    return msgspec.structs.replace(till, last=msgspec.structs.replace(last, completed=papered(last.completed, entry)))

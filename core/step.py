@@ -10,6 +10,7 @@ from core.catalogue import Item
 from core.permissions import Operator
 from core.product_recall import ProductRecall
 from core.scan import Reading
+from core.state import Completed
 from core.text import Message, message
 from core.usual import Usual
 
@@ -45,6 +46,12 @@ class ParkedWanted(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
     recalled_by: tuple[str, ...]
 
 
+class PaperWanted(msgspec.Struct, frozen=True, kw_only=True, tag="paper"):
+    """Asks the journal for a finished transaction, whole enough to print its receipt again."""
+
+    number: int
+
+
 class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
     """A code that is a coupon or a voucher; the shop's own rules know it, and no store is asked."""
 
@@ -67,8 +74,9 @@ class Badge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Question = (
-    ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | CouponShown | OperatorWanted | Message
-)
+    ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | PaperWanted | CouponShown | OperatorWanted
+    | Message
+)  # fmt: skip
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
 
@@ -90,6 +98,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is rung up with the item, where it has a deposit and the catalogue has that."""
     usual: Usual | None = None
     """Of the goods that an event prices or counts; None where there is no history."""
+    found: Completed | None = None
+    """The finished transaction that a paper is wanted of."""
     customer: str | None = None
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""

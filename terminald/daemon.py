@@ -42,6 +42,7 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.operators import Staff, open_operators
+from terminald.paper_finder import PaperFinder
 from terminald.peripherals import Peripherals
 from terminald.promotions import Promotions
 from terminald.recall import Recaller, recall_facts
@@ -155,6 +156,7 @@ class Terminal:
         self._devices = Devices(config, self._post, clock, self._random.random)
         self._peripherals = Peripherals(self._devices.supervisors, self._post, clock, signer)
         self._staff = self._staff_of(operators)
+        self._papers = PaperFinder(journal, history.find)
         self._engine = Engine(
             shop=config.shop,
             journal=journal,
@@ -170,6 +172,7 @@ class Terminal:
             blocked=self._blocked,
             secure=self._secure,
             usual=history.usual,
+            paper=self._papers.recall,
             badge_of=self._staff.show_badge if self._staff is not None else None,
             refreshed=Promotions(catalogue, config.shop.promotions).refreshed,
         )
@@ -203,6 +206,7 @@ class Terminal:
                 self._status,
                 history.find,
                 Recorder(self._devices.supervisors, clock),
+                self._papers,
                 self._staff,
             ),
             self._views.encoded,

@@ -25,13 +25,14 @@ from core.ports import Clock, Journal, JournalError
 from core.product_recall import ProductRecall, gtins_of
 from core.sale import read, step
 from core.signs import signs
-from core.state import Idle, Shop, Till, apply
+from core.state import Completed, Idle, Shop, Till, apply
 from core.step import (
     Badge,
     CustomerWanted,
     Facts,
     ItemWanted,
     OperatorWanted,
+    PaperWanted,
     ParkedWanted,
     Question,
     RecallsWanted,
@@ -154,7 +155,7 @@ class Engine:
     """Runs the till. `lookup` and `identify` answer what `core.sale.read` asks; `perform` has an effect done.
 
     `lookup` is given a GTIN and the local time (ISO 8601) at which its price is wanted, `recalls` GTINs. `blocked` names why no new sale
-    may begin now, or gives None. `secure` has what was kept put elsewhere too, before anything is done because of it.
+    may begin now, or gives None. `paper` recalls a finished sale that was looked for. `secure` has what was kept put elsewhere too, before anything is done because of it.
     """
 
     def __init__(
@@ -177,10 +178,12 @@ class Engine:
         timekeeper: Timekeeper | None = None,
         refreshed: Callable[[Shop], Shop] = lambda shop: shop,
         usual: Callable[[str], Awaitable[Usual | None]] | None = None,
+        paper: Callable[[int], Completed | None] = lambda number: None,
     ) -> None:
         self.shop = shop
         self._refreshed = refreshed
         self._usual_of = usual
+        self._paper = paper
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
@@ -359,6 +362,7 @@ class Engine:
             approver=approver,
             blocked=self._blocked(),
             epoch=self._journal.head.epoch,
+            found=self._paper(question.number) if isinstance(question, PaperWanted) else None,
             clock_sure=stamp.clock is not ClockQuality.UNSYNCED,
         )
 

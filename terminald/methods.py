@@ -18,9 +18,11 @@ from terminald.config import DEVICE_NAME
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
 from terminald.methods_operators import operator_methods
+from terminald.methods_papers import paper_methods
 from terminald.methods_till import till_methods
 from terminald.operators import Staff
 from terminald.orders import Keyed, Orders
+from terminald.paper_finder import PaperFinder
 from terminald.recorder import Recorder
 from terminald.supervisor import Supervisor
 from terminald.views import Views, device_view
@@ -128,6 +130,7 @@ def methods(
     status: Callable[[], dict[str, object]],
     find: Callable[[Query], Awaitable[list[Transaction]]],
     recorder: Recorder,
+    papers: PaperFinder,
     staff: Staff | None = None,
 ) -> Mapping[str, Method[Any]]:
     """The method table."""
@@ -184,6 +187,7 @@ def methods(
 
     return {
         **till_methods(engine, orders),
+        **paper_methods(orders, papers),
         "sale.scan": orders.keyed(
             "Rings up a code as if it were scanned or typed",
             ScanParams,
@@ -293,7 +297,6 @@ def methods(
             lambda p: v.ResumeKeyed(number=p.number, label=p.label[:DATA_LENGTH_MAX]),
         ),
         "sale.cancel": orders.keyed("Stops a card payment, or gives up the basket", Keyed, lambda _: v.CancelKeyed()),
-        "receipt.reprint": orders.keyed("Prints a copy of the last receipt", Keyed, lambda _: v.ReprintKeyed()),
         "device.list": orders.read("device.list", "The devices and their state", Params, device_list),
         "device.test": orders.read(
             "device.test", "Whether a device works, and what to do if not", NameParams, device_test

@@ -35,7 +35,7 @@ GIVEN_BACK_S = 1.0
 
 _log = logging.getLogger(__name__)
 _Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayment | x.ReconcilePayments
-_Paper = x.PrintReceipt | x.PrintReport
+_Paper = x.PrintReceipt | x.PrintReport | x.PrintInvoice
 
 
 class Peripherals:
@@ -82,7 +82,7 @@ class Peripherals:
     def perform(self, effect: x.AnyEffect) -> None:
         """Takes an effect; returns at once."""
         match effect:
-            case x.PrintReceipt():
+            case x.PrintReceipt() | x.PrintInvoice():
                 document = sealed(effect.document, self._signer)
                 self._queue_paper(msgspec.structs.replace(effect, document=document))
             case x.PrintReport():
@@ -189,6 +189,8 @@ class Peripherals:
                 await self._printer_may_print()
                 if isinstance(receipt, x.PrintReceipt):
                     self._post(v.ReceiptUncertain(number=receipt.number, copy=receipt.copy))
+                elif isinstance(receipt, x.PrintInvoice):
+                    self._post(v.InvoiceTorn(number=receipt.number))
                 else:
                     self._post(v.ReportTorn())
                 return

@@ -32,6 +32,7 @@ def read_shop(
     shop = Shop(
         name=table.text("name"),
         address=table.texts("address"),
+        tax_number=table.text("tax_number", ""),
         terminal=terminal,
         currency=currency(code),
         taxes=_taxes(table),

@@ -293,6 +293,20 @@ WORDS: dict[str, tuple[str, str]] = {
     # papers and drawer
     "receipt-waiting": ("The receipt waits for the printer.", "It is printed as soon as the printer is ready."),
     "nothing-to-reprint": ("There is no receipt to print again.", ""),
+    "receipt-not-found": ("There is no receipt {number} on this till.", "Look at the number on the paper."),
+    "receipt-not-looked-up": (
+        "Receipt {number} could not be looked up in time.",
+        "Try again when the till is less busy.",
+    ),
+    "invoice-ordered": (
+        "The invoice for receipt {number} is printed.",
+        "One paper is the buyer's, one is for the books.",
+    ),
+    "invoice-torn": (
+        "The invoice for receipt {number} may not be on paper.",
+        "See to the printer, then order it again.",
+    ),
+    "buyer-not-valid": ("This is no buyer's name and address.", "Type the name, and up to four lines of address."),
     "copy-not-printed": ("The copy was not printed.", "See to the printer, then press Reprint again."),
     "printer-paper-out": ("The printer is out of paper.", "Put in a new roll; the receipt is printed then."),
     "printer-paper-low": ("The printer's paper is nearly used up.", "Have a new roll ready."),

@@ -177,6 +177,10 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.PaymentsTotalled(session=1, theirs=(CardTotal(kind="debit", count=1, amount_minor=5),)),
     v.PaymentsTotalled(session=1, fault="no-device"),
     v.ReportTorn(),
+    v.ReprintKeyed(number=9_999),
+    v.InvoiceKeyed(name="Harbour Books Ltd", tax_number="DE 123", address=("1 Quay",)),
+    v.InvoiceKeyed(name="4111 1111 1111 1111"),
+    v.InvoiceTorn(number=1),
 )
 
 
