@@ -64,18 +64,28 @@ class DeviceBook:
 
     def save(self) -> None:
         """Writes it down, if there is anything new. A medium that takes nothing now is asked again at the next time."""
+        if (news := self.news()) is not None:
+            self.write(news)
+
+    def news(self) -> bytes | None:
+        """What is to be written down; None where it is already, or nowhere to be."""
         if self._path is None or not self._changed:
-            return
+            return None
+        self._changed = False
+        return msgspec.json.format(msgspec.json.encode(self._pasts), indent=1)
+
+    def write(self, news: bytes) -> None:
+        """The rest of `save`, on any thread: a medium that has much to write holds up whoever gives it more."""
+        assert self._path is not None, "there is no news without a path"
         draft = self._path.with_name(f"{self._path.name}.new")
         try:
-            draft.write_bytes(msgspec.json.format(msgspec.json.encode(self._pasts), indent=1))
+            draft.write_bytes(news)
             os.replace(draft, self._path)
         except OSError as error:
             _log.info("what is known of the devices is not written down: %s", error.strerror)
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
-            return
-        self._changed = False
+            self._changed = True
 
 
 def _read(path: Path) -> dict[str, Past]:

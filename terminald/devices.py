@@ -283,7 +283,8 @@ class Devices:
                 saved_s = self._clock.monotonic_s()
                 for supervisor in self.supervisors:
                     supervisor.count()
-                self._book.save()
+                if (news := self._book.news()) is not None:
+                    await asyncio.to_thread(self._book.write, news)
 
 
 def adopters(config: Config) -> dict[str, DeviceConfig]:
