@@ -84,13 +84,16 @@ Answer = Granted | Denied | Locked | NotSet
 class Credentials:
     """The store of PINs. `set_pin` and `check` take some tens of milliseconds: call them off the loop."""
 
-    def __init__(self, path: Path, key: bytes, pepper: bytes) -> None:
-        """Opens it, or makes it. `key` and `pepper` are `Keys.credentials` and `Keys.pin_pepper`. Raises JournalError."""
+    def __init__(self, path: Path, key: bytes, pepper: bytes, *, hasher: PasswordHasher | None = None) -> None:
+        """Opens it, or makes it. `key` and `pepper` are `Keys.credentials` and `Keys.pin_pepper`. Raises JournalError.
+
+        `hasher` is another than the product's where what is shown is not the cost.
+        """
         self._path = path
         self._key = key
         self._pepper = pepper
         # 19 MiB, t=2, p=1: OWASP Password Storage Cheat Sheet.
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._hasher = hasher or PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
         self._one = threading.Lock()
         self._connection: Any = open_database(path, key, "credentials")
 
