@@ -33,7 +33,7 @@ from core.state import Shop, Till, apply
 from core.step import Badge, CustomerWanted, Facts, ItemWanted, ParkedWanted, Step
 from core.stripe import CardKind, Opaque
 from core.tax import TaxRate
-from core.view import sale_view
+from core.view import sale_view, till_view
 
 TODAY = "2026-11-24"
 NOW = "2026-11-24T14:03:00+01:00"
@@ -63,6 +63,10 @@ CATALOGUE = {
 }
 
 
+PAPERS = v.ReprintKeyed | v.XReportKeyed | v.ZReportKeyed | v.TillCloseKeyed
+"""Orders whose papers are written out."""
+
+
 @dataclass
 class Player:
     """The state of one script being played."""
@@ -76,6 +80,7 @@ class Player:
     badge: Badge | None = None
     """What the next line presents."""
     now: str = NOW
+    clock_sure: bool = True
 
     @property
     def till(self) -> Till:
@@ -102,6 +107,7 @@ class Player:
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
             approver=self.approver,
             badge=self.badge,
+            clock_sure=self.clock_sure,
         )
         self.approver = self.badge = None
         taken = step(self.shop, self.till, event, facts)
@@ -118,7 +124,7 @@ def play(script: str) -> str:
         if line.startswith(">"):
             out.append(line)
             event = _event(line[1:])
-            out += list(_outcome(player, player.take(event), papers=isinstance(event, v.ReprintKeyed)))
+            out += list(_outcome(player, player.take(event), papers=isinstance(event, PAPERS)))
         elif line.startswith("@"):
             out.append(line)
             _equip(player, line[1:])
@@ -139,6 +145,9 @@ def _equip(player: Player, line: str) -> None:
             player.approver = who
         else:
             player.badge = Badge(operator=who, locked_ms=int("".join(arguments[2:]) or 0))
+        return
+    if what == "clock":
+        player.clock_sure = arguments[0] == "sure"
         return
     if what == "now":
         player.now = arguments[0]
@@ -221,16 +230,31 @@ def _event(line: str) -> v.AnyEvent:
         case "power":
             weak = number == "weak"
             return v.PowerSensed(device="power", weak=weak, flags=("under-voltage",) if weak else ())
+        case "totalled":
+            session, *totals = arguments
+            return v.PaymentsTotalled(session=int(session), ours=_totals(totals[:1]), theirs=_totals(totals[1:]))
         case "paper":
             return v.PrinterSensed(device="printer", online=True, cover_open=False, paper=v.PaperStatus(number))
         case _:
-            fields = dict(argument.split("=", 1) for argument in arguments)
+            fields: dict[str, object] = {**dict(argument.split("=", 1) for argument in arguments)}
+            if "counts" in fields:
+                pairs = (pair.split("x") for pair in str(fields["counts"]).split(","))
+                fields["counts"] = [[int(unit), int(count)] for unit, count in pairs]
             keyed: v.AnyEvent = msgspec.convert({"type": verb.replace("-", "_"), **fields}, v.AnyEvent, strict=False)
             return keyed
 
 
 def _operator(arguments: list[str]) -> Operator:
     return Operator(id=arguments[0], role=cast(Role, arguments[1]))
+
+
+def _totals(arguments: list[str]) -> tuple[e.CardTotal, ...]:
+    """``debit=2x1290``: two charges of 1290 in all."""
+    told = (argument.split("=") for argument in arguments)
+    return tuple(
+        e.CardTotal(kind=kind, count=int(amount.split("x")[0]), amount_minor=int(amount.split("x")[1]))  # type: ignore[arg-type]
+        for kind, amount in told
+    )
 
 
 def _value(text: str) -> int | bool | str:
@@ -242,7 +266,7 @@ def _outcome(player: Player, taken: Step, *, papers: bool) -> Iterator[str]:
         yield f"  + {_told(entry)}"
     for effect in taken.effects:
         yield f"  ! {_told(effect)}"
-        if isinstance(effect, x.PrintReceipt) and papers:
+        if isinstance(effect, x.PrintReceipt | x.PrintReport) and papers:
             for line in lines_of(effect.document):
                 yield f"    | {line}".rstrip()
     if taken.notice is not None:
@@ -254,7 +278,9 @@ def _outcome(player: Player, taken: Step, *, papers: bool) -> Iterator[str]:
 def _told(value: e.AnyEntry | x.AnyEffect) -> str:
     fields = msgspec.to_builtins(value)
     kind = str(fields.pop("type"))
-    return kind + "".join(f" {name}={_short(given)}" for name, given in fields.items() if name != "document")
+    return kind + "".join(
+        f" {name}={_short(given)}" for name, given in fields.items() if name not in ("document", "report")
+    )
 
 
 def _short(value: object) -> str:
@@ -279,6 +305,9 @@ def _state(shop: Shop, till: Till) -> str:
         parts.append(f"total {view.total_minor}{exempt} due {view.due_minor}{cash}")
     if till.aside:
         parts.append("aside " + ", ".join(f"{tender.reference} {tender.phase}" for tender in till.aside))
+    shown = till_view(shop, till)
+    if shown.sessions or shown.state in ("open", "counting"):
+        parts.append(f"till {shown.state} {shown.session} {shown.business_day}".rstrip())
     if till.operator is not None:
         parts.append(f"{till.operator.role} {till.operator.id}{' locked' if till.locked else ''}")
     if till.parked:

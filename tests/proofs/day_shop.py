@@ -305,9 +305,13 @@ async def declined_then_cash(day: ShopDay) -> None:
 
 
 async def answer_lost(day: ShopDay) -> None:
-    """The device charges and the connection breaks: the till asks what became of it."""
+    """The device charges and says nothing, or the connection breaks: the till asks what became of it.
+
+    A device whose connection breaks often is left alone for longer and longer, so not too often.
+    """
     await day.ring(PASTA, MILK)
-    day.counter.bench.payment.behaviour = Behaviour.DROP_AFTER_CHARGE
+    drop = day.flows[answer_lost.__name__] < 3 * (day.kills + 1)
+    day.counter.bench.payment.behaviour = Behaviour.DROP_AFTER_CHARGE if drop else Behaviour.MUTE_AFTER_CHARGE
     await day.call("sale.card")
     await day.idle()
     day.counter.bench.payment.behaviour = Behaviour.APPROVE
