@@ -117,13 +117,14 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
-    """The transaction before: what the cashier still needs to see. `printed` counts its papers."""
+    """The transaction before: what the cashier still needs to see. `printed` counts its papers, `code` is its receipt's."""
 
     number: int
     total_minor: int
     change_minor: int
     printed: int
     cancelled: bool
+    code: str = ""
 
 
 class NoticeView(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,7 @@ from terminald.paper_finder import PaperFinder
 from terminald.peripherals import Peripherals
 from terminald.promotions import Promotions
 from terminald.recall import Recaller, recall_facts
+from terminald.receipt_seal import signed_text
 from terminald.recorder import Recorder
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
@@ -194,6 +195,7 @@ class Terminal:
             conditions=self._conditions,
             mirror=self._second_medium.view,
             claim=lambda: self._staff.claim if self._staff is not None else None,
+            signed=lambda text: signed_text(text, signer),
         )
         self._control = ControlServer(
             config.socket,

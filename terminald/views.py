@@ -1,16 +1,19 @@
 """Builds the whole view from engine, devices, journal and link, and pushes it when something changed."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from core.ports import Clock, Journal
+from core.receipt import code_of
 from core.text import Message
 from core.view import (
     DayView,
     DeviceView,
     JournalView,
+    LastView,
     LinkView,
     MirrorView,
     ShopView,
@@ -44,6 +47,7 @@ class Views:
         conditions: Callable[[], tuple[Message, ...]] = tuple,
         mirror: Callable[[], MirrorView] = MirrorView,
         claim: Callable[[], str | None] = lambda: None,
+        signed: Callable[[str], str] = str,
     ) -> None:
         self._engine = engine
         self._devices = devices
@@ -56,6 +60,7 @@ class Views:
         self._conditions = conditions
         self._mirror = mirror
         self._claim = claim
+        self._signed = functools.lru_cache(maxsize=1)(signed)
         self._changed = asyncio.Event()
         self._revision = 0
         self._encoder = msgspec.json.Encoder()
@@ -102,7 +107,7 @@ class Views:
                 language=shop.language,
             ),
             sale=sale_view(shop, engine.till),
-            last=last_view(engine.till),
+            last=self._last(),
             notice=engine.notice,
             receipts_waiting=self._receipts_waiting(),
             devices=tuple(device_view(device, engine.spoilt) for device in self._devices),
@@ -119,6 +124,13 @@ class Views:
             operator=operator_view(shop, engine.till, self._claim()),
             till=till_view(shop, engine.till),
         )
+
+    def _last(self) -> LastView | None:
+        last, shown = self._engine.till.last, last_view(self._engine.till)
+        if shown is None or last is None or last.completed is None or last.cancelled or not last.completed.sale.epoch:
+            return shown
+        code = code_of(self._engine.shop, last.completed.sale)
+        return msgspec.structs.replace(shown, code=self._signed(code.text()))
 
 
 def device_view(device: Supervisor, spoilt: Mapping[tuple[str, str], int]) -> DeviceView:

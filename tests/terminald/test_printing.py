@@ -61,13 +61,18 @@ async def test_paper_ends_in_the_middle_of_a_receipt(counter: Countertop) -> Non
     await until(lambda: counter.count(e.ReceiptPrinted) == 1, "its record", counter.told)
 
 
-async def test_printer_switched_off(counter: Countertop) -> None:
+async def test_printer_switched_off(counter: Countertop, capsys: pytest.CaptureFixture[str]) -> None:
+    """The receipt waits; its code is in the view meanwhile, for the customer's phone, and it is the one on the paper."""
     counter.bench.printer.power_off()
     await _sell(counter)
-    await counter.see(lambda view: view.receipts_waiting == 1, "the receipt that waits")
+    view = await counter.see(lambda view: view.receipts_waiting == 1, "the receipt that waits")
+    assert view.last is not None
+    main(["receipt", "key", "--config", str(counter.layout.config)])
+    assert judge(view.last.code, read_keys(capsys.readouterr().out.splitlines()[-1])).finding == "genuine"
     counter.bench.printer.power_on()
     (paper,) = await counter.papers(1)
     assert "Nutella" in paper
+    assert counter.bench.papers[0].qr == [view.last.code]
 
 
 async def test_printer_stalled(counter: Countertop) -> None:

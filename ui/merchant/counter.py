@@ -36,6 +36,7 @@ from ui.merchant.lines import Lines
 from ui.merchant.notice import Level, NoticeBand, is_over
 from ui.merchant.pad import Pad, Purpose
 from ui.merchant.panels import Bar, Details, Idle, Summary, footer, header
+from ui.merchant.receipt_qr import ReceiptQr
 from ui.merchant.touchkey import TouchKey
 from ui.say import say
 from ui.text import parts, plain
@@ -137,6 +138,7 @@ class Counter(Widget):
         self._lines, self._idle, self._details, self._summary = Lines(), Idle(typing=typing), Details(), Summary()
         self._notice, self._pad, self._confirm = NoticeBand(self._told), Pad(), Confirm()
         self._away, self._help = Away(), Help(typing=typing)
+        self._receipt = ReceiptQr()
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -154,6 +156,7 @@ class Counter(Widget):
                 yield self._pad
                 yield self._confirm
         yield self._footer
+        yield self._receipt
         yield self._away
         yield self._help
 
@@ -180,6 +183,7 @@ class Counter(Widget):
         self._details.show(self._lines.line_shown(), self._currency)
         self._summary.show(sale, self._currency)
         self._idle.show(view, self._currency)
+        self._receipt.follow(view, self._currency)
         self._show_bars(view)
         for action in ACTIONS:
             self._keys[action.name].off = event_of(action, sale) not in sale.allowed
@@ -208,6 +212,9 @@ class Counter(Widget):
             return False
         if self._help.shown:
             self._help.hide()
+            return True
+        if self._receipt.shown:
+            self._receipt.put_away()
             return True
         match self._panel:
             case "pad":
