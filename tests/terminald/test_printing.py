@@ -72,7 +72,7 @@ async def test_printer_switched_off(counter: Countertop, capsys: pytest.CaptureF
     counter.bench.printer.power_on()
     (paper,) = await counter.papers(1)
     assert "Nutella" in paper
-    assert counter.bench.papers[0].qr == [view.last.code]
+    assert counter.bench.papers[0].qr == (view.last.code,)
 
 
 async def test_printer_stalled(counter: Countertop) -> None:
