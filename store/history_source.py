@@ -9,7 +9,8 @@ from store.database import explain, read_database
 from store.history import History
 from store.records import SEQ_BITS
 
-PAGE_RECORDS = 5_000
+PAGE_RECORDS = 500
+"""Of a few hundred kB: what Python once took for a page it keeps."""
 _SEQ_MASK = (1 << SEQ_BITS) - 1
 
 

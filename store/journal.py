@@ -53,6 +53,9 @@ ANSWERS_EVERY_S = 60.0
 
 REPLAY_PAGE = 500
 
+_READING_CACHE_KIB = 512
+"""Records are read in order, and seldom twice."""
+
 _T = TypeVar("_T")
 
 
@@ -491,6 +494,7 @@ class SqlJournal:
         try:
             if self._reading is None:
                 self._reading = read_database(self._path, self._key)
+                self._reading.execute(f"PRAGMA cache_size = -{_READING_CACHE_KIB}")
             return call(self._reading)
         except sqlcipher.Error as error:
             raise explain(self._path, self._key, error) from error

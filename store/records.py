@@ -23,6 +23,8 @@ from store.returned import take_back
 from store.wal import FRAMES_WARM, Wal
 
 CHECKPOINTS_KEPT = 2
+_CACHE_KIB = 1_024
+"""Records are added at the end; only the index of keys is written all over."""
 _KEY_TAKEN = "UNIQUE constraint failed: record.key"
 
 # A checkpoint of the log is due before it outgrows its warm file. How many frames a commit makes is estimated: two (the
@@ -160,6 +162,7 @@ class RecordStore:
             self._wal.harden(frames_warm)
             self._connection.execute("PRAGMA synchronous = NORMAL")  # the flush is ours: see store.wal
             self._connection.execute("PRAGMA secure_delete = OFF")  # what is pruned is encrypted, and elsewhere besides
+            self._connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             self._connection.execute("PRAGMA wal_autocheckpoint = 0")  # SQLite would hide its errors: see `rest`
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             self._take_up(resume(self._connection))

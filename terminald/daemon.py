@@ -37,6 +37,7 @@ from terminald.control import ControlServer
 from terminald.custody import Custody
 from terminald.devices import Devices, device_facts
 from terminald.engine import Engine
+from terminald.footprint import share_one_heap
 from terminald.forwarder import Forwarder
 from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
@@ -71,6 +72,7 @@ async def run(config: Config) -> None:
     Raises JournalError, SocketTaken, or an ExceptionGroup with what went wrong.
     """
     keep_memory_private()
+    share_one_heap()
     clock = SystemClock()
     refuse_unfinished(config.journal)
     space = Space(

@@ -14,7 +14,7 @@ from terminald.config import Config
 
 FOLD_EVERY_S = 600.0
 """Whoever asks has the rest folded first; each time costs the card some 45 KiB, whatever it takes in."""
-FOLD_PAGES = 4
+FOLD_PAGES = 40
 """So many pages of records at a time, so that the thread gives the disk back in between."""
 
 USUAL_SALES = 50
