@@ -51,6 +51,7 @@ _OUTER = "".join(map(chr, (*range(0x1D), 0x1E, 0x1F, 0x20, 0x7F)))
 _GTIN_LENGTHS = (8, 12, 13, 14)
 _EAN_LENGTHS = (12, 13)
 """What has so many digits and a wrong check digit was misread, whatever it begins with."""
+_BETWEEN = re.compile("[ ,;|/-]+")
 _ADD_ON_LENGTHS = (15, 18)
 _RESTRICTED = re.compile(r"02|04|2")
 """GTIN-13 for restricted circulation: 020 to 029, 040 to 049, 200 to 299."""
@@ -390,8 +391,15 @@ def _is_gtin(digits: str) -> bool:
     return check_digit(digits[:-1]) == digits[-1] and bool(digits.strip("0"))
 
 
+def _is_whole(text: str) -> bool:
+    return len(text) in _GTIN_LENGTHS and text.isdigit() and _is_gtin(text)
+
+
 def _is_run_together(text: str) -> bool:
-    """Whether another code begins inside a text: a symbology identifier, or an address behind a number."""
+    """Whether another code begins inside a text: a symbology identifier, an address or a number behind a number."""
+    parts = _BETWEEN.split(text)
+    if len(parts) > 1 and text.isascii() and all(_is_whole(part) for part in parts):
+        return True
     inside = _AIM.search(text, 1)
     if inside and text[: inside.start()].isdigit():
         return True

@@ -547,6 +547,7 @@ def test_a_payment_card_is_not_the_shops_own_whatever_the_shop_says() -> None:
         ("400638133393154490000009964006381333931", None, "rejected", "glued"),
         ("963850744006381333931", None, "rejected", "glued"),
         ("4006381333931]E05449000000996", None, "rejected", "glued"),
+        ("4006381333931 5449000000996", None, "rejected", "glued"),
         (f"4006381333931https://x.example/01/{MILK}", None, "rejected", "glued"),
         ("٤٠٠٦٣٨١٣٣٣٩٣١", None, "unknown", "not-known"),
         ("HELLO", None, "unknown", "not-known"),
