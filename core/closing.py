@@ -91,7 +91,8 @@ def till_orders(shop: Shop, till: Till) -> tuple[str, ...]:
         return opening
     goods = ("code_keyed", "item_keyed", "deposit_return_keyed", "paper_sale_keyed")
     resumable = ("resume_keyed",) if till.parked else ()
-    return (*goods, *resumable, *opening, "cash_move_keyed", "count_begun_keyed", "count_keyed")
+    back = ("return_keyed", "unreceipted_return_keyed", "transaction_void_keyed")
+    return (*goods, *back, *resumable, *opening, "cash_move_keyed", "count_begun_keyed", "count_keyed")
 
 
 def report_orders(till: Till) -> tuple[str, ...]:
@@ -297,7 +298,7 @@ def _close(shop: Shop, till: Till, event: v.TillCloseKeyed, facts: Facts) -> Ste
 
 
 def _reconcile(shop: Shop, till: Till) -> x.ReconcilePayments:
-    ours = tuple(total for total in (till.books.charged, till.books.reversed) if total.count)
+    ours = tuple(total for total in (till.books.charged, till.books.credited, till.books.reversed) if total.count)
     return x.ReconcilePayments(session=_session(till).number, currency=shop.currency.code, ours=ours)
 
 

@@ -3,9 +3,10 @@
 from typing import assert_never
 
 from core import events as v
+from core import receipt_code
 from core.scan import Method, classify, reading, refusal
-from core.state import Idle, Shop, Tendering, Till
-from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, Question
+from core.state import Idle, Ringing, Shop, Tendering, Till
+from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, OriginalWanted, Question
 from core.text import message
 
 
@@ -30,7 +31,10 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
                 return message("staff-card-not-taken")
             return OperatorWanted(badge=f"card:{scan.identity}".encode().hex(), typed=method == "keyed")
         case "receipt":
-            return message("receipt-not-taken" if isinstance(till.sale, Idle) else "receipt-in-a-sale")
+            if not isinstance(till.sale, Idle | Ringing):
+                return message("receipt-in-a-sale")
+            receipt = receipt_code.parse(scan.identity or "")
+            return OriginalWanted(number=receipt.number, epoch=receipt.epoch, terminal=receipt.terminal)
         case "unknown" | "rejected":
             return refusal(scan, event.data)
     assert_never(scan.kind)

@@ -50,6 +50,16 @@ class RequestPayment(Effect, frozen=True, kw_only=True, tag="request_payment"):
     currency: str
 
 
+class RequestRefund(Effect, frozen=True, kw_only=True, tag="request_refund"):
+    """Ask the payment device to give money back to the card of the payment `original`. Never sent twice for one reference."""
+
+    reference: str
+    amount_minor: int
+    currency: str
+    original: str
+    poi_transaction: str
+
+
 class AbortPayment(Effect, frozen=True, kw_only=True, tag="abort_payment"):
     """Ask the payment device to stop the payment `reference`; the payment's own answer says how it ended."""
 
@@ -127,7 +137,7 @@ class ReleaseScale(Effect, frozen=True, kw_only=True, tag="release_scale"):
 
 
 AnyEffect = (
-    PrintReceipt | OpenDrawer | RequestPayment | AbortPayment | EnquirePayment | ReversePayment | AskWeight | ReleaseScale
-    | PrintReport | PrintInvoice | ReconcilePayments
+    PrintReceipt | OpenDrawer | RequestPayment | RequestRefund | AbortPayment | EnquirePayment | ReversePayment
+    | AskWeight | ReleaseScale | PrintReport | PrintInvoice | ReconcilePayments
     | SignEffect
 )  # fmt: skip

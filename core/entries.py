@@ -209,12 +209,22 @@ class HeldItemGivenUp(Entry, tag="held_item_given_up", frozen=True, kw_only=True
     """The item that waited for an answer is not sold."""
 
 
+class TransactionLink(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A finished transaction (POSLog TransactionLink), and a line of it; number 0 where nobody knows which it was."""
+
+    terminal: str = ""
+    epoch: str = ""
+    number: int = 0
+    line: int = 0
+
+
 class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount.
 
     `item` is the GTIN of the item where `gtin` is another code of it, of which one unit of the line holds `contains`.
     `weighed` says where the weight of a line comes from that was weighed at the counter.
     `linked` is the line of the goods whose deposit this is; a deposit that was given back has a quantity below zero.
+    So have goods that come back (POSLog Return): `returned` says of which sale's line, `reason` why.
     """
 
     line: int
@@ -235,6 +245,8 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     discountable: bool = True
     weighed: Weighed | None = None
     linked: int = 0
+    returned: TransactionLink | None = None
+    reason: str = ""
 
 
 class QuantityChanged(Entry, tag="quantity_changed", frozen=True, kw_only=True):
@@ -367,6 +379,67 @@ class CashTendered(Entry, tag="cash_tendered", frozen=True, kw_only=True):
     amount_minor: int
 
 
+class RefundableTender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What can still go back to a tender that a finished sale was paid with; `reference` is that payment's."""
+
+    kind: str
+    reference: str
+    amount_minor: int
+    poi_transaction: str = ""
+    brand: str = ""
+    card: str = ""
+
+
+class ReturnBegun(Entry, tag="return_begun", frozen=True, kw_only=True):
+    """The open basket takes goods back that a finished sale has sold, of which so much money can still go back.
+
+    With a `void_reason` the whole of it is made undone (POSLog post-void).
+    """
+
+    link: TransactionLink
+    business_day: str
+    refundable_minor: int
+    tenders: tuple[RefundableTender, ...] = ()
+    void_reason: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
+class ReturnUnreceipted(Entry, tag="return_unreceipted", frozen=True, kw_only=True):
+    """A line comes back that no receipt was shown for; who took it, and who allowed it."""
+
+    line: int
+    reason: str
+    operator: str = ""
+    approver: str = ""
+
+
+class CashRefunded(Entry, tag="cash_refunded", frozen=True, kw_only=True):
+    """Cash was given back for goods."""
+
+    MOVES_MONEY = True
+    tender: int
+    amount_minor: int
+    operator: str = ""
+    approver: str = ""
+
+
+class RefundRequested(Entry, tag="refund_requested", frozen=True, kw_only=True):
+    """The intent to give money back to the card of the payment `original`, durable before the payment device hears of it.
+
+    It has a `reference` of its own; PaymentApproved, PaymentDeclined and PaymentUnknown say what became of it.
+    """
+
+    MOVES_MONEY = True
+    tender: int
+    reference: str
+    amount_minor: int
+    original: str
+    poi_transaction: str
+    operator: str = ""
+    approver: str = ""
+
+
 class PaymentRequested(Entry, tag="payment_requested", frozen=True, kw_only=True):
     """The intent to charge a card, durable before the payment device hears of it. `reference` is asked about later."""
 
@@ -466,12 +539,20 @@ class TenderTotal(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
 
 
+class RefundTotal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What goods of one finished sale were credited with, tax included; above zero."""
+
+    link: TransactionLink
+    amount_minor: int
+
+
 class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_only=True):
     """The sale is final: its total, taxes, tenders and change. `ended` is the shop's local time (ISO 8601).
 
     `rounding_minor` is what cash paid more than the total (less, below zero) because there are no smaller coins: tenders
     add up to total and rounding. `discount_minor` is what all discounts took off; the total is without it.
-    `epoch` is the journal's: it stands in the receipt's code. `paper` and `written` are as at its opening.
+    `epoch` is the journal's: it stands in the receipt's code. `paper` and `written` are as at its opening. Where goods came back the total may be below zero, and so
+    are the tenders that money went back to; `returns` are the lines that came back, `refunds` say what sales they were of. `voids` is the one made undone.
     """
 
     MOVES_MONEY = True
@@ -491,6 +572,21 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     operator: str = ""
     paper: str = ""
     written: str = ""
+    returns: int = 0
+    refunds: tuple[RefundTotal, ...] = ()
+    voids: TransactionLink | None = None
+
+
+class TransactionVoided(Entry, tag="transaction_voided", frozen=True, kw_only=True):
+    """A finished transaction was made undone, by the transaction `number` that is completed with this."""
+
+    MOVES_MONEY = True
+    number: int
+    link: TransactionLink
+    reason: str
+    total_minor: int
+    operator: str = ""
+    approver: str = ""
 
 
 class TransactionCancelled(Entry, tag="transaction_cancelled", frozen=True, kw_only=True):
@@ -890,6 +986,7 @@ AnyEntry = (
     | TransactionSuspended | TransactionResumed | LineRepriced
     | BusinessDayConfirmed | TillOpened | CashMoved | CountBegun | CountGivenUp | TillCounted | PaymentsReconciled | TillSettled
     | ZReported | ReportCopied
+    | ReturnBegun | ReturnUnreceipted | CashRefunded | RefundRequested | TransactionVoided
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip
 

@@ -449,6 +449,34 @@ class ResumeKeyed(Event, frozen=True, kw_only=True, tag="resume_keyed"):
     label: str = ""
 
 
+class ReturnKeyed(Event, frozen=True, kw_only=True, tag="return_keyed"):
+    """Goods come back that a finished sale has sold: of a line of it, or all where `line` is 0.
+
+    `number` is the transaction's; 0 the one whose receipt was shown last. Without a quantity all that is left comes back.
+    """
+
+    number: int = 0
+    line: int = 0
+    quantity_milli: int | None = None
+    reason: str = ""
+
+
+class UnreceiptedReturnKeyed(Event, frozen=True, kw_only=True, tag="unreceipted_return_keyed"):
+    """Goods come back without a receipt, at the catalogue's price or a lower one; a quantity in thousandths of the unit."""
+
+    data: str
+    reason: str
+    quantity_milli: int = 1000
+    unit_price_minor: int | None = None
+
+
+class TransactionVoidKeyed(Event, frozen=True, kw_only=True, tag="transaction_void_keyed"):
+    """A finished transaction of this day is to be made undone; `number` 0 is the last one."""
+
+    reason: str
+    number: int = 0
+
+
 class CashKeyed(Event, frozen=True, kw_only=True, tag="cash_keyed"):
     """Cash was put on the counter; None means exactly what is due."""
 
@@ -635,9 +663,9 @@ AnyEvent = (
     | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
     | LockKeyed | SignOffKeyed | OperatorAdministered | OperatorChecked | TillIdled
-    | SuspendKeyed | ResumeKeyed
     | BusinessDayKeyed | TillOpenKeyed | CashMoveKeyed | CountBegunKeyed | CountKeyed | CountGivenUpKeyed
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | InvoiceKeyed | InvoiceTorn
+    | SuspendKeyed | ResumeKeyed | ReturnKeyed | UnreceiptedReturnKeyed | TransactionVoidKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

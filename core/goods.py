@@ -273,6 +273,8 @@ def change_quantity(basket: Basket, event: v.QuantityKeyed, facts: Facts) -> Ste
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
+    if line.item.returned is not None:
+        return refuse("line-is-return")
     if line.item.linked or line.item.quantity_milli < 0:
         return refuse("line-is-deposit")
     if line.item.serial is not None:

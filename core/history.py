@@ -29,6 +29,24 @@ class HistoryLine(msgspec.Struct, frozen=True, kw_only=True):
     lot: str | None = None
     regular_unit_price_minor: int | None = None
     discount_minor: int = 0
+    serial: str | None = None
+    item: str | None = None
+    contains: int = 1
+    linked: int = 0
+    returned: e.TransactionLink | None = None
+    reason: str = ""
+
+
+class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One tender as it was posted; `refund_of` is the reference of the payment that money went back to."""
+
+    kind: str
+    amount_minor: int
+    reference: str = ""
+    poi_transaction: str = ""
+    brand: str = ""
+    card: str = ""
+    refund_of: str = ""
 
 
 class Transaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +69,27 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     operator: str | None = None
     discounts: tuple[e.Discount, ...] = ()
     rounding_minor: int = 0
+    payments: tuple[Payment, ...] = ()
+    refunds: tuple[e.RefundTotal, ...] = ()
+    voids: e.TransactionLink | None = None
+
+
+class Original(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished sale, and the finished transactions in which something of it came back."""
+
+    sold: Transaction
+    later: tuple[Transaction, ...] = ()
+
+    def returned(self, line: int) -> tuple[HistoryLine, ...]:
+        """What came back of a line."""
+        sold = self.sold
+        return tuple(
+            back
+            for later in self.later
+            for back in later.lines
+            if back.returned is not None
+            and (back.returned.number, back.returned.epoch, back.returned.line) == (sold.number, sold.epoch, line)
+        )
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +102,9 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     voided: frozenset[int] = frozenset()
     customer: str | None = None
     discounts: tuple[e.Discount, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    asked: tuple[Payment, ...] = ()
+    """Of payments and refunds that have not been answered."""
 
 
 class Assembler:
@@ -75,14 +117,17 @@ class Assembler:
     def take(self, record: Record) -> Transaction | None:
         """The transaction that this record ends, if it ends one. Raises msgspec.MsgspecError on an unreadable record."""
         envelope = open_record(record.exact)
-        entry = e.decode(envelope.body)
+        return self.fold(record.epoch, record.seq, envelope.time_ms, e.decode(envelope.body))
+
+    def fold(self, epoch: str, seq: int, time_ms: int, entry: e.AnyEntry) -> Transaction | None:
+        """As `take`, of what stands in a record."""
         if isinstance(entry, e.TransactionCompleted | e.TransactionCancelled):
-            return self._end(record, envelope.time_ms, entry)
+            return self._end(epoch, seq, time_ms, entry)
         self._note(entry)
         return None
 
     def _end(
-        self, record: Record, time_ms: int, entry: e.TransactionCompleted | e.TransactionCancelled
+        self, epoch: str, seq: int, time_ms: int, entry: e.TransactionCompleted | e.TransactionCancelled
     ) -> Transaction | None:
         was, self.open = self.open, None
         if was is None or was.number != entry.number:
@@ -92,8 +137,8 @@ class Assembler:
         match entry:
             case e.TransactionCompleted():
                 return Transaction(
-                    epoch=record.epoch,
-                    seq=record.seq,
+                    epoch=epoch,
+                    seq=seq,
                     number=entry.number,
                     status="completed",
                     business_day=entry.business_day,
@@ -109,11 +154,14 @@ class Assembler:
                     operator=entry.operator or None,
                     discounts=was.discounts,
                     rounding_minor=entry.rounding_minor,
+                    payments=was.payments,
+                    refunds=entry.refunds,
+                    voids=entry.voids,
                 )
             case e.TransactionCancelled():
                 return Transaction(
-                    epoch=record.epoch,
-                    seq=record.seq,
+                    epoch=epoch,
+                    seq=seq,
                     number=entry.number,
                     status="cancelled",
                     business_day=was.business_day,
@@ -163,8 +211,30 @@ class Assembler:
                 self.open = msgspec.structs.replace(was, voided=was.voided | {entry.line}, discounts=())
             case e.CustomerIdentified():
                 self.open = msgspec.structs.replace(was, customer=entry.customer)
+            case e.CashTendered():
+                paid = Payment(kind="CASH", amount_minor=entry.amount_minor)
+                self.open = msgspec.structs.replace(was, payments=(*was.payments, paid))
+            case e.CashRefunded():
+                back = Payment(kind="CASH", amount_minor=entry.amount_minor, refund_of="cash")
+                self.open = msgspec.structs.replace(was, payments=(*was.payments, back))
+            case e.PaymentRequested():
+                asked = Payment(kind="CREDIT", amount_minor=entry.amount_minor, reference=entry.reference)
+                self.open = msgspec.structs.replace(was, asked=(*was.asked, asked))
+            case e.RefundRequested():
+                asked = Payment(
+                    kind="CREDIT",
+                    amount_minor=entry.amount_minor,
+                    reference=entry.reference,
+                    refund_of=entry.original,
+                )
+                self.open = msgspec.structs.replace(was, asked=(*was.asked, asked))
+            case e.PaymentApproved() | e.PaymentSetAside():
+                self.open = _answered(was, entry)
+            case e.PaymentReversed():
+                kept = tuple(paid for paid in was.payments if paid.reference != entry.reference)
+                self.open = msgspec.structs.replace(was, payments=kept)
             case _:
-                pass  # Tenders come whole with the completion; the rest is of no transaction.
+                pass  # The rest is of no transaction.
 
 
 def _line(entry: e.ItemAdded) -> HistoryLine:
@@ -178,7 +248,32 @@ def _line(entry: e.ItemAdded) -> HistoryLine:
         amount_minor=entry.amount_minor,
         tax=entry.tax,
         lot=entry.lot,
+        serial=entry.serial,
+        item=entry.item,
+        contains=entry.contains,
+        linked=entry.linked,
+        returned=entry.returned,
+        reason=entry.reason,
     )
+
+
+def _answered(was: Open, entry: e.PaymentApproved | e.PaymentSetAside) -> Open:
+    """A payment that was approved; a refund counts as given too while nobody knows."""
+    asked = next((each for each in was.asked if each.reference == entry.reference), None)
+    if asked is None:
+        return was
+    others = tuple(each for each in was.asked if each is not asked)
+    if isinstance(entry, e.PaymentSetAside) and not asked.refund_of:
+        return msgspec.structs.replace(was, asked=others)  # should it be approved, it is given back
+    if isinstance(entry, e.PaymentApproved):
+        asked = msgspec.structs.replace(
+            asked,
+            amount_minor=entry.amount_minor,
+            poi_transaction=entry.poi_transaction,
+            brand=entry.brand,
+            card=entry.card,
+        )
+    return msgspec.structs.replace(was, payments=(*was.payments, asked), asked=others)
 
 
 def _changed(line: HistoryLine, entry: e.QuantityChanged) -> HistoryLine:

@@ -24,6 +24,8 @@ def suspend(till: Till, basket: Basket, event: v.SuspendKeyed) -> Step:
     """The basket is put aside under a name, or under its number where none is given."""
     if not any(not line.voided for line in basket.lines):
         return refuse("nothing-to-park")
+    if basket.originals or any(line.item.returned is not None for line in basket.lines):
+        return refuse("return-not-parked")  # what came back meanwhile would not be known to it
     if len(till.parked) >= PARKED_MAX:
         return refuse("too-many-parked", baskets=PARKED_MAX)
     label = _words(event.label)

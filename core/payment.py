@@ -9,6 +9,7 @@ from core import entries as e
 from core import events as v
 from core.papers import print_receipt
 from core.pricing import Pricing, cash_due_minor, paid_minor, price
+from core.returns import is_return
 from core.state import (
     Authorizing,
     Basket,
@@ -38,11 +39,13 @@ def take_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts:
     """
     priced = price(shop, basket)
     fixed = _fixed(basket, priced)
-    if priced.total_minor <= paid_minor(basket):
+    if owed_minor(basket, priced) > 0:
+        return _refund_cash(shop, till, basket, event, facts)
+    if priced.payable_minor <= paid_minor(basket):
         if not event.amount_minor and any(not line.voided for line in basket.lines):
             return _complete_if_paid(shop, till, fixed, facts)
         return refuse("nothing-due")
-    due = cash_due_minor(shop, basket, priced.total_minor)
+    due = cash_due_minor(shop, basket, priced.payable_minor)
     amount_minor = due if event.amount_minor is None else event.amount_minor
     if amount_minor < 0 or (amount_minor == 0 and due > 0):
         return refuse("amount-not-positive")
@@ -59,10 +62,90 @@ def _fixed(basket: Basket, priced: Pricing) -> tuple[e.AnyEntry, ...]:
     return (e.DiscountsApplied(discounts=priced.discounts),)
 
 
+def owed_minor(basket: Basket, priced: Pricing) -> int:
+    """What the customer has to be given back for goods; 0 where nothing is, and where it is change."""
+    if priced.payable_minor >= 0 or not is_return(basket):
+        return 0
+    return max(0, paid_minor(basket) - priced.payable_minor)
+
+
+def _refund_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts: Facts) -> Step:
+    """Cash for goods that came back: what a card paid goes back to the card first, unless that takes nothing back."""
+    priced = price(shop, basket)
+    cards_minor = sum(amount for _, amount in _cards_left(basket))
+    if cards_minor:
+        return refuse("refund-to-card", amount_minor=min(owed_minor(basket, priced), cards_minor))
+    owed = -cash_due_minor(shop, basket, priced.payable_minor)
+    amount_minor = owed if event.amount_minor is None else event.amount_minor
+    if amount_minor > owed:
+        return refuse("refund-over-owed", amount_minor=owed)
+    if amount_minor < 0 or (amount_minor == 0 and owed > 0):
+        return refuse("amount-not-positive")
+    refunded = e.CashRefunded(tender=basket.tenders_begun + 1, amount_minor=amount_minor)
+    return _complete_if_paid(shop, till, (*_fixed(basket, priced), refunded), facts)
+
+
+def _refund_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -> Step:
+    """The intent to give money back to the card that paid, kept before the payment device hears of it."""
+    priced = price(shop, basket)
+    left = _cards_left(basket)
+    if not left:
+        return refuse("no-card-to-refund")
+    origin, left_minor = left[0]
+    most = min(owed_minor(basket, priced), left_minor)
+    amount_minor = most if event.amount_minor is None else event.amount_minor
+    if amount_minor <= 0:
+        return refuse("amount-not-positive")
+    if amount_minor > most:
+        return refuse("refund-over-owed", amount_minor=most)
+    tender = basket.tenders_begun + 1
+    requested = e.RefundRequested(
+        tender=tender,
+        reference=_reference(basket, tender, facts),
+        amount_minor=amount_minor,
+        original=origin.reference,
+        poi_transaction=origin.poi_transaction,
+    )
+    effect = x.RequestRefund(
+        reference=requested.reference,
+        amount_minor=amount_minor,
+        currency=shop.currency.code,
+        original=origin.reference,
+        poi_transaction=origin.poi_transaction,
+    )
+    return Step(entries=(*_fixed(basket, priced), requested), effects=(effect,))
+
+
+def _cards_left(basket: Basket) -> list[tuple[e.RefundableTender, int]]:
+    """The cards of the finished sales that money can still go back to, and how much."""
+    left = []
+    for tender in (tender for begun in basket.originals for tender in begun.tenders):
+        given = sum(back.amount_minor for back in basket.tenders if back.refund_of == tender.reference)
+        if tender.amount_minor > given and tender.reference not in basket.unrefunded:
+            left.append((tender, tender.amount_minor - given))
+    return left
+
+
+def set_refund_aside(shop: Shop, till: Till, sale: Enquiring, facts: Facts) -> Step:
+    """The sale goes on while nobody knows whether money went back: it counts as given, and must not be given twice."""
+    given = _complete_if_paid(shop, till, (e.PaymentSetAside(reference=sale.pending.reference),), facts)
+    told = message("refund-set-aside", amount_minor=sale.pending.amount_minor)
+    return msgspec.structs.replace(given, notice=told, level="warning")
+
+
+def _reference(basket: Basket, tender: int, facts: Facts) -> str:
+    """By what the payment device is asked about a payment, for all time."""
+    reference = f"{basket.number}.{tender}"
+    # A new journal counts from 1 again; the payment device still knows the payments of the one before.
+    return f"{facts.epoch[:EPOCH_LETTERS]}/{reference}" if facts.epoch else reference
+
+
 def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -> Step:
     """The intent to charge a card, kept before the payment device hears of it."""
     priced = price(shop, basket)
-    due = priced.total_minor - paid_minor(basket)
+    if owed_minor(basket, priced) > 0:
+        return _refund_card(shop, basket, event, facts)
+    due = priced.payable_minor - paid_minor(basket)
     if due <= 0:
         return refuse("nothing-due")
     amount_minor = due if event.amount_minor is None else event.amount_minor
@@ -71,10 +154,7 @@ def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) ->
     if amount_minor > due:
         return refuse("amount-over-due", amount_minor=due)
     tender = basket.tenders_begun + 1
-    reference = f"{basket.number}.{tender}"
-    if facts.epoch:
-        # A new journal counts from 1 again; the payment device still knows the payments of the one before.
-        reference = f"{facts.epoch[:EPOCH_LETTERS]}/{reference}"
+    reference = _reference(basket, tender, facts)
     return Step(
         entries=(
             *_fixed(basket, priced),
@@ -100,7 +180,9 @@ def take_answer(
         case v.PaymentRefused():
             return Step(
                 entries=(e.PaymentDeclined(reference=event.reference, reason=event.reason),),
-                notice=message("payment-declined", reason=event.reason),
+                notice=message(
+                    "refund-declined" if sale.pending.refund_of else "payment-declined", reason=event.reason
+                ),
                 level="error",
             )
         case v.PaymentUnanswered():
@@ -111,7 +193,7 @@ def take_answer(
             return Step(
                 entries=(e.PaymentUnknown(reference=event.reference),) if first else (),
                 effects=(enquire,),
-                notice=message("payment-unknown") if first else None,
+                notice=message("refund-unknown" if sale.pending.refund_of else "payment-unknown") if first else None,
                 level="warning",
             )
     assert_never(event)
@@ -138,9 +220,12 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
     assert basket is not None
     priced = price(shop, basket)
     paid = paid_minor(basket)
-    due = priced.total_minor - paid
-    cash_due = cash_due_minor(shop, basket, priced.total_minor)
-    by_cash = bool(tendered) and isinstance(tendered[-1], e.CashTendered)
+    due = priced.payable_minor - paid
+    cash_due = cash_due_minor(shop, basket, priced.payable_minor)
+    by_cash = bool(tendered) and isinstance(tendered[-1], e.CashTendered | e.CashRefunded)
+    owed = owed_minor(basket, priced)
+    if owed > 0 and not (by_cash and cash_due >= 0):
+        return Step(entries=tendered, notice=message("still-owed", amount_minor=owed))
     if due > 0 and not (by_cash and cash_due <= 0):
         return Step(entries=tendered, notice=message("still-due", amount_minor=due))
     change_minor = max(0, -cash_due)
@@ -160,20 +245,40 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
         epoch=facts.epoch,
         paper=basket.paper,
         written=basket.written,
+        returns=sum(line.item.returned is not None and not line.voided for line in basket.lines),
+        refunds=priced.credits,
+        voids=basket.voiding.link if basket.voiding is not None else None,
     )
     cash = change_minor > 0 or any(tender.kind == "CASH" for tender in basket.tenders)
     printed = print_receipt(shop, Completed(sale=completed, basket=basket), copy=0)
+    given_minor = max(0, -priced.payable_minor) if is_return(basket) else 0
+    told = message("refund-completed", amount_minor=given_minor)
     return Step(
-        entries=(*tendered, completed),
+        entries=(*tendered, *_voided(basket), completed),
         effects=(x.OpenDrawer(), printed) if cash else (printed,),
-        notice=message("sale-completed", change_minor=change_minor),
+        notice=told if given_minor else message("sale-completed", change_minor=change_minor),
+    )
+
+
+def _voided(basket: Basket) -> tuple[e.TransactionVoided, ...]:
+    """The record that links a finished transaction to the one that makes it undone."""
+    begun = basket.voiding
+    if begun is None:
+        return ()
+    return (
+        e.TransactionVoided(
+            number=basket.number,
+            link=begun.link,
+            reason=begun.void_reason,
+            total_minor=begun.refundable_minor,
+        ),
     )
 
 
 def _tender_totals(basket: Basket, change_minor: int) -> tuple[e.TenderTotal, ...]:
     by_kind: dict[str, int] = {}
     for tender in basket.tenders:
-        by_kind[tender.kind] = by_kind.get(tender.kind, 0) + tender.amount_minor
+        by_kind[tender.kind] = by_kind.get(tender.kind, 0) + tender.signed_minor
     if change_minor:
         # A payment device may approve more than was asked for: what it took too much is given back in cash.
         by_kind["CASH"] = by_kind.get("CASH", 0) - change_minor
@@ -181,7 +286,9 @@ def _tender_totals(basket: Basket, change_minor: int) -> tuple[e.TenderTotal, ..
 
 
 def cancel(shop: Shop, basket: Basket) -> Step:
-    """The basket is given up; approved cards are paid back first."""
+    """The basket is given up; approved cards are paid back first. What was given back for goods cannot be fetched."""
+    if any(tender.refund_of for tender in basket.tenders):
+        return refuse("refund-given")
     cards = [tender for tender in basket.tenders if tender.kind == "CREDIT"]
     if not cards:
         return _cancelled(basket, ())
@@ -259,6 +366,8 @@ def settle_aside(shop: Shop, tender: Tender, event: PaymentEvent) -> Step:
     While it is not known whether it was charged only the answers to that count, and then only those to its reversal:
     an answer that comes twice would otherwise strike out money that is owed.
     """
+    if tender.refund_of:
+        return _settle_refund(tender, event)
     asked_about = tender.phase in ("pending", "unknown")
     if asked_about is isinstance(event, v.PaymentTakenBack | v.ReversalUnanswered):
         return NOTHING
@@ -284,6 +393,24 @@ def settle_aside(shop: Shop, tender: Tender, event: PaymentEvent) -> Step:
             )
         case v.ReversalUnanswered():
             return Step(effects=(reverse(shop, tender, after_s=REVERSAL_PAUSE_S),))
+    assert_never(event)
+
+
+def _settle_refund(tender: Tender, event: PaymentEvent) -> Step:
+    """Money that may have gone back to a card, which a finished sale counts as given."""
+    match event:
+        case v.PaymentAnswered():
+            return Step(entries=(_approved(event),))
+        case v.PaymentRefused():
+            return Step(
+                entries=(e.PaymentDeclined(reference=event.reference, reason=event.reason),),
+                notice=message("refund-not-made", amount_minor=tender.amount_minor),
+                level="error",
+            )
+        case v.PaymentUnanswered():
+            return Step(effects=(x.EnquirePayment(reference=event.reference, after_s=ENQUIRY_PAUSE_S),))
+        case v.PaymentTakenBack() | v.ReversalUnanswered():
+            return NOTHING
     assert_never(event)
 
 

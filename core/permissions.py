@@ -43,6 +43,9 @@ NEEDED: Mapping[str, Needed] = {
     "open_price_keyed": "cashier",
     "price_check_keyed": "cashier",
     "deposit_return_keyed": "cashier",
+    "return_keyed": "cashier",
+    "unreceipted_return_keyed": "supervisor",
+    "transaction_void_keyed": "supervisor",
     # prices
     "coupon_presented": "cashier",
     "line_discount_keyed": "supervisor",

@@ -252,6 +252,11 @@ class PaymentDevice(Device, Protocol):
     async def pay(self, reference: str, amount_minor: int, currency: str) -> PaymentAnswered | PaymentRefused:
         """Charges a card. Raises DeviceError when the outcome is not certain."""
 
+    async def refund(
+        self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str
+    ) -> PaymentAnswered | PaymentRefused:
+        """Gives a part of the payment `original` back, or all. Raises DeviceError when the outcome is not certain."""
+
     async def abort(self, reference: str) -> None:
         """Asks to stop a running payment; its own answer says how it ended. Raises DeviceError."""
 

@@ -14,11 +14,20 @@ from core.tax import tax_totals
 
 
 class Pricing(msgspec.Struct, frozen=True, kw_only=True):
-    """`total_minor` is with tax and without what `discounts` took off."""
+    """`total_minor` is with tax and without what `discounts` took off. `credits` are what goods of finished sales come to
+    that come back, tax included, and never more than was paid for them."""
 
     discounts: tuple[e.Discount, ...]
     taxes: tuple[e.TaxTotal, ...]
     total_minor: int
+    credits: tuple[e.RefundTotal, ...] = ()
+    surplus_minor: int = 0
+    """What taxes on parts, each rounded, would give back above what was paid."""
+
+    @property
+    def payable_minor(self) -> int:
+        """What is to be paid in all; below zero what is to be given back."""
+        return self.total_minor + self.surplus_minor
 
     @property
     def discount_minor(self) -> int:
@@ -54,7 +63,31 @@ def _price(shop: Shop, basket: Basket) -> Pricing:
         rounding=shop.tax_rounding,
         exempted=basket.exemption is not None,
     )
-    return Pricing(discounts=discounts, taxes=totals, total_minor=sum(total.gross_minor for total in totals))
+    credited = [(begun, _credit_minor(shop, basket, begun)) for begun in basket.originals]
+    return Pricing(
+        discounts=discounts,
+        taxes=totals,
+        total_minor=sum(total.gross_minor for total in totals),
+        credits=tuple(
+            e.RefundTotal(link=begun.link, amount_minor=min(credit_minor, begun.refundable_minor))
+            for begun, credit_minor in credited
+            if credit_minor
+        ),
+        surplus_minor=sum(max(0, credit_minor - begun.refundable_minor) for begun, credit_minor in credited),
+    )
+
+
+def _credit_minor(shop: Shop, basket: Basket, begun: e.ReturnBegun) -> int:
+    """What the goods of one finished sale come to that come back, tax included."""
+    back = (
+        (line.item.tax, line.item.amount_minor)
+        for line in basket.lines
+        if not line.voided
+        and line.item.returned is not None
+        and (line.item.returned.number, line.item.returned.epoch) == (begun.link.number, begun.link.epoch)
+    )
+    totals = tax_totals(shop.taxes, back, rounding=shop.tax_rounding, exempted=basket.exemption is not None)
+    return -sum(total.gross_minor for total in totals)
 
 
 def discounts_of(shop: Shop, basket: Basket) -> tuple[e.Discount, ...]:
@@ -96,17 +129,17 @@ def taxes(shop: Shop, basket: Basket) -> tuple[e.TaxTotal, ...]:
 
 
 def paid_minor(basket: Basket) -> int:
-    """What has been posted towards the basket."""
-    return sum(tender.amount_minor for tender in basket.tenders if tender.phase == "posted")
+    """What has been posted towards the basket, less what was given back."""
+    return sum(tender.signed_minor for tender in basket.tenders if tender.phase == "posted")
 
 
 def due_minor(shop: Shop, basket: Basket) -> int:
     """What is still to be paid; negative when change is due."""
-    return total_minor(shop, basket) - paid_minor(basket)
+    return price(shop, basket).payable_minor - paid_minor(basket)
 
 
 def cash_due_minor(shop: Shop, basket: Basket, total: int) -> int:
     """What is still to be paid if cash pays the rest of `total`: the part that cash pays is rounded as a whole."""
-    cash = sum(tender.amount_minor for tender in basket.tenders if tender.phase == "posted" and tender.kind == "CASH")
+    cash = sum(tender.signed_minor for tender in basket.tenders if tender.phase == "posted" and tender.kind == "CASH")
     part = total - (paid_minor(basket) - cash)
     return round_to(part, shop.cash_unit_minor, shop.cash_rounding) - cash

@@ -42,7 +42,7 @@ def doubt(recalls: Iterable[ProductRecall], gtins: Sequence[str], lot: str | Non
 
 def gtins_in(basket: Basket) -> tuple[str, ...]:
     """By what the goods in a basket may be recalled, each once."""
-    sold = (line.item for line in basket.lines if not line.voided)
+    sold = (line.item for line in basket.lines if not line.voided and line.item.quantity_milli > 0)
     return tuple(dict.fromkeys(gtin for item in sold for gtin in gtins_of(item.gtin, item.item)))
 
 
@@ -54,7 +54,9 @@ def recalled_line(basket: Basket, recalls: Sequence[ProductRecall]) -> Line | No
         (
             line
             for line in basket.lines
-            if not line.voided and hit(recalls, gtins_of(line.item.gtin, line.item.item), line.item.lot)
+            if not line.voided
+            and line.item.quantity_milli > 0  # recalled goods may well come back
+            and hit(recalls, gtins_of(line.item.gtin, line.item.item), line.item.lot)
         ),
         None,
     )

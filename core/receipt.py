@@ -9,6 +9,7 @@ from core.entries import TaxExempted, TaxPart, TaxTotal, TransactionCompleted
 from core.language import Words, later, words
 from core.money import Currency
 from core.receipt_code import ReceiptCode
+from core.returns import heading
 from core.state import Basket, Completed, Line, Shop, Tender
 
 _MINUTE_CHARACTERS = len("2026-11-24T14:03")
@@ -33,6 +34,9 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
         )
     if shop.tax_number:
         elements.append(Text(left=say("Tax number {number}", number=shop.tax_number), style="centre"))
+    if (headed := heading(completed)) is not None:
+        said, number = headed
+        elements.append(Text(left=say(said, number=f"{number:06d}"), style="centre-large"))
     elements.append(Rule())
     elements += goods(completed, shop, say)
     elements.append(Rule())
@@ -127,7 +131,7 @@ def code_of(shop: Shop, sale: TransactionCompleted) -> ReceiptCode:
 def _tender(tender: Tender, money: Callable[[int], str], say: Words) -> list[Element]:
     """What was paid with; of a card its brand and last digits, and what names the payment on the device's side."""
     parts = (say(_TENDERS.get(tender.kind, tender.kind)), tender.brand, tender.card)
-    elements: list[Element] = [Text(left=" ".join(part for part in parts if part), right=money(tender.amount_minor))]
+    elements: list[Element] = [Text(left=" ".join(part for part in parts if part), right=money(tender.signed_minor))]
     if tender.authorisation:
         elements.append(Text(left=say("  authorisation {code}", code=tender.authorisation)))
     if tender.poi_transaction:

@@ -93,6 +93,8 @@ def _override(shop: Shop, basket: Basket, event: v.PriceKeyed, facts: Facts) -> 
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
+    if line.item.returned is not None:
+        return refuse("line-is-return")
     if line.item.linked or line.item.quantity_milli < 0:
         return refuse("line-is-deposit")
     if event.unit_price_minor < 0:

@@ -14,7 +14,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
-from core import parked
+from core import parked, returns
 from core.asking import answer_age, answer_price, give_up, refuse_while_asking
 from core.closing import day_of_sale, no_sale_now, order, report_orders, till_orders, written_by_hand
 from core.codes import question
@@ -40,6 +40,7 @@ from core.payment import (
     ignore_stray,
     reverse,
     reverse_again,
+    set_refund_aside,
     settle_aside,
     take_answer,
     take_back,
@@ -70,6 +71,7 @@ from core.step import (
     Facts,
     ItemWanted,
     OperatorWanted,
+    OriginalWanted,
     Question,
     RecallsWanted,
     Step,
@@ -83,9 +85,15 @@ _OperatorEvent = (
     v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.WeightSensed | v.QuantityKeyed | v.WeightKeyed
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
     | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
-    | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed
+    | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed | v.ReturnKeyed | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
+_CHANGES_GOODS = (
+    v.Scanned, v.CodeKeyed, v.QuantityKeyed, v.VoidKeyed, v.CouponPresented, v.LineDiscountKeyed, v.TotalDiscountKeyed,
+    v.PriceKeyed, v.TaxExemptionKeyed, v.DepositReturnKeyed, v.ItemKeyed, v.SuspendKeyed, v.ReturnKeyed,
+    v.UnreceiptedReturnKeyed,
+)  # fmt: skip
+"""What a basket does not take that makes a finished transaction undone: it is all of that one, and nothing else."""
 
 
 def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | None:
@@ -93,13 +101,15 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
     match event:
         case v.Scanned() | v.CodeKeyed():
             return question(shop, till, event, today)
-        case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed():
+        case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed() | v.UnreceiptedReturnKeyed():
             return question(shop, till, v.CodeKeyed(data=event.data), today)
         case v.QuantityKeyed() | v.PriceKeyed():
             line = find_line(till.sale.basket, event.line) if isinstance(till.sale, Ringing) else None
             return UsualWanted(gtin=line.item.gtin) if line is not None else None
         case v.ReprintKeyed() | v.InvoiceKeyed():
             return paper_wanted(till, event)
+        case v.ReturnKeyed() | v.TransactionVoidKeyed():
+            return returns.wanted(till, event) if isinstance(till.sale, Idle | Ringing) else None
         case v.ResumeKeyed():
             return parked.wanted(till, event) if isinstance(till.sale, Idle) else None
         case v.AgeKeyed() | v.OpenPriceKeyed():
@@ -221,6 +231,8 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
                 "void_keyed",
                 "coupon_presented",
                 "suspend_keyed",
+                "return_keyed",
+                "unreceipted_return_keyed",
             )
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
@@ -242,6 +254,7 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.ReturnKeyed() | v.UnreceiptedReturnKeyed() | v.TransactionVoidKeyed()
         ):  # fmt: skip
             if facts.blocked is not None:
                 return refuse(facts.blocked)
@@ -262,6 +275,10 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
                 added = take_empties_back(basket, event, facts)
             elif isinstance(event, v.ItemKeyed):
                 added = provide(shop, basket, event, facts)
+            elif isinstance(event, v.TransactionVoidKeyed):
+                added = returns.void_transaction(shop, basket, event, facts)
+            elif isinstance(event, v.ReturnKeyed | v.UnreceiptedReturnKeyed):
+                added = _take_back(shop, basket, event, facts)
             else:
                 added = _present(shop, basket, facts)
             if added.refused:
@@ -289,6 +306,8 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
 
 def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEvent, facts: Facts) -> Step:
     basket = sale.basket
+    if basket.voiding is not None and isinstance(event, _CHANGES_GOODS):
+        return refuse("void-in-hand")
     match event:
         case v.Scanned() | v.CodeKeyed():
             if isinstance(sale, Tendering) and isinstance(facts.question, ItemWanted | CouponShown):
@@ -312,11 +331,17 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return NOTHING
         case v.VoidKeyed():
             return void(basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.TaxExemptionKeyed() if returns.is_return(basket):
+            return refuse("return-exempt-alone")
         case (
             v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed()
         ):  # fmt: skip
             return reprice(shop, till, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.ReturnKeyed() | v.UnreceiptedReturnKeyed():
+            return _take_back(shop, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.TransactionVoidKeyed():
+            return refuse("sale-open")
         case v.CashKeyed() | v.CardKeyed() if till.power_weak:
             return refuse("power-weak")
         case v.CashKeyed():
@@ -353,7 +378,8 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
         case (
@@ -380,7 +406,8 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
             | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed()
         ):  # fmt: skip
             return refuse_while_asking(sale)
         case (
@@ -398,7 +425,8 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
         case v.WeightSensed():
@@ -419,11 +447,14 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
         case v.WeightSensed():
             return NOTHING
+        case v.CancelKeyed() if sale.pending.refund_of:
+            return set_refund_aside(shop, till, sale, facts)
         case v.CancelKeyed():
             return Step(
                 entries=(e.PaymentSetAside(reference=sale.pending.reference),),
@@ -445,7 +476,8 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
             | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():
@@ -462,8 +494,17 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
 
 
 def _present(shop: Shop, basket: Basket, facts: Facts) -> Step:
-    """What a code, a tag or a card at the counter stands for joins the sale: a customer or goods."""
+    """What a code, a tag or a card at the counter stands for joins the sale: a customer, goods, or a finished sale."""
+    if isinstance(facts.question, OriginalWanted):
+        return returns.begin(shop, basket, facts)
     return identify_customer(facts) if isinstance(facts.question, CustomerWanted) else ring_up(shop, basket, facts)
+
+
+def _take_back(shop: Shop, basket: Basket, event: v.ReturnKeyed | v.UnreceiptedReturnKeyed, facts: Facts) -> Step:
+    """Goods come back, with a receipt or without."""
+    if isinstance(event, v.ReturnKeyed):
+        return returns.take_back(shop, basket, event, facts)
+    return returns.take_back_unreceipted(shop, basket, event, facts)
 
 
 def _recalled(sale: Ringing | Tendering, facts: Facts) -> Step | None:

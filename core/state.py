@@ -57,6 +57,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """Of its papers and its screens."""
     tax_number: str = ""
     """The shop's own, on receipts and invoices."""
+    unreceipted_return_minor_max: int = 10_000
+    """What one line may come to that is taken back without a receipt."""
     keyed_weight: bool = True
     """Whether a weight may be typed."""
     drawer_must_shut: bool = False
@@ -112,6 +114,13 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     brand: str = ""
     card: str = ""
     signature: bool = False
+    refund_of: str = ""
+    """Where this is money that goes back: the reference of the payment that it goes back to; ``cash`` for cash."""
+
+    @property
+    def signed_minor(self) -> int:
+        """What came in by it; below zero what went out."""
+        return -self.amount_minor if self.refund_of else self.amount_minor
 
 
 class Basket(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +145,15 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     ages: tuple[e.AgeChecked, ...] = ()
     paper: str = ""
     written: str = ""
+    originals: tuple[e.ReturnBegun, ...] = ()
+    """The finished sales that goods come back of."""
+    unrefunded: tuple[str, ...] = ()
+    """References of payments that the payment device gives no money back to."""
+
+    @property
+    def voiding(self) -> e.ReturnBegun | None:
+        """The finished transaction that this one makes undone."""
+        return next((begun for begun in self.originals if begun.void_reason), None)
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -273,18 +291,22 @@ def apply(till: Till, entry: e.AnyEntry) -> Till:
     return after if books is till.books else msgspec.structs.replace(after, books=books)
 
 
-def unsaid(till: Till, entry: e.AnyEntry) -> tuple[int, int]:
+def unsaid(till: Till, entry: e.AnyEntry) -> tuple[int, int, bool]:
     """What an entry comes to that does not say so itself (minor units): the card payment that it gives back, or the line
-    that it takes back; 0 for others."""
+    that it takes back, 0 for others; and whether what was approved is money that goes back to a card."""
     basket = basket_of(till.sale)
     match entry:
         case e.PaymentReversed():
             tenders = (*till.aside, *(basket.tenders if basket is not None else ()))
-            return sum(tender.amount_minor for tender in tenders if tender.reference == entry.reference), 0
+            return sum(tender.amount_minor for tender in tenders if tender.reference == entry.reference), 0, False
         case e.LineVoided() if basket is not None:
-            return 0, sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line)
+            return 0, sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line), False
+        case e.PaymentApproved():
+            asked = (till.sale.pending,) if isinstance(till.sale, Authorizing | Enquiring) else ()
+            given = any(tender.refund_of and tender.reference == entry.reference for tender in (*till.aside, *asked))
+            return 0, 0, given
         case _:
-            return 0, 0
+            return 0, 0, False
 
 
 def _after(till: Till, entry: e.AnyEntry) -> Till:
@@ -354,7 +376,7 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
         case (
             e.ItemAdded() | e.QuantityChanged() | e.LineVoided() | e.CustomerIdentified() | e.PriceOverridden()
             | e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken() | e.TaxExempted() | e.DiscountsApplied()
-            | e.LineRepriced()
+            | e.LineRepriced() | e.ReturnBegun()
         ):  # fmt: skip
             return msgspec.structs.replace(till, sale=_rung_up(till.sale, entry))
         case (
@@ -362,7 +384,9 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
             | e.OperatorAdministered()
         ):  # fmt: skip
             return _staffed(till, entry)
-        case e.CashTendered() | e.PaymentRequested():
+        case e.TransactionVoided() | e.ReturnUnreceipted():
+            return till
+        case e.CashTendered() | e.PaymentRequested() | e.CashRefunded() | e.RefundRequested():
             return msgspec.structs.replace(till, sale=_tendered(till.sale, entry))
         case (
             e.PaymentApproved() | e.PaymentDeclined() | e.PaymentUnknown() | e.PaymentSetAside()
@@ -449,6 +473,7 @@ _GoodsEntry = (
     | e.TaxExempted
     | e.DiscountsApplied
     | e.LineRepriced
+    | e.ReturnBegun
 )
 
 
@@ -472,6 +497,8 @@ def _goods(basket: Basket, entry: _GoodsEntry) -> Basket:
             )
         case e.LineVoided():
             return _line(basket, entry.line, voided=True)
+        case e.ReturnBegun():
+            return replace(basket, originals=(*basket.originals, entry))
         case e.LineRepriced():
             return _line(
                 basket,
@@ -527,7 +554,7 @@ def _line(basket: Basket, number: int, *, voided: bool, **changes: int) -> Baske
     return msgspec.structs.replace(basket, lines=lines, discounts=None)
 
 
-def _tendered(sale: Sale, entry: e.CashTendered | e.PaymentRequested) -> Sale:
+def _tendered(sale: Sale, entry: e.CashTendered | e.PaymentRequested | e.CashRefunded | e.RefundRequested) -> Sale:
     assert isinstance(sale, Ringing | Tendering), "a tender outside of a sale"
     # From here on no rule is asked any more: without a record of discounts there are none.
     fixed = sale.basket.discounts or ()
@@ -536,6 +563,21 @@ def _tendered(sale: Sale, entry: e.CashTendered | e.PaymentRequested) -> Sale:
         case e.CashTendered():
             cash = Tender(tender=entry.tender, kind="CASH", amount_minor=entry.amount_minor, phase="posted")
             return Tendering(basket=msgspec.structs.replace(basket, tenders=(*basket.tenders, cash)))
+        case e.CashRefunded():
+            back = Tender(
+                tender=entry.tender, kind="CASH", amount_minor=entry.amount_minor, phase="posted", refund_of="cash"
+            )
+            return Tendering(basket=msgspec.structs.replace(basket, tenders=(*basket.tenders, back)))
+        case e.RefundRequested():
+            refund = Tender(
+                tender=entry.tender,
+                kind="CREDIT",
+                amount_minor=entry.amount_minor,
+                phase="pending",
+                reference=entry.reference,
+                refund_of=entry.original,
+            )
+            return Authorizing(basket=basket, pending=refund)
         case e.PaymentRequested():
             pending = Tender(
                 tender=entry.tender,
@@ -564,7 +606,7 @@ def _payment(till: Till, entry: _PaymentEntry) -> Till:
         aside = tuple(
             after
             for tender in till.aside
-            if (after := _tender(tender, entry) if tender.reference == entry.reference else tender)
+            if (after := _aside(tender, entry) if tender.reference == entry.reference else tender)
         )
         return msgspec.structs.replace(till, aside=aside)
     sale = till.sale
@@ -597,15 +639,37 @@ def _pending(till: Till, sale: Authorizing | Enquiring, entry: _PaymentEntry) ->
             paid = msgspec.structs.replace(basket, tenders=(*basket.tenders, posted))
             return msgspec.structs.replace(till, sale=Tendering(basket=paid))
         case e.PaymentDeclined():
-            return msgspec.structs.replace(till, sale=back)
+            return msgspec.structs.replace(till, sale=_declined(sale, entry))
         case e.PaymentUnknown():
             unknown = msgspec.structs.replace(sale.pending, phase="unknown")
             return msgspec.structs.replace(till, sale=Enquiring(basket=basket, pending=unknown))
+        case e.PaymentSetAside() if sale.pending.refund_of:
+            # It may have gone back, and must not go back twice: it counts as given until it is known not to be.
+            given = msgspec.structs.replace(sale.pending, phase="posted")
+            given_back = msgspec.structs.replace(basket, tenders=(*basket.tenders, given))
+            return msgspec.structs.replace(till, sale=Tendering(basket=given_back), aside=(*till.aside, sale.pending))
         case e.PaymentSetAside():
             return msgspec.structs.replace(till, sale=back, aside=(*till.aside, sale.pending))
         case e.ReversalRequested() | e.PaymentReversed():
             raise AssertionError("a reversal of a payment that was not approved")
     assert_never(entry)
+
+
+def _aside(tender: Tender, entry: _PaymentEntry) -> Tender | None:
+    """What is left to settle of a payment that no sale waits for: money that went back to a card needs nothing more."""
+    return None if tender.refund_of and isinstance(entry, e.PaymentApproved) else _tender(tender, entry)
+
+
+RETRIED = ("aborted", "busy")
+"""Reasons for which a card's refund is refused that do not stand in the way of the next try."""
+
+
+def _declined(sale: Authorizing | Enquiring, entry: e.PaymentDeclined) -> Sale:
+    """No money moved. A card that takes none back is remembered: the money goes back in cash then."""
+    basket, origin = sale.basket, sale.pending.refund_of
+    if origin and entry.reason not in RETRIED:
+        basket = msgspec.structs.replace(basket, unrefunded=(*basket.unrefunded, origin))
+    return Tendering(basket=basket) if basket.tenders else Ringing(basket=basket)
 
 
 def _tender(tender: Tender, entry: _PaymentEntry) -> Tender | None:

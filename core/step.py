@@ -7,6 +7,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core.catalogue import Item
+from core.history import Original
 from core.permissions import Operator
 from core.product_recall import ProductRecall
 from core.scan import Reading
@@ -52,6 +53,14 @@ class PaperWanted(msgspec.Struct, frozen=True, kw_only=True, tag="paper"):
     number: int
 
 
+class OriginalWanted(msgspec.Struct, frozen=True, kw_only=True, tag="original"):
+    """Asks the history for a finished transaction and what came back of it; `terminal` and `epoch` where a receipt says."""
+
+    number: int
+    epoch: str = ""
+    terminal: str = ""
+
+
 class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
     """A code that is a coupon or a voucher; the shop's own rules know it, and no store is asked."""
 
@@ -74,8 +83,8 @@ class Badge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Question = (
-    ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | PaperWanted | CouponShown | OperatorWanted
-    | Message
+    ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | PaperWanted | OriginalWanted | CouponShown
+    | OperatorWanted | Message
 )  # fmt: skip
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
@@ -96,6 +105,10 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What the catalogue has of a parked basket's goods."""
     deposit: Item | None = None
     """What is rung up with the item, where it has a deposit and the catalogue has that."""
+    original: Original | None = None
+    """The finished transaction that the question names."""
+    history_fault: bool = False
+    """The history cannot be asked now."""
     usual: Usual | None = None
     """Of the goods that an event prices or counts; None where there is no history."""
     found: Completed | None = None

@@ -44,7 +44,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that a till knows of its sessions: the one that is open, and what is carried from one to the next.
 
     `settled` is the number of the last session, `z` the last Z report, `copies` those of it. `closed_day` is the last
-    business day that was closed; `confirmed_day` one that a person vouched for. `charged` and `reversed` are the cards'
+    business day that was closed; `confirmed_day` one that a person vouched for. `charged`, `reversed` and `credited` are the cards'
     since the payment device's last end of day; `papers` own numbers of sales written by hand, the newest last.
     """
 
@@ -56,6 +56,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirmed_day: str = ""
     charged: e.CardTotal = e.CardTotal(kind="debit", count=0, amount_minor=0)
     reversed: e.CardTotal = e.CardTotal(kind="reverse-debit", count=0, amount_minor=0)
+    credited: e.CardTotal = e.CardTotal(kind="credit", count=0, amount_minor=0)
     papers: tuple[str, ...] = ()
 
 
@@ -78,8 +79,10 @@ def shift_total(session: Session) -> GrandTotal:
     )
 
 
-def fold(books: Books, entry: e.AnyEntry, payment_minor: int = 0, line_minor: int = 0) -> Books:
-    """The books after an entry. `payment_minor` is what the card payment of the entry comes to, `line_minor` the amount of
+def fold(
+    books: Books, entry: e.AnyEntry, payment_minor: int = 0, line_minor: int = 0, is_refund: bool = False
+) -> Books:
+    """The books after an entry. `is_refund` says that what was approved is money that goes back. `payment_minor` is what the card payment of the entry comes to, `line_minor` the amount of
     its line, which entries about one or the other do not say."""
     replace = msgspec.structs.replace
     match entry:
@@ -100,6 +103,8 @@ def fold(books: Books, entry: e.AnyEntry, payment_minor: int = 0, line_minor: in
         case e.CountBegun() | e.CountGivenUp() | e.TillCounted():
             assert books.session is not None, "a count of no session"
             return replace(books, session=_count(books.session, entry))
+        case e.PaymentApproved() if is_refund:
+            return replace(books, credited=_one_more(books.credited, entry.amount_minor))
         case e.PaymentApproved():
             return replace(books, charged=_one_more(books.charged, entry.amount_minor))
         case e.PaymentReversed():
@@ -157,6 +162,7 @@ def _taken(session: Session, entry: _TakenEntry, line_minor: int) -> Session:
 
 def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
     tenders, back = taken.tenders, taken.refund_tenders
+    is_back = sale.total_minor < 0 and bool(sale.refunds or sale.voids or sale.returns)
     for tender in sale.tenders:
         if tender.amount_minor < 0:
             back = counted(back, tender.kind, -tender.amount_minor)
@@ -164,7 +170,8 @@ def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
             tenders = counted(tenders, tender.kind, tender.amount_minor)
     return msgspec.structs.replace(
         taken,
-        sales=taken.sales.add(sale.total_minor),
+        sales=taken.sales if is_back else taken.sales.add(sale.total_minor),
+        refunds=taken.refunds.add(-sale.total_minor) if is_back else taken.refunds,
         discounts=taken.discounts.add(sale.discount_minor) if sale.discount_minor else taken.discounts,
         written=taken.written.add(sale.total_minor) if sale.paper else taken.written,
         rounding_minor=taken.rounding_minor + sale.rounding_minor,
@@ -237,6 +244,7 @@ def _reconciled(books: Books, entry: e.PaymentsReconciled) -> Books:
         session=session,
         charged=_less(books.charged, ours.get("debit", fresh.charged)),
         reversed=_less(books.reversed, ours.get("reverse-debit", fresh.reversed)),
+        credited=_less(books.credited, ours.get("credit", fresh.credited)),
     )
 
 

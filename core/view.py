@@ -7,6 +7,7 @@ import msgspec
 
 from core import entries as e
 from core.language import Tag
+from core.payment import owed_minor
 from core.permissions import Role
 from core.pricing import cash_due_minor, paid_minor, price
 from core.sale import allowed
@@ -72,11 +73,12 @@ class HeldView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenderView(msgspec.Struct, frozen=True, kw_only=True):
-    """Money already taken: `kind` is an ARTS TenderTypeCode (``CASH``, ``CREDIT``)."""
+    """Money already taken, or given back: `kind` is an ARTS TenderTypeCode (``CASH``, ``CREDIT``)."""
 
     kind: str
     amount_minor: int
     card: str = ""
+    returned: bool = False
 
 
 class ParkedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +97,8 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
 
     `cash_due_minor` is what is due if cash pays it (None: the same); `exempt` says that the customer pays no tax; `awaited` is what waits
     to be weighed. `parked` are the baskets that were put aside, their totals before discounts.
+    `owed_minor` is what the customer is to be given back, for goods of the `receipts` (their numbers) or others;
+    `voiding` says that a finished transaction is made undone.
     """
 
     mode: Mode
@@ -114,6 +118,9 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     awaited: str | None = None
     supervised: tuple[str, ...] = ()
     parked: tuple[ParkedView, ...] = ()
+    owed_minor: int = 0
+    receipts: tuple[int, ...] = ()
+    voiding: bool = False
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,14 +282,23 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         number=basket.number if basket else None,
         lines=tuple(_line(line, off.get(line.item.line, ())) for line in shown.lines),
         tenders=tuple(
-            TenderView(kind=tender.kind, amount_minor=tender.amount_minor, card=tender.card) for tender in shown.tenders
+            TenderView(
+                kind=tender.kind,
+                amount_minor=tender.amount_minor,
+                card=tender.card,
+                returned=bool(tender.refund_of),
+            )
+            for tender in shown.tenders
         ),
         taxes=priced.taxes,
         total_minor=priced.total_minor,
         tax_minor=sum(total.tax_minor for total in priced.taxes),
-        due_minor=priced.total_minor - paid_minor(shown),
+        due_minor=priced.payable_minor - paid_minor(shown),
         customer=shown.customer is not None,
-        cash_due_minor=cash_due_minor(shop, shown, priced.total_minor),
+        cash_due_minor=cash_due_minor(shop, shown, priced.payable_minor),
+        owed_minor=owed_minor(shown, priced),
+        receipts=tuple(begun.link.number for begun in shown.originals),
+        voiding=shown.voiding is not None,
         parked=tuple(
             ParkedView(
                 number=parked.basket.number,

@@ -90,11 +90,33 @@ class NexoPaymentDevice:
     async def pay(self, reference: str, amount_minor: int, currency: str) -> PaymentAnswered | PaymentRefused:
         if self._stream is None or self._fault is not None:
             return PaymentRefused(reference=reference, reason=NOT_CONNECTED)  # certain: nothing was sent
-        request = nexo.PaymentRequest(
-            sale_data=self._sale_data(reference),
-            payment_transaction=nexo.PaymentTransaction(
-                amounts_req=nexo.AmountsReq(currency=currency, requested_amount=nexo.to_amount(amount_minor, currency))
+        return await self._pay(reference, nexo.PaymentTransaction(amounts_req=_amounts(amount_minor, currency)), None)
+
+    async def refund(
+        self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str
+    ) -> PaymentAnswered | PaymentRefused:
+        if self._stream is None or self._fault is not None:
+            return PaymentRefused(reference=reference, reason=NOT_CONNECTED)
+        try:
+            named = await self._find_original(original, poi_transaction)
+        except DeviceError:
+            # Certain: only a question was sent.
+            return PaymentRefused(reference=reference, reason=NOT_CONNECTED)
+        if named is None:
+            return PaymentRefused(reference=reference, reason=NOT_FOUND)
+        transaction = nexo.PaymentTransaction(
+            amounts_req=_amounts(amount_minor, currency),
+            original_poi_transaction=nexo.OriginalPoiTransaction(
+                poi_transaction_id=named, sale_id=self._options.sale_id, poi_id=self._options.poi_id
             ),
+        )
+        return await self._pay(reference, transaction, nexo.PaymentData(payment_type="Refund"))
+
+    async def _pay(
+        self, reference: str, transaction: nexo.PaymentTransaction, data: nexo.PaymentData | None
+    ) -> PaymentAnswered | PaymentRefused:
+        request = nexo.PaymentRequest(
+            sale_data=self._sale_data(reference), payment_transaction=transaction, payment_data=data
         )
         message = nexo.Message(
             message_header=self._header("Payment", nexo.service_id("Payment", reference)), payment_request=request
@@ -355,6 +377,10 @@ class NexoPaymentDevice:
     def _now(self) -> str:
         moment = datetime.datetime.fromtimestamp(self._clock.stamp().time_ms / 1000, datetime.UTC)
         return moment.isoformat(timespec="milliseconds")
+
+
+def _amounts(amount_minor: int, currency: str) -> nexo.AmountsReq:
+    return nexo.AmountsReq(currency=currency, requested_amount=nexo.to_amount(amount_minor, currency))
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9._:/+-]{1,40}")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Self
 import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from core.history import Assembler, Open, Transaction
+from core.history import Assembler, Open, Original, Transaction
 from core.ledger import Record
 from store.database import explain, open_database
 
@@ -69,7 +69,7 @@ class History:
 
     def clear(self) -> None:
         """Forgets everything at once, to be folded again. Raises JournalError."""
-        tables = ("sale_tender", "sale_item", "sale", "cursor")
+        tables = ("sale_link", "sale_tender", "sale_item", "sale", "cursor")
         statements = ";".join(f"DELETE FROM {table}" for table in tables)  # noqa: S608 (our own words)
         try:
             with self._one:
@@ -101,6 +101,24 @@ class History:
             return []  # what was cancelled has no tenders, and they need not be looked through
         sql, values = _select(query)
         return [_decoder.decode(row[0]) for row in self._run(sql, *values)]
+
+    def original(self, number: int, epoch: str = "") -> Original | None:
+        """The newest completed transaction of this number, of `epoch` where that is given, and what came back of it."""
+        found = [
+            sold
+            for sold in self.find(Query(number=number, status="completed", limit=FOUND_MAX))
+            if not epoch or sold.epoch == epoch
+        ]
+        if not found:
+            return None
+        sold = max(found, key=lambda each: each.time_ms)
+        linked = self._run(
+            "SELECT whole FROM sale_link JOIN sale ON id = sale WHERE sale_link.epoch = ? AND sale_link.number = ?"
+            " ORDER BY id",
+            sold.epoch,
+            sold.number,
+        )
+        return Original(sold=sold, later=tuple(_decoder.decode(row[0]) for row in linked))
 
     def walk(self, query: Query, page: int = 1_000) -> Iterator[Transaction]:
         """All that fit, the oldest first, without a bound: for an export."""
@@ -183,6 +201,12 @@ class History:
             "INSERT INTO sale_tender (kind, day, sale) VALUES (?, ?, ?)",
             [(tender.kind, day, added) for tender in sold.tenders],
         )
+        if sold.status == "completed":
+            links = {line.returned for line in sold.lines if line.returned is not None} | {sold.voids} - {None}
+            self._connection.executemany(
+                "INSERT INTO sale_link (epoch, number, sale) VALUES (?, ?, ?)",
+                {(link.epoch, link.number, added) for link in links if link is not None and link.number},
+            )
 
     def _run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         try:

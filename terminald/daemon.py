@@ -177,6 +177,7 @@ class Terminal:
             usual=history.usual,
             paper=self._papers.recall,
             badge_of=self._staff.show_badge if self._staff is not None else None,
+            original=history.original,
             refreshed=Promotions(catalogue, config.shop.promotions).refreshed,
         )
         self._second_medium = self._mirror(signer, owner)

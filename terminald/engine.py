@@ -19,6 +19,7 @@ from core import events as v
 from core.catalogue import Item
 from core.closing import is_overdue
 from core.effects import AnyEffect
+from core.history import Original
 from core.ledger import ClockQuality, Record, Stamp, open_record
 from core.permissions import NEEDED, Operator
 from core.ports import Clock, Journal, JournalError
@@ -32,6 +33,7 @@ from core.step import (
     Facts,
     ItemWanted,
     OperatorWanted,
+    OriginalWanted,
     PaperWanted,
     ParkedWanted,
     Question,
@@ -179,11 +181,13 @@ class Engine:
         refreshed: Callable[[Shop], Shop] = lambda shop: shop,
         usual: Callable[[str], Awaitable[Usual | None]] | None = None,
         paper: Callable[[int], Completed | None] = lambda number: None,
+        original: Callable[[int, str], Awaitable[Original | None]] | None = None,
     ) -> None:
         self.shop = shop
         self._refreshed = refreshed
         self._usual_of = usual
         self._paper = paper
+        self._original_of = original
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
@@ -348,12 +352,15 @@ class Engine:
         question = read(self.shop, self.till, event, today)
         item = self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None
         badge = await self._badge(question)
+        original, history_fault = await self._original(question)
         return Facts(
             business_day=today,
             local_time=local_time,
             question=question,
             item=item,
             recalls=self._recalls(_goods_of(question, item)),
+            original=original,
+            history_fault=history_fault,
             items=self._items(question, local_time),
             deposit=self._lookup(item.deposit, local_time) if item is not None and item.deposit is not None else None,
             usual=await self._usual(event, question),
@@ -372,6 +379,18 @@ class Engine:
             return ()
         found = (self._lookup(gtin, local_time) for gtin in question.gtins)
         return tuple(item for item in found if item is not None)
+
+    async def _original(self, question: Question | None) -> tuple[Original | None, bool]:
+        """The finished transaction that is asked for, and whether the history could not tell."""
+        if not isinstance(question, OriginalWanted):
+            return None, False
+        if self._original_of is None:
+            return None, True
+        try:
+            return await self._original_of(question.number, question.epoch), False
+        except (TimeoutError, JournalError) as error:
+            _log.warning("a finished transaction cannot be looked up", extra={"reason": type(error).__name__})
+            return None, True
 
     async def _usual(self, event: v.AnyEvent, question: Question | None) -> Usual | None:
         """What is usual of the goods that an event prices or counts."""

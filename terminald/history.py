@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from core.history import Transaction
+from core.history import Original, Transaction
 from core.ports import Clock, JournalError
 from core.usual import Usual, usual_of
 from store.errors import JournalDamaged, JournalInUse, JournalNoSpace, NotAJournal, WrongKey
@@ -17,6 +17,8 @@ FOLD_EVERY_S = 600.0
 FOLD_PAGES = 40
 """So many pages of records at a time, so that the thread gives the disk back in between."""
 
+ORIGINAL_S = 3.0
+"""A receipt is looked up for so long; money is not given back by a history that is behind."""
 USUAL_SALES = 50
 USUAL_S = 0.3
 """Nobody at a counter waits longer for a question that may not come."""
@@ -71,6 +73,16 @@ class HistoryKeeper:
                 if line.gtin == gtin and line.quantity_milli > 0
             ]
         )
+
+    async def original(self, number: int, epoch: str) -> Original | None:
+        """A finished transaction and what came back of it, up to the newest record.
+
+        Raises TimeoutError where the history cannot be brought up to date at once, and JournalError.
+        """
+        async with asyncio.timeout(ORIGINAL_S):
+            while await self._fold():
+                pass
+            return await asyncio.to_thread(self._history.original, number, epoch)
 
     async def refold(self) -> None:
         """Begins anew: records came back that stand before those that were folded. Raises JournalError."""

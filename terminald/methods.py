@@ -103,6 +103,25 @@ class EmptiesParams(Keyed, frozen=True, kw_only=True):
     count: int = 1
 
 
+class ReturnParams(Keyed, frozen=True, kw_only=True):
+    number: int = 0
+    line: LineNumber = 0
+    quantity_milli: int | None = None
+    reason: str = ""
+
+
+class UnreceiptedReturnParams(Keyed, frozen=True, kw_only=True):
+    data: str
+    reason: str
+    quantity_milli: int = 1000
+    unit_price_minor: int | None = None
+
+
+class VoidParams(Keyed, frozen=True, kw_only=True):
+    reason: str
+    number: int = 0
+
+
 class SuspendParams(Keyed, frozen=True, kw_only=True):
     label: str = ""
 
@@ -144,8 +163,8 @@ def methods(
         return {
             "number": basket.number,
             "total_minor": priced.total_minor,
-            "due_minor": priced.total_minor - paid_minor(basket),
-            "cash_due_minor": cash_due_minor(engine.shop, basket, priced.total_minor),
+            "due_minor": priced.payable_minor - paid_minor(basket),
+            "cash_due_minor": cash_due_minor(engine.shop, basket, priced.payable_minor),
             "taxes": priced.taxes,
             "discounts": priced.discounts,
         }
@@ -285,6 +304,28 @@ def methods(
             "Charges a card in minor units; without an amount all that is due",
             AmountParams,
             lambda p: v.CardKeyed(amount_minor=p.amount_minor),
+        ),
+        "return.line": orders.keyed(
+            "Takes goods of a finished sale back: a line of it, or all that is left; number 0 is the receipt shown last",
+            ReturnParams,
+            lambda p: v.ReturnKeyed(
+                number=p.number, line=p.line, quantity_milli=p.quantity_milli, reason=p.reason[:DATA_LENGTH_MAX]
+            ),
+        ),
+        "return.unreceipted": orders.keyed(
+            "Takes goods back without a receipt, at the catalogue's price or a lower one, for a reason",
+            UnreceiptedReturnParams,
+            lambda p: v.UnreceiptedReturnKeyed(
+                data=p.data[:DATA_LENGTH_MAX],
+                reason=p.reason[:DATA_LENGTH_MAX],
+                quantity_milli=p.quantity_milli,
+                unit_price_minor=p.unit_price_minor,
+            ),
+        ),
+        "return.void": orders.keyed(
+            "Makes a finished transaction of this day undone, for a reason; number 0 is the last one",
+            VoidParams,
+            lambda p: v.TransactionVoidKeyed(number=p.number, reason=p.reason[:DATA_LENGTH_MAX]),
         ),
         "sale.suspend": orders.keyed(
             "Puts the basket aside, under a name or its own number",

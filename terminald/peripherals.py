@@ -34,8 +34,10 @@ GIVEN_BACK_S = 1.0
 """An enquiry or a reversal for which there is no room is answered so late, lest it be asked for again at once."""
 
 _log = logging.getLogger(__name__)
-_Payment = x.RequestPayment | x.AbortPayment | x.EnquirePayment | x.ReversePayment | x.ReconcilePayments
 _Paper = x.PrintReceipt | x.PrintReport | x.PrintInvoice
+_Payment = (
+    x.RequestPayment | x.RequestRefund | x.AbortPayment | x.EnquirePayment | x.ReversePayment | x.ReconcilePayments
+)
 
 
 class Peripherals:
@@ -91,7 +93,8 @@ class Peripherals:
                 self._no_kick_waits.clear()
                 self._request(effect)
             case (
-                x.RequestPayment() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment() | x.ReconcilePayments()
+                x.RequestPayment() | x.RequestRefund() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment()
+                | x.ReconcilePayments()
             ):  # fmt: skip
                 self._request(effect)
             case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
@@ -148,7 +151,7 @@ class Peripherals:
         match request:
             case x.OpenDrawer():
                 await self._kick()
-            case x.RequestPayment():
+            case x.RequestPayment() | x.RequestRefund():
                 await self._pay(request)
             case x.AbortPayment():
                 await self._abort(request)
@@ -232,14 +235,24 @@ class Peripherals:
 
     # --- payments ------------------------------------------------------------------------------------------------
 
-    async def _pay(self, request: x.RequestPayment) -> None:
+    async def _pay(self, request: x.RequestPayment | x.RequestRefund) -> None:
         device = self._payment_device()
         if device is None:
-            # Nothing was sent, so it is certain that nothing was charged.
+            # Nothing was sent, so it is certain that no money moved.
             self._post(v.PaymentRefused(reference=request.reference, reason=NO_DEVICE))
             return
         try:
-            self._post(await device.pay(request.reference, request.amount_minor, request.currency))
+            if isinstance(request, x.RequestPayment):
+                answer = await device.pay(request.reference, request.amount_minor, request.currency)
+            else:
+                answer = await device.refund(
+                    request.reference,
+                    request.amount_minor,
+                    request.currency,
+                    request.original,
+                    request.poi_transaction,
+                )
+            self._post(answer)
         except DeviceError:
             self._post(v.PaymentUnanswered(reference=request.reference))
 
@@ -316,7 +329,7 @@ class Peripherals:
     def _give_back(self, request: _Payment | x.OpenDrawer) -> None:
         """Too much is asked of the devices at once: said as the outcome that it certainly is."""
         match request:
-            case x.RequestPayment():
+            case x.RequestPayment() | x.RequestRefund():
                 self._post(v.PaymentRefused(reference=request.reference, reason="busy"))
             case x.EnquirePayment():
                 self._post_later(v.PaymentUnanswered(reference=request.reference))

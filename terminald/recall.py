@@ -24,6 +24,7 @@ from core.entries import (
     PaymentReversed,
     PaymentSetAside,
     RecordsReturned,
+    RefundRequested,
     TransactionCompleted,
     TransactionOpened,
 )
@@ -318,7 +319,7 @@ class _Total:
                 if entry.business_day == self.day:
                     self.day_transactions += 1
                     self.day_amount_minor += entry.total_minor
-            case PaymentRequested():
+            case PaymentRequested() | RefundRequested():
                 self.unsettled.add(entry.reference)
             case PaymentApproved() | PaymentDeclined() | PaymentReversed() | PaymentSetAside():
                 self.unsettled.discard(entry.reference)

@@ -161,17 +161,33 @@ class AmountsReq(Wire, frozen=True, kw_only=True):
     requested_amount: Decimal
 
 
+class OriginalPoiTransaction(Wire, frozen=True, kw_only=True):
+    """The transaction that money is given back of."""
+
+    poi_transaction_id: PoiTransactionIdentification = msgspec.field(name="POITransactionID")
+    sale_id: str | None = None
+    poi_id: str | None = None
+
+
 class PaymentTransaction(Wire, frozen=True, kw_only=True):
-    """What is to be paid."""
+    """What is to be paid; for a refund, what of."""
 
     amounts_req: AmountsReq
+    original_poi_transaction: OriginalPoiTransaction | None = msgspec.field(name="OriginalPOITransaction", default=None)
+
+
+class PaymentData(Wire, frozen=True, kw_only=True):
+    """What kind of payment it is: ``Normal``, or ``Refund`` for money that goes back to the card."""
+
+    payment_type: str = "Normal"
 
 
 class PaymentRequest(Wire, frozen=True, kw_only=True):
-    """Charge a card."""
+    """Charge a card, or give back to it."""
 
     sale_data: SaleData
     payment_transaction: PaymentTransaction
+    payment_data: PaymentData | None = None
 
 
 class CardData(Wire, frozen=True, kw_only=True):
@@ -232,14 +248,6 @@ class AbortRequest(Wire, frozen=True, kw_only=True):
 
     message_reference: MessageReference
     abort_reason: str
-
-
-class OriginalPoiTransaction(Wire, frozen=True, kw_only=True):
-    """The transaction to be reversed."""
-
-    poi_transaction_id: PoiTransactionIdentification = msgspec.field(name="POITransactionID")
-    sale_id: str | None = None
-    poi_id: str | None = None
 
 
 class ReversalRequest(Wire, frozen=True, kw_only=True):

@@ -42,6 +42,8 @@ class Charge:
     currency: str
     poi_transaction: str
     is_reversed: bool = False
+    refund_of: str = ""
+    """The transaction that this money went back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,7 @@ class SimulatedPaymentDevice:
         """How often its day was ended."""
         self.miscount_minor = 0
         """What its next end of day tells too much."""
-        self._told = (0, 0, 0, 0)
+        self._told = (0, 0, 0, 0, 0, 0)
         self._answered: dict[tuple[str, str], nexo.Message] = {}
         self._delayed: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._deframer = nexo.Deframer()
@@ -156,7 +158,11 @@ class SimulatedPaymentDevice:
 
     def charged_minor(self) -> int:
         """All that was charged and not given back, in minor units."""
-        return sum(charge.amount_minor for charge in self.charges if not charge.is_reversed)
+        return sum(
+            -charge.amount_minor if charge.refund_of else charge.amount_minor
+            for charge in self.charges
+            if not charge.is_reversed
+        )
 
     def charges_of(self, reference: str) -> list[Charge]:
         """What was charged for one reference: one entry, or none, where all is well."""
@@ -216,6 +222,19 @@ class SimulatedPaymentDevice:
         else:
             self._settle(message)
 
+    def _refund_of(self, message: nexo.Message) -> str:
+        """The transaction that a request gives money back of; empty for a payment."""
+        request = message.payment_request
+        original = request.payment_transaction.original_poi_transaction if request is not None else None
+        return original.poi_transaction_id.transaction_id if original is not None else ""
+
+    def _may_refund(self, message: nexo.Message) -> bool:
+        """Never more goes back than was charged."""
+        name = self._refund_of(message)
+        charged = sum(one.amount_minor for one in self.charges if one.poi_transaction == name and not one.is_reversed)
+        given = sum(one.amount_minor for one in self.charges if one.refund_of == name)
+        return given + _asked(message)[1] <= charged
+
     def _hold(self, message: nexo.Message) -> None:
         reference, amount_minor, currency = _asked(message)
         self.held = HeldPayment(reference=reference, amount_minor=amount_minor, currency=currency, request=message)
@@ -223,7 +242,7 @@ class SimulatedPaymentDevice:
 
     def _settle(self, message: nexo.Message) -> None:
         self._delayed.pop(_key(message), None)
-        if self.behaviour is Behaviour.DECLINE:
+        if self.behaviour is Behaviour.DECLINE or (self._refund_of(message) and not self._may_refund(message)):
             self._answer(message, _failure("Refusal"))
             return
         self._record(message, response := self._charged(message))
@@ -243,6 +262,7 @@ class SimulatedPaymentDevice:
             amount_minor=amount_minor,
             currency=currency,
             poi_transaction=f"{self.poi_id}.{len(self.charges) + 1:06}",
+            refund_of=self._refund_of(message),
         )
         self.charges.append(charge)
         self._show("Approved")
@@ -288,11 +308,14 @@ class SimulatedPaymentDevice:
             self._send(message, reconciliation_response=nexo.ReconciliationResponse(response=refused))
             return
         back = [charge for charge in self.charges if charge.is_reversed]
+        paid = [charge for charge in self.charges if not charge.refund_of]
+        given = [charge for charge in self.charges if charge.refund_of]
         now = (
-            len(self.charges), sum(charge.amount_minor for charge in self.charges),
+            len(paid), sum(charge.amount_minor for charge in paid),
+            len(given), sum(charge.amount_minor for charge in given),
             len(back), sum(charge.amount_minor for charge in back),
         )  # fmt: skip
-        charged, charged_minor, reversed_, reversed_minor = (
+        charged, charged_minor, credited, credited_minor, reversed_, reversed_minor = (
             new - old for new, old in zip(now, self._told, strict=True)
         )
         currency = self.charges[-1].currency if self.charges else "EUR"
@@ -304,6 +327,7 @@ class SimulatedPaymentDevice:
             )
             for kind, count, amount_minor in (
                 ("Debit", charged, charged_minor + self.miscount_minor),
+                ("Credit", credited, credited_minor),
                 ("ReverseDebit", reversed_, reversed_minor),
             )
             if count or amount_minor

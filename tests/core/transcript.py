@@ -12,7 +12,7 @@ Before each line the state is folded anew from the entries, so that a replay is 
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -23,6 +23,7 @@ from core import entries as e
 from core import events as v
 from core.catalogue import Item
 from core.document import Barcode, Cut, Document, Feed, Logo, QrCode, Rule, Text
+from core.history import Assembler, Original
 from core.money import currency
 from core.permissions import Operator, Role
 from core.product_recall import ProductRecall
@@ -30,7 +31,7 @@ from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, apply
-from core.step import Badge, CustomerWanted, Facts, ItemWanted, ParkedWanted, Step
+from core.step import Badge, CustomerWanted, Facts, ItemWanted, OriginalWanted, ParkedWanted, Question, Step
 from core.stripe import CardKind, Opaque
 from core.tax import TaxRate
 from core.view import sale_view, till_view
@@ -89,6 +90,10 @@ class Player:
             till = apply(till, entry)
         return till
 
+    def original(self, question: Question | None) -> Original | None:
+        """What the history has of a finished transaction."""
+        return original_in(self.kept, question.number) if isinstance(question, OriginalWanted) else None
+
     def take(self, event: v.AnyEvent) -> Step:
         question = read(self.shop, self.till, event, self.now[:10])
         item = self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None
@@ -97,6 +102,7 @@ class Player:
             local_time=self.now,
             question=question,
             item=item,
+            original=self.original(question),
             items=tuple(
                 self.catalogue[gtin]
                 for gtin in (question.gtins if isinstance(question, ParkedWanted) else ())
@@ -114,6 +120,23 @@ class Player:
         for entry in taken.entries:
             self.kept.append(e.decode(e.encode(entry)))
         return taken
+
+
+def original_in(kept: Iterable[e.AnyEntry], number: int) -> Original | None:
+    """A completed transaction and those in which something of it came back, out of a journal's entries."""
+    assembler = Assembler()
+    ended = [done for seq, entry in enumerate(kept) if (done := assembler.fold("", seq, 0, entry)) is not None]
+    completed = [done for done in ended if done.status == "completed"]
+    sold = next((done for done in completed if done.number == number), None)
+    if sold is None:
+        return None
+    later = tuple(
+        done
+        for done in completed
+        if any(line.returned is not None and line.returned.number == number for line in done.lines)
+        or (done.voids is not None and done.voids.number == number)
+    )
+    return Original(sold=sold, later=later)
 
 
 def play(script: str) -> str:
@@ -298,6 +321,8 @@ def _state(shop: Shop, till: Till) -> str:
         struck = "~" if line.voided else ""
         off = f" -{line.discount_minor}" if line.discount_minor else ""
         parts.append(f"{struck}{line.quantity_milli / 1000:g} {line.name} {line.amount_minor}{off}{struck}")
+    if view.owed_minor:
+        parts.append(f"owed {view.owed_minor}")
     parts += [f"{discount.reason} -{discount.amount_minor}" for discount in view.discounts]
     if view.number is not None:
         cash = f" cash {view.cash_due_minor}" if view.cash_due_minor != view.due_minor else ""

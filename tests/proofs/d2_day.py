@@ -44,7 +44,7 @@ SESSIONS = (
 )
 """Business day, float, what somebody takes out without a word, and whether the day is closed."""
 
-Fold = Callable[[Books, e.AnyEntry, int, int], Books]
+Fold = Callable[[Books, e.AnyEntry, int, int, bool], Books]
 
 
 @dataclass
@@ -172,16 +172,18 @@ def _export(counter: Countertop, output: Path, stream: str | None = None) -> Non
 # --- mutants --------------------------------------------------------------------------------------------------------
 
 
-def _forgets_pickups(books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int) -> Books:
+def _forgets_pickups(books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int, is_refund: bool) -> Books:
     return (
         books
         if isinstance(entry, e.CashMoved) and entry.move == "pickup"
-        else fold(books, entry, payment_minor, line_minor)
+        else fold(books, entry, payment_minor, line_minor, is_refund)
     )
 
 
-def _counts_what_was_given_up(books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int) -> Books:
-    after = fold(books, entry, payment_minor, line_minor)
+def _counts_what_was_given_up(
+    books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int, is_refund: bool
+) -> Books:
+    after = fold(books, entry, payment_minor, line_minor, is_refund)
     if not isinstance(entry, e.TransactionCancelled) or after.session is None:
         return after
     takings = after.session.takings
@@ -189,10 +191,10 @@ def _counts_what_was_given_up(books: Books, entry: e.AnyEntry, payment_minor: in
     return msgspec.structs.replace(after, session=msgspec.structs.replace(after.session, takings=takings))
 
 
-def _counts_twice(books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int) -> Books:
-    after = fold(books, entry, payment_minor, line_minor)
+def _counts_twice(books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int, is_refund: bool) -> Books:
+    after = fold(books, entry, payment_minor, line_minor, is_refund)
     return (
-        fold(after, entry, payment_minor, line_minor)
+        fold(after, entry, payment_minor, line_minor, is_refund)
         if isinstance(entry, e.TransactionCompleted) and entry.number % 97 == 1
         else after
     )

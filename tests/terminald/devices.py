@@ -92,6 +92,13 @@ class FakePaymentDevice(FakeDevice):
     async def reconcile(self, currency: str) -> PaymentTotals:
         return PaymentTotals(totals=())
 
+    async def refund(
+        self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str
+    ) -> PaymentAnswered | PaymentRefused:
+        answer = self._answer("refund", reference)
+        assert isinstance(answer, PaymentAnswered | PaymentRefused)
+        return answer
+
     async def reverse(self, reference: str, amount_minor: int, currency: str, poi_transaction: str) -> PaymentTakenBack:
         answer = self._answer("reverse", reference)
         assert isinstance(answer, PaymentTakenBack)
