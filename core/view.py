@@ -228,8 +228,15 @@ class TillView(msgspec.Struct, frozen=True, kw_only=True):
     confirmed_day: str = ""
 
 
+class TaxClassView(msgspec.Struct, frozen=True, kw_only=True):
+    """A tax class that goods may have; `rate_bp` in hundredths of a percent."""
+
+    code: str
+    rate_bp: int
+
+
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who and where, and the language of its screens."""
+    """Who and where, the language of its screens, and the tax classes of its goods."""
 
     name: str
     terminal: str
@@ -237,6 +244,7 @@ class ShopView(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     exponent: int
     language: Tag = "en"
+    taxes: tuple[TaxClassView, ...] = ()
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -319,6 +327,14 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         held=HeldView(about=till.sale.held.about, name=till.sale.held.name, min_age=till.sale.held.min_age)
         if isinstance(till.sale, Asking)
         else None,
+    )
+
+
+def tax_classes(shop: Shop) -> tuple[TaxClassView, ...]:
+    """The shop's tax classes as they are shown; the rate of one with several parts is their sum."""
+    return tuple(
+        TaxClassView(code=tax.code, rate_bp=sum(part.rate_bp for part in tax.parts) if tax.parts else tax.rate_bp)
+        for tax in shop.taxes
     )
 
 

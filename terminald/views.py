@@ -21,6 +21,7 @@ from core.view import (
     last_view,
     operator_view,
     sale_view,
+    tax_classes,
     till_view,
 )
 from terminald.engine import SPOILT, Engine
@@ -105,6 +106,7 @@ class Views:
                 currency=shop.currency.code,
                 exponent=shop.currency.exponent,
                 language=shop.language,
+                taxes=tax_classes(shop),
             ),
             sale=sale_view(shop, engine.till),
             last=self._last(),

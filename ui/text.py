@@ -299,8 +299,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "badge-given": ("This badge is operator {operator}'s now.", ""),
     "owner-wanted": (
         "This till has no owner yet: its claim is {claim}.",
-        "Sign on with it, an operator's number of your choice, and your PIN.",
+        "Type it here, then a number of your choice to sign on with, and your PIN.",
     ),
+    "pins-differ": ("The two PINs are not the same.", "Type both again."),
     "already-claimed": ("This till has an owner already.", "Sign on; a supervisor makes other operators."),
     "claim-wrong": ("The claim is wrong.", "Type what stands on the screen."),
     "operator-id-not-valid": ("This is no operator's number.", "Take one to eight letters, digits or '-'."),

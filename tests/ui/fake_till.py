@@ -14,7 +14,9 @@ from tests.ui.views import view
 
 METHODS = (
     "sale.scan", "sale.quantity", "sale.weight", "sale.age", "sale.open_price", "sale.void", "sale.cash", "sale.card", "sale.cancel",
-    "receipt.reprint", "drawer.open",
+    "sale.coupon", "sale.line_discount", "sale.total_discount", "sale.price", "sale.tax_exemption", "sale.item",
+    "sale.deposit_return", "sale.price_check", "sale.suspend", "sale.resume", "receipt.reprint", "drawer.open",
+    "operator.sign_on", "operator.sign_off", "operator.lock", "operator.claim",
 )  # fmt: skip
 
 
@@ -30,6 +32,20 @@ class AnyParams(Params, frozen=True, kw_only=True):
     unit_price_minor: int | None = None
     line: int | None = None
     amount_minor: int | None = None
+    code: str | None = None
+    percent_bp: int | None = None
+    reason: str | None = None
+    certificate: str | None = None
+    name: str | None = None
+    tax: str | None = None
+    count: int | None = None
+    label: str | None = None
+    number: int | None = None
+    operator: str | None = None
+    pin: str | None = None
+    claim: str | None = None
+    approver: str | None = None
+    approver_pin: str | None = None
 
 
 class FakeTill:

@@ -1,37 +1,63 @@
-"""The keys of the counter: what each is called, where it is on the keyboard, and which event of the till it stands for."""
+"""The keys of the counter and its menu: what each is called, where it is on the keyboard, and which flow it begins."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from core.language import later
-from core.view import Mode, SaleView
+from core.text import Message, message
+from core.view import Mode, SaleView, View
+from ui.merchant import parking, selling, staff
+from ui.merchant.flows import Flow
 from ui.say import say
-
-Panel = Literal["keys", "pad", "confirm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """`key` as Textual names it, `cap` as it is printed on a keyboard, `event` the tag in `SaleView.allowed`."""
+    """`key` as Textual names it, `cap` as it is printed on a keyboard; `name` is a flow's, or ``more``, the menu."""
 
     name: str
     key: str
     cap: str
     label: str
-    event: str
     pay: bool = False
 
 
 ACTIONS = (
-    Action(name="cash", key="f1", cap="F1", label=later("Cash"), event="cash_keyed", pay=True),
-    Action(name="card", key="f2", cap="F2", label=later("Card"), event="card_keyed", pay=True),
-    Action(name="code", key="f3", cap="F3", label=later("Code"), event="code_keyed"),
-    Action(name="quantity", key="f4", cap="F4", label=later("Quantity"), event="quantity_keyed"),
-    Action(name="void", key="delete", cap="Del", label=later("Void"), event="void_keyed"),
-    Action(name="reprint", key="f8", cap="F8", label=later("Reprint"), event="reprint_keyed"),
-    Action(name="drawer", key="f9", cap="F9", label=later("Drawer"), event="drawer_keyed"),
-    Action(name="cancel", key="escape", cap="Esc", label=later("Cancel"), event="cancel_keyed"),
+    Action(name="cash", key="f1", cap="F1", label=later("Cash"), pay=True),
+    Action(name="card", key="f2", cap="F2", label=later("Card"), pay=True),
+    Action(name="code", key="f3", cap="F3", label=later("Code")),
+    Action(name="quantity", key="f4", cap="F4", label=later("Quantity")),
+    Action(name="void", key="delete", cap="Del", label=later("Void")),
+    Action(name="park", key="f6", cap="F6", label=later("Park")),
+    Action(name="reprint", key="f8", cap="F8", label=later("Reprint")),
+    Action(name="drawer", key="f9", cap="F9", label=later("Drawer")),
+    Action(name="cancel", key="escape", cap="Esc", label=later("Cancel")),
+    Action(name="more", key="f10", cap="F10", label=later("More")),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A place of the menu: a letter, and the flow that it begins."""
+
+    letter: str
+    flow: str
+
+
+MENU = (
+    Entry(letter="k", flow="price-check"),
+    Entry(letter="c", flow="coupon"),
+    Entry(letter="l", flow="line-discount"),
+    Entry(letter="d", flow="total-discount"),
+    Entry(letter="p", flow="price"),
+    Entry(letter="n", flow="new-item"),
+    Entry(letter="e", flow="empties"),
+    Entry(letter="t", flow="exemption"),
+    Entry(letter="q", flow="lock"),
+    Entry(letter="o", flow="sign-off"),
+)
+
+OF_STAFF = frozenset(flow.name for flow in staff.FLOWS)
+FLOWS = {flow.name: flow for flow in (*selling.FLOWS, *parking.FLOWS, *staff.FLOWS)}
 
 CANCEL_LABELS: dict[Mode, str] = {
     "weighing": later("Not this"),
@@ -43,7 +69,7 @@ CANCEL_LABELS: dict[Mode, str] = {
 
 WHY_OFF: dict[Mode, str] = {
     "idle": "no-open-sale",
-    "ringing": "no-open-sale",
+    "ringing": "sale-open",
     "weighing": "weight-awaited-first",
     "asking": "answer-first",
     "tendering": "partly-paid",
@@ -54,43 +80,46 @@ WHY_OFF: dict[Mode, str] = {
 """The id of the message for a key that does nothing in a mode."""
 
 
-def event_of(action: Action, sale: SaleView) -> str:
-    """The event that a key stands for now: what waits has a weight, a price or an answer for its quantity."""
-    if action.name != "quantity":
-        return action.event
-    if sale.mode == "weighing":
-        return "weight_keyed"
-    if sale.held is not None:
-        return "age_keyed" if sale.held.about == "age" else "open_price_keyed"
-    return action.event
+def flow_of(name: str, sale: SaleView) -> Flow:
+    """The flow that a key begins now: what waits has a weight, a price or an answer for its quantity."""
+    if name == "quantity":
+        if sale.mode == "weighing":
+            return FLOWS["weight"]
+        if sale.held is not None:
+            return FLOWS["age" if sale.held.about == "age" else "open-price"]
+    if name == "park" and sale.mode == "idle":
+        return FLOWS["resume"]
+    return FLOWS[name]
 
 
-def quantity_label(sale: SaleView) -> str:
-    """What the key for a quantity is called now."""
-    if sale.held is not None:
-        return later("Age") if sale.held.about == "age" else later("Price")
-    return later("Weight") if sale.mode == "weighing" else later("Quantity")
+def menu_flow(entry: Entry, sale: SaleView) -> Flow:
+    """The flow at a place of the menu: a tax that was taken off is charged again at the same place."""
+    return FLOWS["taxed" if entry.flow == "exemption" and sale.exempt else entry.flow]
 
 
-def question(sale: SaleView, total: str) -> tuple[str, str] | None:
-    """What to ask before Cancel, and the label for doing it; None where nothing can be lost by it."""
-    match sale.mode:
-        case "ringing":
-            return say("Give up this basket of {total}?", total=total), later("Give it up")
-        case "tendering":
-            return (
-                say("Give up this basket of {total}?\nWhat was paid is given back first.", total=total),
-                later("Give it up"),
-            )
-        case "enquiring":
-            return (
-                say("Go on without this card payment?\nShould it have charged, it is given back."),
-                later("Go on"),
-            )
+def label_of(action: Action, sale: SaleView) -> str:
+    """What a key is called now."""
+    match action.name:
+        case "cancel":
+            return CANCEL_LABELS.get(sale.mode, action.label)
+        case "park" if sale.mode == "idle" and sale.parked:
+            return say("Resume {count}", count=len(sale.parked))
+        case "quantity" | "park":
+            return flow_of(action.name, sale).label
         case _:
-            return None
+            return action.label
 
 
-def cash_due(sale: SaleView) -> int:
-    """What cash has to pay: it has no coins for all amounts everywhere."""
-    return sale.due_minor if sale.cash_due_minor is None else sale.cash_due_minor
+def can(flow: Flow, sale: SaleView) -> bool:
+    """Whether the till takes it now, from whoever is signed on or with a supervisor's word."""
+    return flow.event in sale.allowed or flow.event in sale.supervised
+
+
+def why_off(flow: Flow, view: View) -> Message:
+    """Why a key does nothing now."""
+    sale, who = view.sale, view.operator
+    if who.sign_on and (who.id is None or who.locked):
+        return message("till-locked", operator=who.id) if who.id is not None else message("sign-on-needed")
+    if flow.name == "resume" and not sale.parked:
+        return message("nothing-parked")
+    return message(WHY_OFF[sale.mode])

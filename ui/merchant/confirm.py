@@ -1,18 +1,20 @@
-"""A question before something that cannot be taken back."""
+"""A question that yes or no answers, mostly before something that cannot be taken back."""
+
+from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Static
 
 from core.language import later
 from ui.merchant import palette
+from ui.merchant.questions import Question
 from ui.merchant.touchkey import TouchKey
 
 
 class Confirm(Widget):
-    """Asks, and posts `Answered`."""
+    """Asks, and hears Enter or Esc, or a touch."""
 
     DEFAULT_CSS = f"""
     Confirm {{
@@ -27,25 +29,34 @@ class Confirm(Widget):
 
     can_focus = False
 
-    class Answered(Message):
-        """Yes or no."""
-
-        def __init__(self, yes: bool) -> None:
-            super().__init__()
-            self.yes = yes
+    def __init__(self, answered: Callable[[Question, str], None], just_changed: Callable[[], bool]) -> None:
+        """`answered` hears ``yes`` or ``no``; a touch while it `just_changed` was meant for what was there before."""
+        super().__init__()
+        self._take_answer = answered
+        self._just_changed = just_changed
+        self._question = Question(name="", kind="confirm", title="")
 
     def compose(self) -> ComposeResult:
-        yield Static()
+        yield Static(markup=False)
         with Horizontal():
             yield TouchKey("no", later("Keep it"), "Esc")
             yield TouchKey("yes", "", "Enter")
 
-    def ask(self, question: str, yes: str, no: str = later("Keep it")) -> None:
-        """Puts the question; `yes` and `no` label its keys."""
-        self.query_one(Static).update(question)
+    def open(self, question: Question) -> None:
+        """Puts the question, and labels its keys."""
+        self._question = question
+        self.query_one(Static).update(question.title)
         for key in self.query(TouchKey):
-            key.relabel(yes if key.name == "yes" else no)
+            key.relabel(question.accept if key.name == "yes" else question.no)
+
+    def key_in(self, key: str) -> bool:
+        """A key of the keyboard. Whether it answers."""
+        if key not in ("enter", "escape"):
+            return False
+        self._take_answer(self._question, "yes" if key == "enter" else "no")
+        return True
 
     def on_touch_key_pressed(self, event: TouchKey.Pressed) -> None:
         event.stop()
-        self.post_message(self.Answered(event.key.name == "yes"))
+        if not self._just_changed():
+            self._take_answer(self._question, event.key.name or "no")

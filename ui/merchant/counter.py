@@ -4,7 +4,7 @@ It holds nothing: each view replaces all that is shown, and an order shows its e
 """
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 
 from textual import events
 from textual.app import ComposeResult
@@ -14,97 +14,37 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from core import text
-from core.language import later
 from core.money import Currency
-from core.view import SaleView, View
-from terminald.client import CallFailed, CallRefused, Disconnected
-from ui.merchant import palette
-from ui.merchant.actions import (
-    ACTIONS,
-    CANCEL_LABELS,
-    WHY_OFF,
-    Action,
-    Panel,
-    cash_due,
-    event_of,
-    quantity_label,
-    question,
-)
+from core.view import View
+from ui.merchant import staff
+from ui.merchant.actions import ACTIONS, can, flow_of, label_of, why_off
+from ui.merchant.chooser import Chooser
 from ui.merchant.confirm import Confirm
 from ui.merchant.curtain import Away, Help
+from ui.merchant.flows import Ask, Flow, Order
+from ui.merchant.layout import COMPACT_BELOW_ROWS, COUNTER_CSS, NARROW_BELOW_COLUMNS, WIDE_FROM_COLUMNS
 from ui.merchant.lines import Lines
-from ui.merchant.notice import Level, NoticeBand, is_over
-from ui.merchant.pad import Pad, Purpose
-from ui.merchant.panels import Bar, Details, Idle, Summary, footer, header
+from ui.merchant.menu import Menu
+from ui.merchant.notice import Level, NoticeBand, is_over, standing
+from ui.merchant.orders import Call, Orders
+from ui.merchant.pad import Pad
+from ui.merchant.panels import Bar, Details, Idle, Summary, clock_words, footer, header
+from ui.merchant.questions import Question
 from ui.merchant.receipt_qr import ReceiptQr
 from ui.merchant.touchkey import TouchKey
 from ui.say import say
-from ui.text import parts, plain
+from ui.text import parts
 
-Order = Callable[[str, Mapping[str, object]], Awaitable[object]]
-"""Carries out a method of the till. Raises CallRefused, CallFailed or Disconnected."""
-
-ORDERS_IN_HAND_MAX = 8
 CLOCK_S = 5.0
 TOUCH_PAUSE_S = 0.25
 """After the keys have changed places a touch is not taken for so long: it was meant for the key that was there."""
-_DAYS = (later("Mon"), later("Tue"), later("Wed"), later("Thu"), later("Fri"), later("Sat"), later("Sun"))
-_MONTHS = (
-    later("Jan"), later("Feb"), later("Mar"), later("Apr"), later("May"), later("Jun"),
-    later("Jul"), later("Aug"), later("Sep"), later("Oct"), later("Nov"), later("Dec"),
-)  # fmt: skip
-_COMPACT_BELOW_ROWS = 30
-_WIDE_FROM_COLUMNS = 130
+_PANELS = ("pad", "confirm", "menu", "list")
 
 
 class Counter(Widget):
-    """The whole counter. `order` reaches the till; `typing` says whether a digit begins a code to look up."""
+    """The whole counter. `call` reaches the till; `typing` says whether a digit begins a code to look up."""
 
-    DEFAULT_CSS = f"""
-    Counter {{
-        layers: base above;
-        layout: vertical;
-        background: {palette.GROUND};
-        color: {palette.TEXT};
-        .main {{ height: 1fr; layout: vertical; }}
-        .goods {{ height: 1fr; padding: 1 0; }}
-        .side {{ height: auto; }}
-        .spacer {{ display: none; height: 1fr; }}
-        .touch {{ height: 7; margin: 1 1 0 1; layout: grid; grid-size: 4 2; grid-gutter: 1; }}
-        Details {{ margin: 0 1; }}
-        Pad, Confirm {{ display: none; margin: 1 1 0 1; }}
-        Idle {{ display: none; height: 100%; }}
-        Lines {{ height: 100%; margin: 0 1; }}
-        .foot {{ margin-top: 1; padding: 0 1; background: {palette.PANEL}; }}
-        &.-idle Idle {{ display: block; }}
-        &.-idle Lines, &.-idle Details, &.-idle Summary {{ display: none; }}
-        &.-pad Pad, &.-confirm Confirm {{ display: block; }}
-        &.-pad .touch, &.-confirm .touch {{ display: none; }}
-        &.-wide .main {{ layout: horizontal; }}
-        &.-wide .goods {{ width: 1fr; height: 100%; }}
-        &.-wide .side {{ width: 68; height: 100%; padding-top: 1; }}
-        &.-wide .spacer {{ display: block; }}
-        &.-compact .goods {{ padding: 0; }}
-        &.-compact .touch {{ height: 6; grid-gutter: 0 1; margin: 0; }}
-        &.-compact .touch TouchKey {{ border-top: tall {palette.GROUND}; border-bottom: tall {palette.GROUND}; }}
-        &.-compact Details {{ height: 2; border: none; margin: 0; background: {palette.PANEL}; }}
-        &.-compact Lines {{ margin: 0; }}
-        &.-compact Summary {{
-            height: 3;
-            padding: 0 1;
-            Horizontal, .facts, .amount {{ height: 3; }}
-            .caption {{ display: none; }}
-        }}
-        &.-compact NoticeBand {{ display: none; margin: 0; }}
-        &.-compact.-told NoticeBand {{ display: block; }}
-        &.-compact.-told Details, &.-compact.-pad Details, &.-compact.-pad Summary {{ display: none; }}
-        &.-compact Idle .prompt {{ margin-top: 1; }}
-        &.-compact Confirm {{ height: 6; margin: 0; Horizontal {{ margin: 0; }} }}
-        &.-compact Pad {{ margin: 0; .bottom {{ margin-top: 0; }} }}
-        &.-compact Bar {{ padding: 0 1; margin: 0; }}
-    }}
-    """
-
+    DEFAULT_CSS = COUNTER_CSS
     can_focus = True
     ALLOW_SELECT = False
 
@@ -117,28 +57,36 @@ class Counter(Widget):
             self.revision = revision
             self.at_s = time.monotonic()
 
-    def __init__(self, order: Order, *, typing: bool = True, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, call: Call, *, typing: bool = True, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._monotonic_s = monotonic_s
-        self._order = order
+        self._orders = Orders(
+            call,
+            start=lambda work, name: self.run_worker(work, name=name, group="orders"),
+            fail=lambda message: self._tell("error", message),
+            refused=self._refused,
+        )
         self._typing = typing
         self._view: View | None = None
         self._view_at_s = 0.0
         self._away_since_s: float | None = None
         self._away_reason = ""
         self._currency = Currency(code="", exponent=2)
-        self._panel: Panel = "keys"
+        self._panel = "keys"
         self._panel_changed_at_s = 0.0
-        self._again: tuple[str, dict[str, object]] | None = None
-        self._in_hand: list[str] = []
+        self._flow: Flow | None = None
+        self._answers: dict[str, str] = {}
+        self._question: Question | None = None
         self._keys = {
             action.name: TouchKey(action.name, action.label, action.cap, pay=action.pay) for action in ACTIONS
         }
         self._header, self._footer = Bar(), Bar(classes="foot")
         self._lines, self._idle, self._details, self._summary = Lines(), Idle(typing=typing), Details(), Summary()
-        self._notice, self._pad, self._confirm = NoticeBand(self._told), Pad(), Confirm()
-        self._away, self._help = Away(), Help(typing=typing)
+        self._notice, self._pad = NoticeBand(self._told), Pad(self._answer, self._give_up)
+        self._confirm = Confirm(self._answer, self._just_changed)
+        self._menu, self._chooser = Menu(self._pick, self._give_up), Chooser(self._answer, self._give_up)
         self._receipt = ReceiptQr()
+        self._away, self._help = Away(), Help(typing=typing)
 
     def compose(self) -> ComposeResult:
         yield self._header
@@ -146,6 +94,7 @@ class Counter(Widget):
             with Container(classes="goods"):
                 yield self._lines
                 yield self._idle
+                yield self._chooser
             with Vertical(classes="side"):
                 yield self._details
                 yield Static(classes="spacer")
@@ -155,6 +104,7 @@ class Counter(Widget):
                     yield from self._keys.values()
                 yield self._pad
                 yield self._confirm
+                yield self._menu
         yield self._footer
         yield self._receipt
         yield self._away
@@ -186,9 +136,10 @@ class Counter(Widget):
         self._receipt.follow(view, self._currency)
         self._show_bars(view)
         for action in ACTIONS:
-            self._keys[action.name].off = event_of(action, sale) not in sale.allowed
-        self._keys["quantity"].relabel(quantity_label(sale))
-        self._keys["cancel"].relabel(CANCEL_LABELS.get(sale.mode, later("Cancel")))
+            key = self._keys[action.name]
+            key.off = action.name != "more" and not can(flow_of(action.name, sale), sale)
+            key.relabel(label_of(action, sale))
+        self._menu.show(view)
         self._show_notice(known, view)
         self._follow_panel(known, view)
         self.call_after_refresh(self._painted, view)
@@ -197,13 +148,13 @@ class Counter(Widget):
         """The till cannot be reached; the last view stays behind a curtain until it is back."""
         if self._away_since_s is None:
             self._away_since_s = self._monotonic_s()
-            self._open_panel("keys")
+            self._end()
         self._away_reason = reason
         self._show_away()
 
     @property
     def panel_open(self) -> bool:
-        """Whether a pad, a question or the help takes the keyboard."""
+        """Whether a question, the menu or the help takes the keyboard."""
         return self._panel != "keys" or self._help.shown
 
     def key_in(self, key: str, character: str | None = None) -> bool:
@@ -218,24 +169,30 @@ class Counter(Widget):
             return True
         match self._panel:
             case "pad":
-                return self._pad_key(key, character)
+                return self._pad.key_in(key, character)
             case "confirm":
-                return self._confirm_key(key)
-            case "keys":
+                return self._confirm.key_in(key)
+            case "menu":
+                return self._menu.key_in(key, character)
+            case "list":
+                return self._chooser.key_in(key, character)
+            case _:
                 return self._main_key(key, character)
 
     def press(self, name: str) -> None:
         """One of `actions.ACTIONS`, by its name."""
-        action = next(action for action in ACTIONS if action.name == name)
         view = self._view
         if view is None or self._away.shown:
             return
-        if event_of(action, view.sale) not in view.sale.allowed:
-            self._tell("error", text.message(WHY_OFF[view.sale.mode]))
+        if name == "more":
+            self._open_panel("menu")
+            return
+        flow = flow_of(name, view.sale)
+        if not can(flow, view.sale):
+            self._tell("error", why_off(flow, view))
             return
         self._keys[name].flash()
-        self._notice.clear()
-        self._do(action, view)
+        self._begin(flow)
 
     # --- keys and touches --------------------------------------------------------------------------------------------
 
@@ -252,33 +209,6 @@ class Counter(Widget):
     def on_lines_chosen(self, event: Lines.Chosen) -> None:
         event.stop()
         self._details.show(self._lines.line_shown(), self._currency)
-
-    def on_pad_closed(self, event: Pad.Closed) -> None:
-        event.stop()
-        self._open_panel("keys")
-
-    def on_pad_entered(self, event: Pad.Entered) -> None:
-        event.stop()
-        if self._panel != "pad":
-            return  # Touched twice: the first has closed it.
-        self._open_panel("keys")
-        match event.purpose:
-            case "cash":
-                amount = None if not event.text else self._currency.parse(event.text)
-                self._send("sale.cash", {} if amount is None else {"amount_minor": amount})
-            case "quantity":
-                self._send("sale.quantity", {"quantity_milli": int(event.text) * 1000, **self._chosen()})
-            case "weight":
-                self._send("sale.weight", {"weight_g": int(event.text)})
-            case "price":
-                self._send("sale.open_price", {"unit_price_minor": self._currency.parse(event.text)})
-            case "code":
-                self._send("sale.scan", {"data": event.text})
-
-    def on_confirm_answered(self, event: Confirm.Answered) -> None:
-        event.stop()
-        if self._panel == "confirm" and not self._just_changed():
-            self._answer(event.yes)
 
     def _main_key(self, key: str, character: str | None) -> bool:
         for action in ACTIONS:
@@ -301,155 +231,122 @@ class Counter(Widget):
             return True
         return False
 
-    def _pad_key(self, key: str, character: str | None) -> bool:
-        match key:
-            case "enter":
-                self._pad.enter()
-            case "escape":
-                self._open_panel("keys")
-            case "backspace" | "delete":
-                self._pad.rub_out()
-            case _ if character is not None and character.isascii() and (character.isdigit() or character in ".,"):
-                self._pad.type(character)
-            case _:
-                return False
-        return True
+    # --- flows -------------------------------------------------------------------------------------------------------
 
-    def _confirm_key(self, key: str) -> bool:
-        if key not in ("enter", "escape"):
-            return False
-        self._answer(key == "enter")
-        return True
+    def _begin(self, flow: Flow) -> None:
+        """Asks what a flow has to know, or orders at once where that is nothing."""
+        self._notice.clear()
+        self._flow, self._answers = flow, {}
+        self._go_on()
 
-    def _answer(self, yes: bool) -> None:
-        """The question on the screen is answered: about an age both ways, about giving up only by yes."""
-        self._open_panel("keys")
-        again, self._again = self._again, None
-        if again is not None:
-            if yes:
-                self._send(*again)
+    def _pick(self, flow: Flow) -> None:
+        """A place of the menu."""
+        if self._view is None or self._panel != "menu":
             return
-        held = self._view.sale.held if self._view is not None else None
-        if held is not None and held.about == "age":
-            self._send("sale.age", {"of_age": yes})
-        elif yes:
-            self._send("sale.cancel", {})
-
-    def _do(self, action: Action, view: View) -> None:
-        """What a key does that is allowed now."""
-        match action.name:
-            case "cash" | "code":
-                self._open_pad("cash" if action.name == "cash" else "code", view)
-            case "quantity":
-                self._take_quantity(view)
-            case "card":
-                self._send("sale.card", {})
-            case "void":
-                self._send("sale.void", self._chosen())
-            case "reprint":
-                self._send("receipt.reprint", {})
-            case "drawer":
-                self._send("drawer.open", {})
-            case "cancel":
-                asked = question(view.sale, f"{self._currency.format(view.sale.total_minor)} {self._currency.code}")
-                if asked is None:
-                    self._send("sale.cancel", {})
-                else:
-                    self._again = None
-                    self._confirm.ask(*asked)
-                    self._open_panel("confirm")
-
-    def _take_quantity(self, view: View) -> None:
-        """What the key for a quantity asks for now: that, a weight, a price, or whether the customer is old enough."""
-        held = view.sale.held
-        if held is None:
-            self._open_pad("weight" if view.sale.mode == "weighing" else "quantity", view)
-        elif held.about == "price":
-            self._open_pad("price", view)
+        if can(flow, self._view.sale):
+            self._begin(flow)
         else:
-            self._again = None
-            asked = say("Is the customer {age} or older?", age=held.min_age)
-            self._confirm.ask(f"{plain(held.name)}\n{asked}", later("Yes"), later("No: not sold"))
-            self._open_panel("confirm")
+            self._tell("error", why_off(flow, self._view))
 
-    # --- orders ------------------------------------------------------------------------------------------------------
+    def _give_up(self) -> None:
+        """What is open is not wanted after all."""
+        self._end()
+        self._ask_who()
 
-    def _send(self, method: str, params: Mapping[str, object]) -> None:
-        """Orders in the background; the same one again while the first has no answer is a slip of the finger."""
-        if method in self._in_hand and method != "sale.scan":
+    def _answer(self, question: Question, answer: str) -> None:
+        """An answer to the question that is asked; one to another was touched twice."""
+        asked = self._question
+        if self._flow is None or asked is None or asked.name != question.name:
             return
-        if len(self._in_hand) >= ORDERS_IN_HAND_MAX:
-            self._tell("error", text.message("please-wait"))
-            return
-        self._in_hand.append(method)
-        self.run_worker(self._carry_out(method, params), name=f"order {method}", group="orders")
+        self._answers[question.name] = answer
+        self._go_on()
 
-    async def _carry_out(self, method: str, params: Mapping[str, object]) -> None:
-        try:
-            await self._order(method, params)
-        except CallRefused as refused:
-            self._tell("error", refused.message)
-            if refused.message.id.endswith("-unusual"):
-                self._again = method, {**params, "confirmed": True}
-                asked = say("Is that right?\nIt is far from what is usual.")
-                self._confirm.ask(asked, later("Take it"), later("No"))
+    def _go_on(self) -> None:
+        """The next question, or the order that all the answers come to."""
+        flow, view = self._flow, self._view
+        if flow is None or view is None:
+            return
+        about = self._about(view)
+        question = flow.ask(about, self._answers)
+        if question is not None:
+            self._put(question)
+            return
+        order = flow.order(about, self._answers)
+        self._end()
+        if isinstance(order, text.Message):
+            self._ask_who()
+            self._tell("error", order)
+        elif order is not None:
+            self._orders.send(flow, order)
+
+    def _put(self, question: Question) -> None:
+        self._question = question
+        match question.kind:
+            case "confirm":
+                self._confirm.open(question)
                 self._open_panel("confirm")
-        except CallFailed as failed:
-            self._tell("error", text.message("order-failed", code=failed.code))
-        except (Disconnected, TimeoutError):
-            self._tell("error", text.message("order-lost"))
-        finally:
-            self._in_hand.remove(method)
+            case "list":
+                self._chooser.open(question)
+                self._open_panel("list")
+            case _:
+                self._pad.open(question, self._currency)
+                self._open_panel("pad")
 
-    def _chosen(self) -> dict[str, object]:
-        return {"line": self._lines.chosen} if self._lines.chosen else {}
+    def _end(self) -> None:
+        """Nothing is asked any more; what was answered, a PIN among it, is forgotten."""
+        self._flow, self._answers, self._question = None, {}, None
+        if self._panel == "pad":
+            self._pad.close()
+        self._open_panel("keys")
+
+    def _about(self, view: View) -> Ask:
+        return Ask(
+            view=view, currency=self._currency, line=self._lines.line_shown(), chosen=self._lines.chosen
+        )  # fmt: skip
+
+    def _refused(self, flow: Flow, order: Order, why: text.Message) -> None:
+        """Tells why, and asks on where an answer makes the till take it."""
+        if why.id == "supervisor-needed":
+            self._begin(staff.approval(flow, order))
+        elif why.id.endswith("-unusual"):
+            self._begin(staff.again(flow, order))
+        self._ask_who()
+        self._tell("error", why)
 
     # --- what is shown -----------------------------------------------------------------------------------------------
 
-    def _open_pad(self, purpose: Purpose, view: View) -> None:
-        line = self._lines.line_shown()
-        subject = plain(line.name) if purpose == "quantity" and line is not None else ""
-        if purpose == "weight":
-            subject = plain(view.sale.awaited or "")
-        if purpose == "price" and view.sale.held is not None:
-            subject = plain(view.sale.held.name)
-        self._pad.open(purpose, self._currency, due_minor=cash_due(view.sale), subject=subject)
-        self._open_panel("pad")
-
-    def _open_panel(self, panel: Panel) -> None:
+    def _open_panel(self, panel: str) -> None:
         self._panel = panel
         self._panel_changed_at_s = self._monotonic_s()
-        self.set_class(panel == "pad", "-pad")
-        self.set_class(panel == "confirm", "-confirm")
+        for each in _PANELS:
+            self.set_class(panel == each, f"-{each}")
 
     def _just_changed(self) -> bool:
         return self._monotonic_s() - self._panel_changed_at_s < TOUCH_PAUSE_S
 
     def _follow_panel(self, known: View | None, view: View) -> None:
-        """An open panel whose order the till does not take any more closes; the cash pad follows what is due."""
-        if self._panel == "keys":
-            return
-        events_of = {
-            "cash": "cash_keyed", "quantity": "quantity_keyed", "weight": "weight_keyed", "code": "code_keyed",
-            "price": "open_price_keyed",
-        }  # fmt: skip
-        event = events_of[self._pad.purpose] if self._panel == "pad" else "cancel_keyed"
-        moved_on = self._panel == "confirm" and known is not None and known.sale.mode != view.sale.mode
-        if moved_on or event not in view.sale.allowed:
-            self._open_panel("keys")
-        elif self._panel == "pad":
-            self._pad.owe(cash_due(view.sale))
+        """A question whose order the till does not take any more closes; one that stays follows what has changed."""
+        flow, asked = self._flow, self._question
+        if flow is not None and asked is not None:
+            moved_on = asked.kind == "confirm" and known is not None and known.sale.mode != view.sale.mode
+            if moved_on or not staff.still(flow, view):
+                self._end()
+            elif self._panel == "pad":
+                question = flow.ask(self._about(view), self._answers)
+                if question is not None and question.name == asked.name:
+                    self._pad.follow(question)
+        self._ask_who()
+
+    def _ask_who(self) -> None:
+        """Where nobody works at the till, or it is locked, who is there is asked before all else."""
+        view = self._view
+        wanted = staff.wanted(view.operator) if view is not None else None
+        if wanted is not None and self._flow is None:
+            self._flow, self._answers = wanted, {}
+            self._go_on()
 
     def _show_notice(self, known: View | None, view: View) -> None:
-        waits: dict[str, tuple[Level, str, str]] = {
-            "weighing": ("info", *parts(text.message("weight-awaited", name=view.sale.awaited or ""), self._currency)),
-            "asking": ("warning", *parts(_asked(view.sale), self._currency)),
-            "authorizing": ("info", say("The customer pays at the payment device."), say("Esc stops the payment.")),
-            "enquiring": ("warning", *parts(text.message("payment-unknown"), self._currency)),
-            "reversing": ("warning", *parts(text.message("payment-reversing"), self._currency)),
-        }
-        lasting: list[tuple[Level, str, str]] = [("warning", *parts(each, self._currency)) for each in view.conditions]
-        self._notice.stand(waits.get(view.sale.mode) or next(iter(lasting), None))
+        self._notice.stand(standing(view, self._currency))
         notice = view.notice
         if known is not None and view.sale.lines != known.sale.lines:
             self._notice.clear()  # The till goes on: what was told is answered.
@@ -470,7 +367,7 @@ class Counter(Widget):
 
     def _show_bars(self, view: View) -> None:
         now_s = view.time_ms / 1000 + self._monotonic_s() - self._view_at_s
-        clock = _clock(now_s)
+        clock = clock_words(now_s)
         self._header.show(*header(view, clock if view.clock != "unsynced" else f"{clock}?"))
         self._footer.show(*footer(view))
 
@@ -488,22 +385,7 @@ class Counter(Widget):
         self.post_message(self.Painted(view.boot, view.revision))
 
     def on_resize(self, event: events.Resize) -> None:
-        compact = event.size.height < _COMPACT_BELOW_ROWS
+        compact = event.size.height < COMPACT_BELOW_ROWS
         self.set_class(compact, "-compact")
-        self.set_class(not compact and event.size.width >= _WIDE_FROM_COLUMNS, "-wide")
-
-
-def _clock(time_s: float) -> str:
-    """Day and time as the merchant says them: ``Tue 24 Nov  14:03``."""
-    now = time.localtime(time_s)
-    return say(
-        "{weekday} {day:02} {month}  {hour:02}:{minute:02}",
-        weekday=say(_DAYS[now.tm_wday]), day=now.tm_mday, month=say(_MONTHS[now.tm_mon - 1]), hour=now.tm_hour, minute=now.tm_min,
-    )  # fmt: skip
-
-
-def _asked(sale: SaleView) -> text.Message:
-    """What is asked of an item that waits."""
-    if sale.held is None or sale.held.about == "price":
-        return text.message("price-asked", name=sale.held.name if sale.held is not None else "")
-    return text.message("age-asked", name=sale.held.name, age=sale.held.min_age)
+        self.set_class(not compact and event.size.width >= WIDE_FROM_COLUMNS, "-wide")
+        self.set_class(event.size.width < NARROW_BELOW_COLUMNS, "-narrow")

@@ -76,8 +76,10 @@ _HELP = (
     ("F3", "Code: a pad for a number to type"),
     ("F4", "Quantity of the line; weight of what waits to be weighed, where it may be typed"),
     ("Del", "Void: takes the line back"),
+    ("F6", "Puts the basket aside; between two sales takes one up again"),
     ("F8", "Reprint the last receipt, marked as a copy"),
     ("F9", "Opens the drawer; this is recorded"),
+    ("F10", "More: discounts, coupons, other prices, empties and the rest, each at a letter"),
     ("Esc", "Stops a card, gives up a basket after asking, or goes back"),
 )
 

@@ -8,9 +8,12 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widget import Widget
 
-from core.text import Message
-from core.view import View
+from core.money import Currency
+from core.text import Message, message
+from core.view import SaleView, View
 from ui.merchant import palette
+from ui.say import say
+from ui.text import parts
 
 Level = Literal["info", "warning", "error"]
 
@@ -19,11 +22,11 @@ _SAME_S = 1.0
 """The same message again within this time is the same event, told by the answer and by the view."""
 
 
-def is_over(message: Message, view: View) -> bool:
+def is_over(told: Message, view: View) -> bool:
     """Whether what was told of a device is no longer so."""
-    match message.id:
+    match told.id:
         case "device-lost" | "device-unfit":
-            return any(device.name == message.params["device"] and device.phase == "ready" for device in view.devices)
+            return any(device.name == told.params["device"] and device.phase == "ready" for device in view.devices)
         case "printer-paper-out" | "printer-cover-open" | "printer-offline":
             return _states("POSPrinter", view) == {"ok"}
         case "drawer-left-open":
@@ -34,6 +37,31 @@ def is_over(message: Message, view: View) -> bool:
 def _states(kind: str, view: View) -> set[str | int | None]:
     """What the devices of a kind say of themselves."""
     return {device.detail.get("state") for device in view.devices if device.kind == kind}
+
+
+def standing(view: View, currency: Currency) -> tuple[Level, str, str] | None:
+    """What the till waits for, else what is wrong with it for longer: the level, the condition, the remedy."""
+    sale = view.sale
+    match sale.mode:
+        case "weighing":
+            return "info", *parts(message("weight-awaited", name=sale.awaited or ""), currency)
+        case "asking":
+            return "warning", *parts(_asked(sale), currency)
+        case "authorizing":
+            return "info", say("The customer pays at the payment device."), say("Esc stops the payment.")
+        case "enquiring":
+            return "warning", *parts(message("payment-unknown"), currency)
+        case "reversing":
+            return "warning", *parts(message("payment-reversing"), currency)
+        case _:
+            return next((("warning", *parts(each, currency)) for each in view.conditions), None)
+
+
+def _asked(sale: SaleView) -> Message:
+    """What is asked of an item that waits."""
+    if sale.held is None or sale.held.about == "price":
+        return message("price-asked", name=sale.held.name if sale.held is not None else "")
+    return message("age-asked", name=sale.held.name, age=sale.held.min_age)
 
 
 class NoticeBand(Widget):

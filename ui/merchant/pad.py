@@ -1,56 +1,31 @@
-"""The pad that takes the place of the keys: an amount of cash, a quantity, a weight, or a code, by touch or by typing."""
+"""The pad that takes the place of the keys and asks one question: a number, a code, a PIN, a word, or one of a few."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
-from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Digits, Static
 
 from core.language import later
 from core.money import Currency
 from ui.merchant import palette
+from ui.merchant.questions import NUMBERS_QUICK_MAX, QUICK_MAX, Question
 from ui.merchant.touchkey import TouchKey
 from ui.say import say
 
-Purpose = Literal["cash", "quantity", "weight", "price", "code"]
-
-QUICK_MAX = 6
-TEXT_MAX = {"cash": 10, "quantity": 4, "weight": 6, "price": 10, "code": 32}
 _LARGE_MAX = 14
 """A longer code is shown in plain letters: a large digit takes three columns."""
-_NOTES_MINOR = (500, 1000, 2000, 5000, 10000)  # at two decimal places, and in currencies that have none
-_QUANTITIES = (2, 3, 4, 6, 10, 12)
 _DIGITS = "789456123"
-_AMOUNTS = ("cash", "price")
-_TITLES = {
-    "cash": later("Cash"),
-    "quantity": later("Quantity"),
-    "weight": later("Weight in grams"),
-    "price": later("Price for one"),
-    "code": later("Code"),
-}
-_ACCEPT = {
-    "cash": later("Take"),
-    "quantity": later("Set"),
-    "weight": later("Set"),
-    "price": later("Set"),
-    "code": later("Look up"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quick:
-    """A value at one touch."""
-
-    label: str
-    text: str
+_NOTHING = Question(name="", kind="count", title="")
+_WHOLE_BP = 10_000
 
 
 class Pad(Widget):
-    """Opened for one purpose at a time. `Entered` carries what was typed or touched; an empty text means exact cash."""
+    """Opened for one question at a time.
+
+    What is typed as an answer to a question for a secret is shown as dots, and is gone when the pad closes.
+    """
 
     DEFAULT_CSS = f"""
     Pad {{
@@ -62,14 +37,20 @@ class Pad(Widget):
         Digits {{ height: 3; width: 1fr; text-align: right; color: {palette.AMBER}; text-style: bold; }}
         .typed {{ height: 3; content-align: right middle; text-style: bold; color: {palette.AMBER}; display: none; }}
         .hint {{ height: 1; text-align: right; color: {palette.TEXT}; }}
-        .quick {{ height: 6; layout: grid; grid-size: 3 2; grid-gutter: 0 1; margin-top: 1; }}
+        .quick {{ height: 7; layout: grid; grid-size: 3; grid-rows: 3; grid-gutter: 0 1; padding-top: 1; }}
         .keypad {{ width: 32; height: 12; layout: grid; grid-size: 3 4; grid-gutter: 0 1; }}
         .bottom {{ height: 3; margin-top: 1; }}
         .bottom TouchKey {{ margin-right: 1; }}
         .bottom TouchKey:last-child {{ margin-right: 0; width: 2fr; }}
         TouchKey {{ height: 100%; }}
-        &.-long Digits {{ display: none; }}
-        &.-long .typed {{ display: block; }}
+        &.-plain Digits {{ display: none; }}
+        &.-plain .typed {{ display: block; }}
+        &.-words .keypad {{ display: none; }}
+        &.-words .left {{ padding: 0; }}
+        &.-words .title, &.-words .typed, &.-words .hint {{ padding: 0 1; }}
+        &.-words .typed, &.-words .hint {{ text-align: left; content-align: left middle; }}
+        &.-choice .typed, &.-choice .hint {{ display: none; }}
+        &.-choice .left, &.-choice .quick {{ height: auto; }}
         .keypad TouchKey, .quick TouchKey {{
             border-top: tall {palette.GROUND};
             border-bottom: tall {palette.GROUND};
@@ -79,41 +60,25 @@ class Pad(Widget):
 
     can_focus = False
 
-    class Entered(Message):
-        """The value is complete: `text` as typed."""
-
-        def __init__(self, purpose: Purpose, text: str) -> None:
-            super().__init__()
-            self.purpose: Purpose = purpose
-            self.text = text
-
-    class Closed(Message):
-        """Nothing is wanted after all."""
-
-    def __init__(self) -> None:
+    def __init__(self, answered: Callable[[Question, str], None], closed: Callable[[], None]) -> None:
+        """`answered` hears what was typed or touched, an empty text meaning exact cash; `closed` that nothing is wanted."""
         super().__init__()
-        self._purpose: Purpose = "cash"
+        self._take_answer = answered
+        self._give_up = closed
+        self._question = _NOTHING
         self._currency = Currency(code="", exponent=2)
-        self._due_minor = 0
-        self._subject = ""
         self._text = ""
-        self._quick: tuple[Quick, ...] = ()
-
-    @property
-    def purpose(self) -> Purpose:
-        """What it is open for."""
-        return self._purpose
 
     def compose(self) -> ComposeResult:
         with Horizontal():
             with Vertical(classes="left"):
-                yield Static(classes="title")
+                yield Static(classes="title", markup=False)
                 yield Digits()
-                yield Static(classes="typed")
-                yield Static(classes="hint")
+                yield Static(classes="typed", markup=False)
+                yield Static(classes="hint", markup=False)
                 with Container(classes="quick"):
                     for place in range(QUICK_MAX):
-                        yield TouchKey(f"quick-{place}", "")
+                        yield TouchKey(f"quick-{place}", "", str(place + 1))
             with Container(classes="keypad"):
                 for digit in _DIGITS:
                     yield TouchKey(digit, digit)
@@ -124,34 +89,61 @@ class Pad(Widget):
             yield TouchKey("back", later("Back"), "Esc")
             yield TouchKey("enter", later("Take"), "Enter", pay=True)
 
-    def open(self, purpose: Purpose, currency: Currency, *, due_minor: int = 0, subject: str = "") -> None:
-        """Empties the pad and readies it; `subject` names what a quantity or a weight is for."""
-        self._purpose, self._currency, self._subject, self._text = purpose, currency, subject, ""
-        self._key("enter").relabel(_ACCEPT[purpose])
-        self._key(".").visible = purpose in _AMOUNTS and currency.exponent > 0
-        self.owe(due_minor)
+    def open(self, question: Question, currency: Currency) -> None:
+        """Empties the pad and readies it for a question."""
+        self._currency, self._text = currency, ""
+        self.set_class(question.in_words, "-words")
+        self.set_class(question.kind == "choice", "-choice")
+        self._key("enter").relabel(question.accept)
+        self._key("enter").display = question.kind != "choice"
+        self._key(".").visible = self._has_point(question)
+        self.follow(question)
 
-    def owe(self, due_minor: int) -> None:
-        """What is due has changed."""
-        self._due_minor = due_minor
-        self._quick = _quick(self._purpose, self._currency, due_minor)
+    def follow(self, question: Question) -> None:
+        """The same question, of which something has changed, such as what is due; what was typed stays."""
+        self._question = question
         for place in range(QUICK_MAX):
             key = self._key(f"quick-{place}")
-            key.visible = place < len(self._quick)
-            key.relabel(self._quick[place].label if key.visible else "")
+            given = place < len(question.quick)
+            key.visible = given
+            key.display = given or (place < NUMBERS_QUICK_MAX and not question.in_words)
+            key.recap(self._quick_cap(place))
+            key.relabel(question.quick[place].label if given else "")
         self._show()
 
+    def close(self) -> None:
+        """Forgets what was typed."""
+        self._text = ""
+        self._question = _NOTHING
+        self._show()
+
+    def key_in(self, key: str, character: str | None) -> bool:
+        """A key of the keyboard, as Textual names it. Whether the question has a use for it."""
+        quick = self._quick_of(key, character)
+        if quick is not None:
+            self._touch_quick(quick)
+            return True
+        match key:
+            case "enter":
+                self.enter()
+            case "escape":
+                self._give_up()
+            case "backspace" | "delete":
+                self.rub_out()
+            case _ if character is not None and self._takes(character):
+                self.type(character)
+            case _:
+                return False
+        return True
+
     def type(self, char: str) -> None:
-        """A digit or a decimal point."""
-        if char in ".,":
-            char = "."
-            if self._purpose not in _AMOUNTS or "." in self._text or self._currency.exponent == 0:
-                return
-        whole, point, part = self._text.partition(".")
-        full = len(self._text) >= TEXT_MAX[self._purpose]
-        if full or (point and char != "." and len(part) >= self._currency.exponent):
-            return
-        self._text = self._text + char if whole != "0" or point or char == "." or self._purpose == "code" else char
+        """A digit, a letter or a decimal point."""
+        question = self._question
+        if question.kind in ("text", "code", "secret"):
+            if len(self._text) < question.length_max:
+                self._text += char
+        else:
+            self._type_number(char)
         self._show()
 
     def rub_out(self) -> None:
@@ -162,76 +154,128 @@ class Pad(Widget):
     def enter(self) -> None:
         """Accepts what stands there, if it can be."""
         key = self._key("enter")
-        if not key.off:
+        if not key.off and self._question.kind != "choice":
             key.flash()
-            self.post_message(self.Entered(self._purpose, self._text))
+            self._answer(self._text)
 
     def on_touch_key_pressed(self, event: TouchKey.Pressed) -> None:
         event.stop()
         match event.key.name or "":
             case "back":
-                self.post_message(self.Closed())
+                self._give_up()
             case "enter":
                 self.enter()
             case "rub":
                 self.rub_out()
             case name if name.startswith("quick-"):
-                self.post_message(self.Entered(self._purpose, self._quick[int(name.removeprefix("quick-"))].text))
+                self._touch_quick(int(name.removeprefix("quick-")))
             case char:
                 self.type(char)
+
+    def _answer(self, text: str) -> None:
+        self._take_answer(self._question, text)
+
+    def _touch_quick(self, place: int) -> None:
+        if place < len(self._question.quick):
+            self._answer(self._question.quick[place].text)
+
+    def _quick_cap(self, place: int) -> str:
+        match self._question.kind:
+            case "choice":
+                return str(place + 1)
+            case "text":
+                return f"F{place + 1}"
+            case _:
+                return ""
+
+    def _quick_of(self, key: str, character: str | None) -> int | None:
+        """Which quick answer a key of the keyboard stands for: digits, where nothing is typed, else the F-keys."""
+        if self._question.kind == "choice" and character is not None and character in "123456789":
+            return int(character) - 1
+        if self._question.kind == "text" and key[:1] == "f" and key[1:].isdigit() and int(key[1:]) <= QUICK_MAX:
+            return int(key[1:]) - 1
+        return None
+
+    def _takes(self, character: str) -> bool:
+        question = self._question
+        if question.kind == "text" or (question.kind == "code" and question.letters):
+            return character.isprintable()
+        if question.kind == "choice":
+            return False
+        return character.isascii() and (character.isdigit() or character in ".,")
+
+    @staticmethod
+    def _places(question: Question, currency: Currency) -> int:
+        return currency.exponent if question.is_money else 2 if question.kind == "percent" else 0
+
+    def _has_point(self, question: Question) -> bool:
+        return self._places(question, self._currency) > 0
+
+    def _type_number(self, char: str) -> None:
+        if char in ".,":
+            char = "."
+            if "." in self._text or not self._has_point(self._question):
+                return
+        whole, point, part = self._text.partition(".")
+        full = len(self._text) >= self._question.length_max
+        if full or (point and len(part) >= self._places(self._question, self._currency)):
+            return
+        self._text = self._text + char if whole != "0" or point or char == "." else char
 
     def _key(self, name: str) -> TouchKey:
         return next(key for key in self.query(TouchKey) if key.name == name)
 
     def _show(self) -> None:
+        question = self._question
         value, hint, complete = self._preview()
-        title = say(_TITLES[self._purpose])
-        if self._purpose == "cash":
-            due = f"{self._currency.format(self._due_minor)} {self._currency.code}"
+        title = question.title
+        if question.kind == "cash":
+            due = f"{self._currency.format(question.due_minor)} {self._currency.code}"
             title += f"  \N{MIDDLE DOT}  {say('{amount} due', amount=due)}"
-        elif self._subject:
-            title += f"  \N{MIDDLE DOT}  {self._subject}"
+        elif question.subject:
+            title += f"  \N{MIDDLE DOT}  {question.subject}"
         self.query_one(".title", Static).update(title)
         self.query_one(".hint", Static).update(hint)
-        self.set_class(len(value) > _LARGE_MAX, "-long")
-        self.query_one(".typed", Static).update(value)
-        self.query_one(Digits).update(value)
+        plain = question.in_words or len(value) > _LARGE_MAX or not value.isascii()
+        plain = plain or any(char.isalpha() for char in value)
+        self.set_class(plain, "-plain")
+        self.query_one(".typed", Static).update(f"{value}\N{LOW LINE}" if question.kind == "text" else value)
+        self.query_one(Digits).update("" if plain else value)
         self._key("enter").off = not complete
 
     def _preview(self) -> tuple[str, str, bool]:
         """The value as it will be taken, what follows from it, and whether it can be taken."""
-        if self._purpose == "code":
-            return self._text, say("Type the number under the barcode"), bool(self._text)
-        if self._purpose in ("quantity", "weight"):
-            hint = f"{int(self._text or 0) / 1000:.3f} kg" if self._purpose == "weight" else ""
-            return self._text or "0", hint, self._text.strip("0") != ""
-        if not self._text and self._purpose == "cash":
-            return self._currency.format(self._due_minor), say("Exact"), True
-        if self._text in ("", "."):
-            return self._currency.format(0), "", False
-        amount = self._currency.parse(self._text)
-        if self._purpose == "price":
-            return self._currency.format(amount), "", amount > 0
-        over = amount - self._due_minor
-        amount_ = self._currency.format(abs(over))
-        hint = say("Change {amount}", amount=amount_) if over >= 0 else say("{amount} still due", amount=amount_)
+        question, text = self._question, self._text
+        match question.kind:
+            case "code" | "text":
+                return text, question.hint, bool(text.strip()) or question.empty
+            case "secret":
+                return "\N{BULLET}" * len(text), question.hint, bool(text)
+            case "count" | "weight":
+                hint = f"{int(text or 0) / 1000:.3f} kg" if question.kind == "weight" else question.hint
+                return text or "0", hint, text.strip("0") != ""
+            case "percent":
+                whole = text if text not in ("", ".") else "0"
+                return f"{whole} %", question.hint, 0 < percent_bp(text) <= _WHOLE_BP
+            case "cash" if not text:
+                return self._currency.format(question.due_minor), say("Exact"), True
+            case "cash" | "amount":
+                return self._preview_money(question, text)
+            case _:
+                return "", question.hint, False
+
+    def _preview_money(self, question: Question, text: str) -> tuple[str, str, bool]:
+        if text in ("", "."):
+            return self._currency.format(0), question.hint, False
+        amount = self._currency.parse(text)
+        if question.kind == "amount":
+            return self._currency.format(amount), question.hint, amount > 0 or question.zero
+        over = amount - question.due_minor
+        left = self._currency.format(abs(over))
+        hint = say("Change {amount}", amount=left) if over >= 0 else say("{amount} still due", amount=left)
         return self._currency.format(amount), hint, amount > 0
 
 
-def _quick(purpose: Purpose, currency: Currency, due_minor: int) -> tuple[Quick, ...]:
-    """What is mostly handed over: exact, then what the notes in use round up to."""
-    if purpose in ("code", "weight", "price"):
-        return ()
-    if purpose == "quantity":
-        return tuple(Quick(label=str(number), text=str(number)) for number in _QUANTITIES)
-    amounts: list[int] = []
-    for note in _NOTES_MINOR:
-        note *= 10 ** max(0, currency.exponent - 2)
-        rounded = -(-due_minor // note) * note
-        if rounded > due_minor and rounded not in amounts:
-            amounts.append(rounded)
-    quick = [Quick(label=later("Exact"), text="")]
-    for amount in sorted(amounts)[: QUICK_MAX - 1]:
-        text = currency.format(amount).replace(",", "")
-        quick.append(Quick(label=text.removesuffix("." + "0" * currency.exponent), text=text))
-    return tuple(quick)
+def percent_bp(text: str) -> int:
+    """Hundredths of a percent from what was typed: ``12.5`` is 1250. Text of the pad's own making."""
+    return Currency(code="", exponent=2).parse(text) if text not in ("", ".") else 0

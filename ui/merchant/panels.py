@@ -1,5 +1,7 @@
 """The parts of the merchant's screen that only show: each is given the newest view and draws what it needs of it."""
 
+import time
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -19,6 +21,12 @@ _GAP = 3
 _DEVICES_CELLS = 76
 """What a row of 80 cells has room for; where all devices' names take more, those that work are counted."""
 _TENDERS = {"CASH": later("cash"), "CREDIT": later("card")}
+
+_DAYS = (later("Mon"), later("Tue"), later("Wed"), later("Thu"), later("Fri"), later("Sat"), later("Sun"))
+_MONTHS = (
+    later("Jan"), later("Feb"), later("Mar"), later("Apr"), later("May"), later("Jun"),
+    later("Jul"), later("Aug"), later("Sep"), later("Oct"), later("Nov"), later("Dec"),
+)  # fmt: skip
 
 
 class Bar(Widget):
@@ -200,6 +208,10 @@ class Idle(Vertical):
             self.query_one(".above", Static).update(say("CHANGE"))
             self.query_one(Digits).update(currency.format(last.change_minor))
         waiting = view.receipts_waiting
+        who = view.operator
+        asked = who.sign_on and (who.id is None or who.locked)
+        self.query_one(".prompt", Static).update(say("Sign on to sell") if asked else say("Scan the first item"))
+        self.query_one(".hint", Static).set_class(asked, "hidden")
         self.query_one(".waiting", Static).set_class(waiting == 0, "hidden")
         self.query_one(".waiting", Static).update(
             say.plural("{count} receipt waiting for the printer", "{count} receipts waiting for the printer", waiting)
@@ -209,6 +221,8 @@ class Idle(Vertical):
 def header(view: View, clock: str) -> tuple[Content, Content, Content]:
     """Who and where, when, and how far headquarters has followed."""
     left = Content.assemble((plain(view.shop.name), "bold"), DOT, plain(view.shop.terminal))
+    if view.operator.id is not None:
+        left = Content.assemble(left, DOT, say("operator {operator}", operator=plain(view.operator.id)))
     behind = max(0, view.journal.seq - view.journal.acknowledged_seq)
     dot, state = ("\N{BLACK CIRCLE}", say("online")) if view.link.connected else ("\N{WHITE CIRCLE}", say("offline"))
     colour = palette.GREEN if view.link.connected else palette.AMBER
@@ -221,6 +235,15 @@ def header(view: View, clock: str) -> tuple[Content, Content, Content]:
         followed = parts(alone, Currency(code="", exponent=2))[0].rstrip(".\N{IDEOGRAPHIC FULL STOP}")
     right = Content.assemble((f"{dot} {state}", f"bold {colour}"), "  ", followed)
     return left, Content(clock), right
+
+
+def clock_words(time_s: float) -> str:
+    """Day and time as the merchant says them: ``Tue 24 Nov  14:03``."""
+    now = time.localtime(time_s)
+    return say(
+        "{weekday} {day:02} {month}  {hour:02}:{minute:02}",
+        weekday=say(_DAYS[now.tm_wday]), day=now.tm_mday, month=say(_MONTHS[now.tm_mon - 1]), hour=now.tm_hour, minute=now.tm_min,
+    )  # fmt: skip
 
 
 def footer(view: View) -> tuple[Content, Content, Content]:

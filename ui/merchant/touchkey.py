@@ -65,6 +65,12 @@ class TouchKey(Widget):
             self._label = label
             self.refresh()
 
+    def recap(self, cap: str) -> None:
+        """Another key of the keyboard does the same."""
+        if cap != self._cap:
+            self._cap = cap
+            self.refresh()
+
     def flash(self) -> None:
         """Shows that the key was hit, by touch or on the keyboard."""
         self.add_class("-flash")
