@@ -100,7 +100,7 @@ FACTS = frozenset(
         "drawer_left_open", "drawer_stuck", "printer_sensed", "weight_sensed", "key_lock_turned", "case_opened",
         "power_sensed", "device_changed", "payment_answered", "payment_refused", "payment_unanswered",
         "payment_taken_back", "reversal_unanswered", "receipt_taken", "receipt_uncertain", "booted", "till_idled",
-        "button_pressed", "payments_totalled", "report_torn",
+        "button_pressed", "invoice_torn", "payments_totalled", "report_torn",
     )
 )  # fmt: skip
 """Events that nobody orders: they happen, and nobody needs to be signed on. A button is asked for what it orders."""
