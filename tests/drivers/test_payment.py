@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from core.events import PaymentRefused, PaymentTakenBack
+from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import DeviceAbsent, DeviceBusy, DeviceError, DeviceGone, DeviceStalled, ProtocolError
 from drivers.options import NexoOptions
 from drivers.payment import NexoPaymentDevice
@@ -212,3 +212,23 @@ async def test_a_device_is_left_in_peace_while_a_customer_holds_it() -> None:
         assert categories[-1] == "Payment"
         counter.far.answer_held(approve=True)
         assert await paying == approved("r1", 1234)
+
+
+async def test_money_goes_back_in_parts_and_never_more_than_was_charged(counter: Counter) -> None:
+    paid = await counter.driver.pay("r1", 1234, "EUR")
+    assert isinstance(paid, PaymentAnswered)
+    for reference, amount_minor in (("r2", 1000), ("r3", 234)):
+        back = await counter.driver.refund(reference, amount_minor, "EUR", "r1", paid.poi_transaction)
+        assert back == await counter.driver.enquire(reference)
+        assert isinstance(back, PaymentAnswered)
+    assert counter.far.charged_minor() == 0
+    refused = await counter.driver.refund("r4", 1, "EUR", "r1", paid.poi_transaction)
+    assert refused == PaymentRefused(reference="r4", reason="declined")
+
+
+async def test_the_device_is_asked_for_a_name_that_was_not_kept(counter: Counter) -> None:
+    await counter.driver.pay("r1", 1234, "EUR")
+    assert isinstance(await counter.driver.refund("r2", 1234, "EUR", "r1", "*"), PaymentAnswered)
+    assert counter.far.charged_minor() == 0
+    nothing = await counter.driver.refund("r3", 1234, "EUR", "r0", "")
+    assert nothing == PaymentRefused(reference="r3", reason="not-found")
