@@ -76,6 +76,8 @@ class Countertop:
         self.second = SimulatedScanner(self.layout.bench / "second") if "second" in devices else None
         self.views: list[View] = []
         self.environment: dict[str, str] = {}
+        self.following: asyncio.Task[None] | None = None
+        """Who looks at the screen: `follow`."""
         self._openings = self._sold = self._cleared_seq = 0
         self._devices = devices
         self._payment_timeout_s = payment_timeout_s
@@ -188,6 +190,8 @@ class Countertop:
             return len(self.views) > after and condition(self.view)
 
         def ended() -> bool:
+            if self.following is not None and self.following.done():
+                self.following.result()  # what ended it is raised here
             return not self.daemon.running
 
         await until(lambda: seen() or ended(), what, self.told)
@@ -281,7 +285,7 @@ async def countertop(
 ) -> AsyncIterator[Countertop]:
     """A counter while the block runs; with a word of its log when it fails."""
     counter = Countertop(root, devices, payment_timeout_s)
-    following = asyncio.create_task(counter.follow(), name="screen")
+    counter.following = following = asyncio.create_task(counter.follow(), name="screen")
     try:
         await counter.set_up()
         if start:
