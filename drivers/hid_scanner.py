@@ -36,7 +36,6 @@ class HidScanner:
         self.identity = str(options.path)
         self._name = name
         self._options = options
-        self._clock = clock
         self._decoder = decoder_for(name, options)
         self._feed = ScanFeed(self._decoder, emit, clock)
         self._device: evdev.InputDevice[str] | None = None
@@ -93,7 +92,7 @@ class HidScanner:
         data = self._rest + data
         whole = len(data) - len(data) % EVENT.size
         self._rest = data[whole:]
-        now_s, keyboard = self._clock.monotonic_s(), self._decoder.keyboard
+        now_s, keyboard = self._feed.now_s(), self._decoder.keyboard
         was_caps, found = keyboard.is_caps, []
         for _, _, kind, code, value in EVENT.iter_unpack(data[:whole]):
             if kind == _EV_SYN and code == _SYN_DROPPED:

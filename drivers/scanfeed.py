@@ -18,6 +18,9 @@ class PausingDecoder(Protocol):
     def deadline_s(self) -> float | None:
         """When `expire` has something to do; None while no code is open."""
 
+    def hold(self, now_s: float) -> None:
+        """Nobody has looked since the last piece: no pause has been seen."""
+
     def expire(self, now_s: float) -> list[Scanned | ScanGarbled]:
         """What the pause has ended."""
 
@@ -33,6 +36,18 @@ class ScanFeed:
         self._emit = emit
         self._clock = clock
         self._gap: asyncio.TimerHandle | None = None
+
+    def now_s(self) -> float:
+        """When what is read now came, for the decoder: call it before the decoder is given something.
+
+        If the timer of an open code is overdue, the loop was held up, and what it finds now may have come without a
+        pause. Torn there, the end of a code would pass for a code.
+        """
+        now_s = self._clock.monotonic_s()
+        deadline_s = self._decoder.deadline_s
+        if self._gap is not None and deadline_s is not None and now_s > deadline_s:
+            self._decoder.hold(now_s)
+        return now_s
 
     def hand_on(self, events: Sequence[Scanned | ScanGarbled]) -> None:
         """What the decoder just gave; it may have begun a code that a pause will end."""

@@ -56,7 +56,7 @@ class SerialScanner:
             # Counted only now: the scan is on its way already.
             self._decoder.meter.read_at_once(usual.data, self._clock.monotonic_s())
         else:
-            self._feed.hand_on(self._decoder.feed(data, self._clock.monotonic_s()))
+            self._feed.hand_on(self._decoder.feed(data, self._feed.now_s()))
 
 
 def _framing(options: SerialScannerOptions) -> Framing:

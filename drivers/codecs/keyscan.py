@@ -59,6 +59,11 @@ class KeyScanDecoder:
                 self._is_skipping = True
         return found
 
+    def hold(self, now_s: float) -> None:
+        """Nobody has looked since the last key: no pause has been seen. One that ends codes is taken for one all the same."""
+        if not self._ends_by_pause:
+            self._last_s = now_s
+
     def expire(self, now_s: float) -> list[Scanned | ScanGarbled]:
         """What the pause since the last key has torn; or ended, where nothing else ends a code."""
         if self.deadline_s is None or now_s <= self.deadline_s:

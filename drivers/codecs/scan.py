@@ -133,6 +133,11 @@ class ScanDecoder:
             self._pending = self._pending[len(self._pending) - self._overlap :]
         return found
 
+    def hold(self, now_s: float) -> None:
+        """Nobody has looked since the last byte: no pause has been seen. One that ends codes is taken for one all the same."""
+        if not self._ends_by_pause:
+            self._last_s = now_s
+
     def expire(self, now_s: float) -> list[Scanned | ScanGarbled]:
         """What the pause since the last byte has torn; or ended, where nothing else ends a code."""
         if self.deadline_s is None or now_s <= self.deadline_s:

@@ -56,6 +56,20 @@ def test_without_a_terminator_a_pause_ends_a_code() -> None:
     assert feed(scanner, typed(EAN, end=[]), 2.0) == [scanned("90311017")], "the next code's first key says it too"
 
 
+def test_a_pause_that_nobody_could_see_tears_nothing() -> None:
+    scanner = decoder()
+    assert feed(scanner, typed("400638133", end=[])) == []
+    scanner.hold(2.0)
+    assert feed(scanner, typed("3931"), 2.0) == [scanned(EAN)]
+
+
+def test_a_pause_that_ends_codes_ends_one_that_nobody_could_see_too() -> None:
+    scanner = decoder(framing=Framing(terminator="none", gap_s=0.1))
+    assert feed(scanner, typed("90311017", end=[])) == []
+    scanner.hold(2.0)
+    assert feed(scanner, typed(EAN, end=[]), 2.0) == [scanned("90311017")]
+
+
 def test_a_fragment_never_prefixes_the_next_scan() -> None:
     scanner = decoder()
     assert feed(scanner, typed("400638", end=[])) == []

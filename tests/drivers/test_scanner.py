@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -56,6 +57,23 @@ async def test_a_scan_becomes_an_event(counter: Counter) -> None:
     counter.far.scan(b"]E04006381333931")
     assert await counter.events.reach(1) == [scanned("4006381333931", aim="E0")]
     assert counted(counter) == (1, 0)
+
+
+async def test_a_till_that_was_held_up_in_the_middle_of_a_code_reads_all_of_it(counter: Counter) -> None:
+    """What was not looked at for long came without a pause, as far as anybody knows: no tail of it is another code."""
+    counter.far.send(b"400638133")
+    await asyncio.sleep(GAP_S / 4)
+    counter.far.send(b"3931\r")
+    time.sleep(3 * GAP_S)  # noqa: ASYNC251  # the loop stands still
+    assert await counter.events.reach(1) == [scanned("4006381333931")]
+    assert counted(counter) == (1, 0)
+
+
+async def test_a_code_that_was_torn_while_the_till_was_held_up_is_torn(counter: Counter) -> None:
+    counter.far.send(b"400638133")
+    await asyncio.sleep(GAP_S / 4)
+    time.sleep(3 * GAP_S)  # noqa: ASYNC251  # the loop stands still
+    assert await counter.events.reach(1) == [ScanGarbled(device="scanner", fault=ScanFault.TORN, length=9)]
 
 
 async def test_a_torn_scan_is_told_after_the_pause_and_does_not_spoil_the_next(counter: Counter) -> None:
