@@ -24,6 +24,8 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
     sale, say = completed.sale, words(shop.language)
     elements: list[Element] = [Logo(), Text(left=shop.name, style="centre-large")]
     elements += [Text(left=line, style="centre") for line in shop.address]
+    if shop.tax_number:
+        elements.append(Text(left=say("Tax number {number}", number=shop.tax_number), style="centre"))
     if copy:
         elements.append(Text(left=say("*** COPY {copy} ***", copy=copy), style="centre-large"))
     elif doubtful:
@@ -32,8 +34,6 @@ def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> D
         elements.append(
             Text(left=say("Written by hand {date}", date=sale.written), right=say("No. {paper}", paper=sale.paper))
         )
-    if shop.tax_number:
-        elements.append(Text(left=say("Tax number {number}", number=shop.tax_number), style="centre"))
     if (headed := heading(completed)) is not None:
         said, number = headed
         elements.append(Text(left=say(said, number=f"{number:06d}"), style="centre-large"))
