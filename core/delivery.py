@@ -26,6 +26,8 @@ BATCH_BYTES_MAX = 1 << 20
 """Bytes of records in one batch; a single record larger than that travels alone."""
 BATCH_DECODED_BYTES_MAX = 8 << 20
 """What a receiver unpacks at most, so that a small message cannot fill its memory."""
+SEQ_MAX = 1 << 53
+"""No honest journal comes near it."""
 ACK_RANGES_MAX = 100
 """Gaps, and quarantined ranges, that one acknowledgement names: the lowest ones."""
 ZSTD_LEVEL = 1
@@ -235,7 +237,7 @@ def decode(payload: bytes) -> Batch:
     except ValueError as error:
         raise BatchTorn(f"the first line is no header: {error}") from error
     whole = header.version == VERSION and sizes == [len(GENESIS), len(GENESIS), 64, 64] and lines[-1] == b""
-    if not whole or not 1 <= header.count <= BATCH_RECORDS_MAX or header.first < 1:
+    if not whole or not 1 <= header.count <= BATCH_RECORDS_MAX or not 1 <= header.first <= SEQ_MAX:
         raise BatchTorn("the header is not one of a batch")
     if not header.count == header.last - header.first + 1 == len(lines) - 2:
         raise BatchTorn(f"{len(lines) - 2} records came where {header.count} are announced", header)

@@ -33,6 +33,11 @@ def check_terminal(terminal: str) -> str:
     return terminal
 
 
+def shared(group: str, topic_filter: str) -> str:
+    """A shared subscription (MQTT 5): the broker gives each message of the filter to one member of the group."""
+    return f"$share/{group}/{topic_filter}"
+
+
 def status(terminal: str) -> str:
     """Retained, and the will: whether the terminal is online."""
     return _under(terminal, "status")

@@ -5,7 +5,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from fleet.store import Address
 
 T = TypeVar("T")
 
@@ -59,7 +62,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_database(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     parser.add_argument(
-        "--database", metavar="URL", required=required, type=_database, help="a path, or sqlite:////absolute/path"
+        "--database",
+        metavar="URL",
+        required=required,
+        type=_database,
+        help="a path, sqlite:////absolute/path, or postgresql://[user[:password]@]host/database",
     )
 
 
@@ -68,7 +75,7 @@ def _add_key(parser: argparse.ArgumentParser) -> None:
         "--key",
         metavar="FILE",
         type=Path,
-        help="signs acknowledgements and orders; made where there is none, beside the database",
+        help="signs acknowledgements and orders; made where there is none. It lies beside a database that is a file",
     )
 
 
@@ -118,11 +125,11 @@ def _order(options: argparse.Namespace) -> int:
 
 
 def _trust(options: argparse.Namespace) -> int:
-    from fleet.database import Database
     from fleet.intake import trust
+    from fleet.store import open_store
 
     now_ms = time.time_ns() // 1_000_000
-    database = Database.open(options.database, now_ms=now_ms)
+    database = open_store(options.database, now_ms=now_ms)
     try:
         trust(database, options.terminal, options.public_key, now_ms)
     finally:
@@ -147,8 +154,8 @@ def _broker(text: str) -> str:
     return text
 
 
-def _database(text: str) -> Path:
-    from fleet.database import locate
+def _database(text: str) -> "Address":
+    from fleet.store import locate
 
     return _checked(lambda: locate(text))
 

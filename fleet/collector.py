@@ -5,6 +5,7 @@ was committed and not acknowledged comes again too, changes nothing, and is ackn
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,9 @@ from core import nesting, topics
 from core.card import wipe, wipe_all
 from core.delivery import AckError, encode_ack, open_ack
 from core.ports import Clock, Signer
-from fleet.database import Database
+from fleet.database import DatabaseAway
 from fleet.intake import Arrival, Intake, Mark, Presence, commit
+from fleet.store import NUMBER_MAX, Store
 from terminald.broker import Message
 from terminald.mqtt import Connection
 
@@ -30,6 +32,11 @@ MARKS_LISTEN_S = 5.0
 """How long the retained acknowledgements are listened to after connecting."""
 PRESENCE_EVERY_S = 2.0
 """Signs of life alone are written at most this often."""
+RETRY_S = 0.2
+RETRY_S_MAX = 5.0
+"""Pauses while a database server is away, from the first, doubling, to the longest."""
+SHARED_GROUP = "terminald"
+"""The name under which several collectors divide the batches among themselves."""
 TERMINALS_MAX = 100_000
 """Terminals whose sign of life may wait to be written."""
 
@@ -39,7 +46,7 @@ _log = logging.getLogger(__name__)
 class _Status(msgspec.Struct, frozen=True):
     state: str
     boot_id: str
-    connection: int
+    connection: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
 
 
 class _Values(msgspec.Struct, frozen=True):
@@ -64,10 +71,15 @@ class _Waiting:
 
 
 class Collector:
-    """Takes the terminals' batches into the database; a `terminald.uplink.User`."""
+    """Takes the terminals' batches into the database; a `terminald.uplink.User`.
 
-    def __init__(self, *, database: Database, key: Signer, clock: Clock) -> None:
+    `shared`: other collectors may take batches into the same database. Of each batch the broker gives one of them, and
+    what it lost by the death of one comes again from the terminal.
+    """
+
+    def __init__(self, *, database: Store, key: Signer, clock: Clock, shared: bool = False) -> None:
         self._database = database
+        self._shared = shared
         self._key = key
         self._clock = clock
         # A flush of the database must not hold up pings and other messages: they gather for the next group.
@@ -86,7 +98,8 @@ class Collector:
         await connection.subscribe(topics.EVERY_ACK, self._on_ack, qos=0)
         await connection.subscribe(topics.EVERY_STATUS, lambda message: self._on_status(connection, message))
         await connection.subscribe(topics.EVERY_TELE, self._on_tele, qos=0)
-        await connection.subscribe(topics.EVERY_BATCH, lambda message: self._on_batch(connection, message))
+        batches = topics.shared(SHARED_GROUP, topics.EVERY_BATCH) if self._shared else topics.EVERY_BATCH
+        await connection.subscribe(batches, lambda message: self._on_batch(connection, message))
         asyncio.get_running_loop().call_later(MARKS_LISTEN_S, connection.unsubscribe, topics.EVERY_ACK)
         while True:
             await self._wake.wait()
@@ -98,9 +111,12 @@ class Collector:
         marks, presences = self._take_heard()
         if marks or presences:
             now_ms = self._clock.stamp().time_ms
-            await asyncio.get_running_loop().run_in_executor(
-                self._thread, commit, self._database, [], marks, presences, now_ms
-            )
+            try:
+                await asyncio.get_running_loop().run_in_executor(
+                    self._thread, commit, self._database, [], marks, presences, now_ms
+                )
+            except DatabaseAway as error:  # nothing of it is money, and all of it is said again
+                _log.warning("signs of life were not written down: %s", error)
 
     def close(self) -> None:
         """Lets go of thread and database. May be called twice."""
@@ -115,14 +131,22 @@ class Collector:
             self._timer = None
         marks, presences = self._take_heard()
         arrivals = [waiting.arrival for waiting in group]
-        work = asyncio.get_running_loop().run_in_executor(
-            self._thread, commit, self._database, arrivals, marks, presences, self._clock.stamp().time_ms
-        )
-        try:
-            intake = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            self._answer(connection, group, await work)
-            raise
+        intake: Intake | None = None
+        pause_s = RETRY_S
+        while intake is None:
+            work = asyncio.get_running_loop().run_in_executor(
+                self._thread, commit, self._database, arrivals, marks, presences, self._clock.stamp().time_ms
+            )
+            try:
+                intake = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                with contextlib.suppress(DatabaseAway):
+                    self._answer(connection, group, await work)
+                raise
+            except DatabaseAway as error:
+                _log.critical("%s: %s; nothing is acknowledged until it is back. %s", error.code, error, error.remedy)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_S_MAX)
         self._answer(connection, group, intake)
         if self._waiting:
             self._wake.set()

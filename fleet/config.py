@@ -4,6 +4,7 @@
 
     broker = "mqtt://127.0.0.1:1883"
     database = "headquarters.db"                 # relative paths are relative to the file's own folder
+    # or "postgresql://collector:password@db.example.com/headquarters"
     key = "headquarters.db.ack-key"              # made where there is none
     ack_public_key_file = "ack-public-key"
 """
@@ -12,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.database import locate
+from fleet.store import Address, Server, locate
 from terminald.broker import parse_url
 
 
@@ -25,7 +26,7 @@ class CollectorConfig:
     """Where the collector takes batches from, and where it keeps what."""
 
     broker: str | None = None
-    database: Path | None = None
+    database: Address | None = None
     key: Path | None = None
     ack_public_key_file: Path | None = None
 
@@ -58,7 +59,7 @@ def load(path: Path) -> CollectorConfig:
 
     return CollectorConfig(
         broker=table.get("broker"),
-        database=beside(database),
+        database=database if isinstance(database, Server) else beside(database),
         key=beside(table.get("key")),
         ack_public_key_file=beside(table.get("ack_public_key_file")),
     )

@@ -7,11 +7,15 @@ neither write nor checkpoint.
 
 import contextlib
 import fcntl
+import functools
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from fleet.store import Rows, Statements, Table
 
 BUSY_TIMEOUT_S = 10.0
 WAL_PAGES_MAX = 4096
@@ -39,6 +43,20 @@ class DatabaseNotWritable(DatabaseError, PermissionError):
     code = "database-not-writable"
 
 
+class DatabaseAway(DatabaseError, ConnectionError):
+    """The database server cannot be reached, restarts, or is too busy. The collector tries again until it answers."""
+
+    code = "database-away"
+    remedy = "Look at the server and the network between: terminals keep their sales until it is back."
+
+
+class DatabaseFull(DatabaseAway):
+    """The database server has no room left. The collector tries again until it has."""
+
+    code = "database-full"
+    remedy = "Make room on the server's disk: terminals keep their sales until there is."
+
+
 class DatabaseForeign(DatabaseError, ValueError):
     """The file is something else, or of a newer version of this program."""
 
@@ -52,7 +70,7 @@ def locate(url: str) -> Path:
     if not colon:
         return Path(url)
     if scheme != "sqlite":
-        raise ValueError(f"{scheme}:// is not supported: give a path or sqlite:///path")
+        raise ValueError(f"{scheme}:// is not supported: give a path, sqlite:///path or postgresql://host/database")
     if not rest.startswith("/") or rest == "/":
         raise ValueError("a SQLite address is sqlite:///relative/path or sqlite:////absolute/path")
     return Path(rest[1:])
@@ -88,14 +106,19 @@ class Database:
             raise
         return database
 
+    @property
+    def address(self) -> Path:
+        """Where it is."""
+        return self.path
+
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator["Statements"]:
         """One transaction, on the medium when the block has ended. Raises DatabaseError, having changed nothing."""
         with self._locked():
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    yield self._connection
+                    yield _Statements(self._connection)
                     self._connection.execute("COMMIT")
                 except BaseException:
                     if self._connection.in_transaction:
@@ -141,9 +164,30 @@ class Database:
         run("COMMIT")
 
 
+class _Statements:
+    """A connection's statements, within its transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.execute: Callable[..., Rows] = connection.execute
+
+    def insert(self, table: "Table", rows: Sequence[Sequence[Any]]) -> int:
+        """Adds the rows that are not there yet."""
+        return self._connection.executemany(_insertion(table), rows).rowcount if rows else 0
+
+    def lock(self, terminals: Iterable[str]) -> None:
+        """A transaction that writes is alone anyway."""
+
+
+@functools.cache
+def _insertion(table: "Table") -> str:
+    places = ", ".join("?" * len(table.columns))
+    return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608 # our own names
+
+
 @contextlib.contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A connection that sees one state of the database, and changes nothing. Raises DatabaseError."""
+def reading(path: Path) -> Iterator["Statements"]:
+    """Statements that see one state of the database, and changes nothing. Raises DatabaseError."""
     if not path.exists():
         raise DatabaseAbsent(f"there is no {path}")
     try:
@@ -152,7 +196,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         )
         try:
             connection.execute("BEGIN")
-            yield connection
+            yield _Statements(connection)
         finally:
             connection.close()
     except sqlite3.Error as error:

@@ -7,7 +7,6 @@ as evidence and moves nothing: else whoever can write to the topic could make a 
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +19,7 @@ from core.delivery import (
     BatchError,
     Header,
     Range,
+    RecordUnreadable,
     Verified,
     check,
     decode,
@@ -27,13 +27,27 @@ from core.delivery import (
     wiped,
 )
 from core.ledger import GENESIS, link
-from fleet.database import Database
+from fleet.store import NUMBER_MAX, RECORD, RETAIL_TRANSACTION, Statements, Store
 from fleet.twins import twins_of
 
 EVIDENCE_MAX = 100
 """Unproven payloads kept of one terminal; of more, only the log tells."""
 GENERATION_MAX = 1 << 53
 """No honest generation comes near it: they begin at Unix milliseconds."""
+
+_SEEN = """
+INSERT INTO presence (terminal, seen_ms, state, boot, connection, measurements) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (terminal) DO UPDATE SET
+    seen_ms = excluded.seen_ms,
+    state = CASE WHEN excluded.state IS NULL
+                   OR presence.boot = excluded.boot AND presence.connection > excluded.connection
+            THEN presence.state ELSE excluded.state END,
+    boot = coalesce(excluded.boot, presence.boot),
+    connection = CASE WHEN excluded.connection IS NULL
+                        OR presence.boot = excluded.boot AND presence.connection > excluded.connection
+                 THEN presence.connection ELSE excluded.connection END,
+    measurements = coalesce(excluded.measurements, presence.measurements)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +125,22 @@ _ALARMS = (KeyUntrusted, Forked)
 
 
 def commit(
-    database: Database, arrivals: Sequence[Arrival], marks: Iterable[Mark], presences: Iterable[Presence], now_ms: int
+    database: Store, arrivals: Sequence[Arrival], marks: Iterable[Mark], presences: Iterable[Presence], now_ms: int
 ) -> Intake:
     """Takes what came, in one transaction that is on the medium when this returns. Raises DatabaseError."""
-    with database.transaction() as connection:
-        intake = _Transaction(connection, now_ms)
+    with database.transaction() as statements:
+        statements.lock(arrival.terminal for arrival in arrivals)
+        intake = _Transaction(statements, now_ms)
         for arrival in arrivals:
             intake.take(arrival)
         for mark in marks:
             intake.compare(mark)
-        for presence in presences:
+        for presence in sorted(presences, key=lambda each: each.terminal):  # two collectors write them in one order
             intake.see(presence)
         return intake.result()
 
 
-def trust(database: Database, terminal: str, public_key: bytes, now_ms: int) -> None:
+def trust(database: Store, terminal: str, public_key: bytes, now_ms: int) -> None:
     """Pins the key that a terminal is known by from now on. Raises DatabaseError."""
     with database.transaction() as connection:
         connection.execute(
@@ -155,10 +170,9 @@ class _Epoch:
 class _Transaction:
     """The work of one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, now_ms: int) -> None:
-        self._connection = connection
-        self._run = connection.execute
-        self._run_many = connection.executemany
+    def __init__(self, statements: Statements, now_ms: int) -> None:
+        self._statements = statements
+        self._run = statements.execute
         self._now_ms = now_ms
         self._epochs: dict[tuple[str, str], _Epoch] = {}
         self._touched: dict[tuple[str, str], _Epoch] = {}
@@ -192,19 +206,18 @@ class _Transaction:
             return
         self._touched[epoch.terminal, epoch.epoch] = epoch
         if mark.generation >= self._generation:
-            self._generation = max(mark.generation + 1, self._now_ms)
-            self._run("UPDATE headquarters SET generation = ?", (self._generation,))
+            raised = max(mark.generation + 1, self._now_ms)
+            (self._generation,) = self._run(
+                "UPDATE headquarters SET generation = CASE WHEN generation < ? THEN ? ELSE generation END"
+                " RETURNING generation",
+                (raised, raised),
+            ).fetchone()
             self._raised = True
 
     def see(self, presence: Presence) -> None:
         """Notes a sign of life; a status of an older connection of the same boot changes nothing."""
         self._run(
-            "INSERT INTO presence (terminal, seen_ms, state, boot, connection, measurements)"
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (terminal) DO UPDATE SET seen_ms = ?2,"
-            " state = CASE WHEN ?3 IS NULL OR (boot = ?4 AND connection > ?5) THEN state ELSE ?3 END,"
-            " boot = coalesce(?4, boot),"
-            " connection = CASE WHEN ?5 IS NULL OR (boot = ?4 AND connection > ?5) THEN connection ELSE ?5 END,"
-            " measurements = coalesce(?6, measurements)",
+            _SEEN,
             (presence.terminal, self._now_ms, presence.state, presence.boot, presence.connection,
              presence.measurements),
         )  # fmt: skip
@@ -228,7 +241,7 @@ class _Transaction:
                     ),
                 )
         for terminal in sorted(self._begun):
-            for twins in twins_of(self._connection, terminal):
+            for twins in twins_of(self._statements, terminal):
                 self._refusals.append(Refusal(terminal, Forked.code, str(twins), alarm=True, taken=True))
         acks = tuple((epoch.terminal, self._ack(epoch)) for epoch in self._touched.values())
         return Intake(acks, tuple(self._refusals), self._records, self._raised)
@@ -260,16 +273,13 @@ class _Transaction:
 
     def _store(self, terminal: str, verified: Verified) -> None:
         header, records = verified.header, verified.records
+        _check_numbers(verified)
         epoch = self._epoch(terminal, header.epoch)
         self._check_joints(epoch, verified)
         place = (terminal, header.epoch)
-        added = self._run_many(
-            "INSERT INTO record (terminal, epoch, seq, exact, hash) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            [(*place, record.seq, record.exact, record.hash) for record in records],
-        )
-        self._run_many(
-            "INSERT INTO retail_transaction (terminal, epoch, seq, number, business_day, currency, total_minor,"
-            " change_minor, time_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        added = self._statements.insert(RECORD, [(*place, record.seq, record.exact, record.hash) for record in records])
+        self._statements.insert(
+            RETAIL_TRANSACTION,
             [
                 (*place, item.seq, item.sale.number, item.sale.business_day, item.sale.currency,
                  item.sale.total_minor, item.sale.change_minor, item.time_ms)
@@ -281,8 +291,8 @@ class _Transaction:
             " AND reason != ?",
             (self._now_ms, *place, header.first, header.last, Forked.code),
         )
-        self._records += added.rowcount
-        if verified.opened is not None and verified.opened.previous_epoch is not None and added.rowcount:
+        self._records += added
+        if verified.opened is not None and verified.opened.previous_epoch is not None and added:
             self._begun.add(terminal)
         in_order = epoch.top_seq <= epoch.hwm and header.first <= epoch.hwm + 1
         if header.last > epoch.top_seq:
@@ -408,3 +418,12 @@ class _Transaction:
         """Whether a batch begins where the record before it, if held, ends."""
         before = self._hashes(epoch, header.first - 1, header.first - 1)
         return bytes.fromhex(header.prev_hash) == before.get(header.first - 1, bytes.fromhex(header.prev_hash))
+
+
+def _check_numbers(verified: Verified) -> None:
+    """A sum that no database can hold is poison, not a reason to stop."""
+    for item in verified.completed:
+        sale = item.sale
+        numbers = (sale.number, sale.total_minor, sale.change_minor, item.time_ms)
+        if not all(-NUMBER_MAX <= number <= NUMBER_MAX for number in numbers):
+            raise RecordUnreadable(f"record {item.seq} holds a number beyond 64 bits", verified.header)

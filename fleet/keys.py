@@ -8,6 +8,8 @@ from typing import ClassVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from fleet.store import Address, Server
+
 
 class KeyFileError(Exception):
     """The key file cannot be used."""
@@ -28,8 +30,12 @@ class AckKey:
         return self._private.sign(message)
 
 
-def beside(database: Path) -> Path:
-    """Where the key of a database lies unless something else is said."""
+def beside(database: Address) -> Path:
+    """Where the key of a database lies unless something else is said. Raises KeyFileError for one on a server."""
+    if isinstance(database, Server):
+        raise KeyFileError(
+            "say with --key where the key lies: a server has no place beside it, and all collectors need one"
+        )
     return database.with_name(database.name + ".ack-key")
 
 

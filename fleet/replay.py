@@ -7,11 +7,9 @@ once take turns.
 
 import asyncio
 import logging
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from core import topics
 from core.delivery import BATCH_RECORDS_MAX, compose, cut, encode
@@ -19,12 +17,15 @@ from core.entries import EpochOpened, decode
 from core.ledger import GENESIS, Head, Record, open_record
 from core.ports import Signer
 from core.recall import EPOCHS_MAX, Holding, Holdings, Recall, RecallError, encode_holdings, open_recall
-from fleet.database import DatabaseError, reading
+from fleet.database import DatabaseError
+from fleet.store import Address, Statements, reading
 from terminald.broker import Message, MqttError, SubscriptionRefused
 from terminald.mqtt import Connection
 
 BATCHES_MAX = 4
 """Batches in one answer."""
+SHARED_GROUP = "terminald-recall"
+"""Under this name several collectors divide the requests."""
 WAITING_MAX = 10_000
 """Terminals whose request may wait; of one terminal only the newest request does."""
 
@@ -32,10 +33,13 @@ _log = logging.getLogger(__name__)
 
 
 class Replayer:
-    """Answers requests; a `terminald.uplink.User`. Reads the database beside the collector that writes it."""
+    """Answers requests; a `terminald.uplink.User`. Reads the database beside the collector that writes it.
 
-    def __init__(self, *, database: Path, key: Signer) -> None:
+    `shared`: others answer too; each request is given to one."""
+
+    def __init__(self, *, database: Address, key: Signer, shared: bool = False) -> None:
         self._database = database
+        self._requests = topics.shared(SHARED_GROUP, topics.EVERY_RECALL) if shared else topics.EVERY_RECALL
         self._key = key
         self._thread = ThreadPoolExecutor(1, "replay")
         self._waiting: OrderedDict[str, bytes] = OrderedDict()
@@ -45,7 +49,7 @@ class Replayer:
         """Runs on one connection until cancelled, or until the broker's rules forbid it. Raises MqttError."""
         self._waiting.clear()
         try:
-            await connection.subscribe(topics.EVERY_RECALL, lambda message: self._on_recall(connection, message))
+            await connection.subscribe(self._requests, lambda message: self._on_recall(connection, message))
         except SubscriptionRefused as error:
             _log.error("no terminal can get records back: %s: %s. %s", error.code, error, error.remedy)
             return
@@ -87,23 +91,23 @@ class Replayer:
                 return
 
 
-def answer(database: Path, key: Signer, terminal: str, payload: bytes) -> list[bytes]:
+def answer(database: Address, key: Signer, terminal: str, payload: bytes) -> list[bytes]:
     """The messages that answer a request. Raises RecallError where it is not the terminal's, DatabaseError."""
-    with reading(database) as connection:
-        row = connection.execute("SELECT signing_key FROM terminal WHERE id = ?", (terminal,)).fetchone()
+    with reading(database) as statements:
+        row = statements.execute("SELECT signing_key FROM terminal WHERE id = ?", (terminal,)).fetchone()
         if row is None:
             raise RecallError(f"nothing is known of {terminal}")
         recall = open_recall(terminal, payload, row[0])
-        batches = _batches(connection, key, recall) if recall.epoch else []
-        return [*batches, encode_holdings(holdings(connection, terminal, recall.nonce), key.sign)]
+        batches = _batches(statements, key, recall) if recall.epoch else []
+        return [*batches, encode_holdings(holdings(statements, terminal, recall.nonce), key.sign)]
 
 
-def holdings(connection: sqlite3.Connection, terminal: str, nonce: str) -> Holdings:
+def holdings(statements: Statements, terminal: str, nonce: str) -> Holdings:
     """What the database holds of a terminal."""
-    (number,) = connection.execute(
+    (number,) = statements.execute(
         "SELECT coalesce(max(number), 0) FROM retail_transaction WHERE terminal = ?", (terminal,)
     ).fetchone()
-    rows = connection.execute(
+    rows = statements.execute(
         "SELECT e.epoch, (SELECT max(seq) FROM record r WHERE r.terminal = e.terminal AND r.epoch = e.epoch),"
         " (SELECT exact FROM record r WHERE r.terminal = e.terminal AND r.epoch = e.epoch AND r.seq = 1)"
         " FROM epoch e WHERE e.terminal = ?",
@@ -119,11 +123,11 @@ def holdings(connection: sqlite3.Connection, terminal: str, nonce: str) -> Holdi
     return Holdings(terminal=terminal, nonce=nonce, number=number, epochs=_in_order(epochs)[-EPOCHS_MAX:])
 
 
-def _batches(connection: sqlite3.Connection, key: Signer, recall: Recall) -> list[bytes]:
+def _batches(statements: Statements, key: Signer, recall: Recall) -> list[bytes]:
     """What follows without a gap, a few batches at most."""
     prev = Head(epoch=recall.epoch, seq=0, hash=GENESIS)
     if recall.after_seq:
-        row = connection.execute(
+        row = statements.execute(
             "SELECT hash FROM record WHERE terminal = ? AND epoch = ? AND seq = ?",
             (recall.terminal, recall.epoch, recall.after_seq),
         ).fetchone()
@@ -131,14 +135,14 @@ def _batches(connection: sqlite3.Connection, key: Signer, recall: Recall) -> lis
             return []  # it has records that never came here
         prev = Head(epoch=recall.epoch, seq=recall.after_seq, hash=row[0])
     batches: list[bytes] = []
-    while len(batches) < BATCHES_MAX and (records := cut(_following(connection, recall.terminal, prev))):
+    while len(batches) < BATCHES_MAX and (records := cut(_following(statements, recall.terminal, prev))):
         batches.append(encode(compose(recall.terminal, prev, records, key.sign)))
         prev = Head(epoch=recall.epoch, seq=records[-1].seq, hash=records[-1].hash)
     return batches
 
 
-def _following(connection: sqlite3.Connection, terminal: str, prev: Head) -> Sequence[Record]:
-    rows = connection.execute(
+def _following(statements: Statements, terminal: str, prev: Head) -> Sequence[Record]:
+    rows = statements.execute(
         "SELECT seq, exact, hash FROM record WHERE terminal = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
         (terminal, prev.epoch, prev.seq, BATCH_RECORDS_MAX),
     )

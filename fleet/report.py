@@ -1,13 +1,11 @@
 """What headquarters holds, as people and programs read it."""
 
-import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from core.money import currency
-from fleet.database import reading
+from fleet.store import Address, Statements, reading
 from fleet.twins import Twins, twins_of
 
 
@@ -57,14 +55,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     terminals: tuple[TerminalReport, ...]
 
 
-def summarize(path: Path) -> Report:
+def summarize(address: Address) -> Report:
     """The report of a database, beside a running collector too. Raises fleet.database.DatabaseError."""
-    with reading(path) as connection:
-        names = connection.execute(
+    with reading(address) as statements:
+        names = statements.execute(
             "SELECT id FROM terminal UNION SELECT terminal FROM presence UNION SELECT terminal FROM quarantine ORDER BY 1"
         ).fetchall()
-        terminals = tuple(_terminal(connection, name) for (name,) in names)
-        (generation,) = connection.execute("SELECT generation FROM headquarters").fetchone()
+        terminals = tuple(_terminal(statements, name) for (name,) in names)
+        (generation,) = statements.execute("SELECT generation FROM headquarters").fetchone()
     totals: dict[str, int] = {}
     for terminal in terminals:
         for code, amount_minor in terminal.totals.items():
@@ -77,12 +75,12 @@ def summarize(path: Path) -> Report:
     )
 
 
-def _terminal(connection: sqlite3.Connection, name: str) -> TerminalReport:
-    run = connection.execute
+def _terminal(statements: Statements, name: str) -> TerminalReport:
+    run = statements.execute
     known = run("SELECT signing_key, trust FROM terminal WHERE id = ?", (name,)).fetchone()
     seen = run("SELECT seen_ms, state FROM presence WHERE terminal = ?", (name,)).fetchone()
     sums = run(
-        "SELECT currency, count(*), sum(total_minor) FROM retail_transaction WHERE terminal = ? GROUP BY currency",
+        "SELECT currency, count(*), CAST(sum(total_minor) AS BIGINT) FROM retail_transaction WHERE terminal = ? GROUP BY currency",
         (name,),
     ).fetchall()
     epochs = run(
@@ -101,24 +99,22 @@ def _terminal(connection: sqlite3.Connection, name: str) -> TerminalReport:
         seen_ms=seen[0] if seen else None,
         transactions=sum(count for _, count, _ in sums),
         totals={currency: amount_minor for currency, _, amount_minor in sums},
-        epochs=tuple(_epoch(connection, name, *row) for row in epochs),
+        epochs=tuple(_epoch(statements, name, *row) for row in epochs),
         quarantined=tuple(
             QuarantineReport(
                 reason=reason, detail=detail, epoch=epoch, first=first, last=last, passed=bool(passed), times=times
             )
             for reason, detail, epoch, first, last, passed, times in quarantined
         ),
-        twins=tuple(twins_of(connection, name)),
+        twins=tuple(twins_of(statements, name)),
     )
 
 
-def _epoch(
-    connection: sqlite3.Connection, terminal: str, epoch: str, hwm: int, archived_hwm: int, top_seq: int
-) -> EpochReport:
-    (records,) = connection.execute(
+def _epoch(statements: Statements, terminal: str, epoch: str, hwm: int, archived_hwm: int, top_seq: int) -> EpochReport:
+    (records,) = statements.execute(
         "SELECT count(*) FROM record WHERE terminal = ? AND epoch = ?", (terminal, epoch)
     ).fetchone()
-    (above,) = connection.execute(
+    (above,) = statements.execute(
         "SELECT count(*) FROM record WHERE terminal = ? AND epoch = ? AND seq > ?", (terminal, epoch, hwm)
     ).fetchone()
     return EpochReport(

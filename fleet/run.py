@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
+import secrets
 import signal
 import sys
 from pathlib import Path
 from random import Random
 
 from fleet.collector import Collector
-from fleet.database import Database, DatabaseError
+from fleet.database import DatabaseError
 from fleet.keys import AckKey, KeyFileError, beside, load_or_make
 from fleet.replay import Replayer
+from fleet.store import Address, Server, open_store
 from terminald.broker import parse_url
 from terminald.clock import SystemClock
 from terminald.logs import configure
@@ -23,7 +25,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
-def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_file: Path | None) -> int:
+def collect(*, broker: str, database: Address, key: Path | None, ack_public_key_file: Path | None) -> int:
     """Runs until SIGTERM or SIGINT, finishes what is in hand, and gives 0. Raises DatabaseError, KeyFileError."""
     for number in _STOPS:
         signal.signal(number, lambda *_: sys.exit(0))  # until the loop takes them over
@@ -35,11 +37,12 @@ def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_fil
             ack_public_key_file.write_text(signer.public_key.hex() + "\n", "ascii")
         except OSError as error:
             raise KeyFileError(f"{ack_public_key_file}: {error.strerror}") from error
-    opened = Database.open(database, now_ms=clock.stamp().time_ms)
-    collector = Collector(database=opened, key=signer, clock=clock)
-    replayer = Replayer(database=database, key=signer)
+    opened = open_store(database, now_ms=clock.stamp().time_ms)
+    shared = isinstance(database, Server)
+    collector = Collector(database=opened, key=signer, clock=clock, shared=shared)
+    replayer = Replayer(database=database, key=signer, shared=shared)
     try:
-        asyncio.run(_run(broker, collector, replayer, signer, clock))
+        asyncio.run(_run(broker, collector, replayer, signer, clock, shared))
     except BaseExceptionGroup as group:
         # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
         errors, others = group.split(DatabaseError)
@@ -52,14 +55,19 @@ def collect(*, broker: str, database: Path, key: Path | None, ack_public_key_fil
     return 0
 
 
-async def _run(broker: str, collector: Collector, replayer: Replayer, signer: AckKey, clock: SystemClock) -> None:
+async def _run(
+    broker: str, collector: Collector, replayer: Replayer, signer: AckKey, clock: SystemClock, shared: bool
+) -> None:
+    # One of several has a name of its own for its connection's life: a broker keeps nothing for the dead one, whose share
+    # would else wait there for nobody.
+    own = f"-{secrets.token_hex(4)}" if shared else ""
     uplink = Uplink(
         broker=parse_url(broker),
-        client_id=f"headquarters-{signer.public_key.hex()[:16]}",
+        client_id=f"headquarters-{signer.public_key.hex()[:16]}{own}",
         users=[collector, replayer],
         clock=clock,
         random=Random(),
-        session_expiry_s=SESSION_EXPIRY_S,
+        session_expiry_s=0 if shared else SESSION_EXPIRY_S,
     )
     loop = asyncio.get_running_loop()
     _log.info("collecting; acknowledgements are signed by %s", signer.public_key.hex())

@@ -1,11 +1,10 @@
 """Two terminals under one name, as their epochs give them away: each epoch has a random name and says which it follows."""
 
-import sqlite3
-
 import msgspec
 
 from core.entries import EpochOpened, decode
 from core.ledger import open_record
+from fleet.store import Statements
 
 
 class Twins(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +23,9 @@ class Twins(msgspec.Struct, frozen=True, kw_only=True):
         return f"epoch {self.epochs[0]} follows {after}, and that one went on to record {self.beyond}"
 
 
-def twins_of(connection: sqlite3.Connection, terminal: str) -> list[Twins]:
+def twins_of(statements: Statements, terminal: str) -> list[Twins]:
     """All that is odd about a terminal's epochs."""
-    rows = connection.execute(
+    rows = statements.execute(
         "SELECT e.epoch, r.exact FROM epoch e JOIN record r ON r.terminal = e.terminal AND r.epoch = e.epoch AND r.seq = 1"
         " WHERE e.terminal = ? ORDER BY e.epoch",
         (terminal,),
@@ -39,7 +38,7 @@ def twins_of(connection: sqlite3.Connection, terminal: str) -> list[Twins]:
     found = []
     for previous, each in followers.items():
         last = max(max(opened.previous_seq, opened.lost_seq) for _, opened in each)
-        row = connection.execute(
+        row = statements.execute(
             "SELECT top_seq FROM epoch WHERE terminal = ? AND epoch = ?", (terminal, previous)
         ).fetchone()
         beyond = row[0] if row is not None and row[0] > last else 0

@@ -174,8 +174,12 @@ class Connection:
         return _quiet(future)
 
     async def subscribe(self, topic_filter: str, handler: Handler, *, qos: int = 1) -> None:
-        """Hands each message of a topic filter to `handler`. Raises SubscriptionRefused or ConnectionLost."""
-        self._client.message_callback_add(topic_filter, lambda _c, _u, message: self._deliver(handler, message))
+        """Hands each message of a topic filter to `handler`. Raises SubscriptionRefused or ConnectionLost.
+
+        ``$share/GROUP/FILTER`` shares the filter's messages with the other members of a group.
+        """
+        plain = topic_filter.split("/", 2)[2] if topic_filter.startswith("$share/") else topic_filter
+        self._client.message_callback_add(plain, lambda _c, _u, message: self._deliver(handler, message))
         future: asyncio.Future[int] = self._loop.create_future()
         _, mid = self._client.subscribe(topic_filter, qos)
         if mid is None:

@@ -161,7 +161,7 @@ def test_headquarters_first_configuration_writes_where_its_service_may() -> None
     config = load_fleet(SYSTEMD / "fleet.toml")
     assert config.broker is not None
     for path in (config.database, config.ack_public_key_file):
-        assert path is not None
+        assert isinstance(path, Path)
         assert path.parent == Path("/var/lib/terminald-fleet")
     assert "StateDirectory=terminald-fleet\n" in (SYSTEMD / "terminald-fleet-collector.service").read_text()
 

@@ -8,7 +8,6 @@ forwarder that believes the broker's answer, and a collector that acknowledges b
 
 import asyncio
 import contextlib
-import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -19,10 +18,11 @@ from random import Random
 
 import msgspec
 
-from bench.registry import CannotRun, Proof, Result, Scale, exactly
+from bench.registry import CannotRun, Proof, Result, Scale, cannot, exactly
 from fleet.collector import Collector
-from fleet.database import Database
+from fleet.database import DatabaseAway
 from fleet.intake import commit
+from fleet.store import Address, Server, Statements, Store, open_store, reading
 from terminald.broker import parse_url
 from terminald.clock import SystemClock
 from terminald.forwarder import Forwarder
@@ -30,6 +30,7 @@ from terminald.mqtt import Connection
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, find_mosquitto
 from tests.hostile import PASS, PUBLISH, Fate, Judge, Packet, Way, malice, meddling
+from tests.postgres import Cluster, cluster, find_postgres
 from tests.tills import HURRIED, Till, eventually, make_key, open_till
 
 HEADQUARTERS = make_key(9)
@@ -53,19 +54,34 @@ def run(scale: Scale) -> Iterable[Result]:
     print(
         f"{found.harmed} publishes lost, doubled or delayed, {found.crashes} crashes of the collector", file=sys.stderr
     )
-    if not found.harmed or not found.crashes:
-        raise RuntimeError("nothing hostile happened: the run shows nothing")
-    if found.waiting:
-        raise TimeoutError(f"{found.waiting} records were not acknowledged in time")
-    yield exactly(found.wrong, 0, part="a", what=f"of {sales} sales lost, doubled, altered or promised too early")
+    yield _honest(found, sales, "a", "lost, doubled, altered or promised too early")
     mutants = (
         asyncio.run(_shop(MUTANT_SALES, Random(8), ClearsOnPuback, Collector, drop=0.3)),
         asyncio.run(_shop(MUTANT_SALES, Random(9), Forwarder, AcknowledgesFirst)),
     )
     yield exactly(sum(mutant.wrong > 0 for mutant in mutants), 2, part="b", what="mutants caught of 2")
+    if find_postgres() is None:
+        yield cannot("PostgreSQL's server is not installed (Debian: postgresql)", part="c")
+        return
+    sales = scale.pick(smoke=60, commit=10_000, release=500_000)
+    with cluster() as server:
+        shop = _shop(sales, Random(10), Forwarder, Collector, kills=kills, patience_s=patience_s, server=server)
+        found = asyncio.run(shop)
+    print(f"{found.crashes} crashes of two collectors, {found.restarts} of their PostgreSQL server", file=sys.stderr)
+    if not found.restarts:
+        raise RuntimeError("the server was never restarted: the run shows nothing")
+    yield _honest(found, sales, "c", "wrong with two collectors and a PostgreSQL server that crashes")
 
 
-PROOFS = [Proof(id="R7", title="forwarding over a hostile broker", parts=("a", "b"), run=run)]
+PROOFS = [Proof(id="R7", title="forwarding over a hostile broker", parts=("a", "b", "c"), run=run)]
+
+
+def _honest(found: "_Found", sales: int, part: str, what: str) -> Result:
+    if not found.harmed or not found.crashes:
+        raise RuntimeError("nothing hostile happened: the run shows nothing")
+    if found.waiting:
+        raise TimeoutError(f"{found.waiting} records were not acknowledged in time")
+    return exactly(found.wrong, 0, part=part, what=f"of {sales} sales {what}")
 
 
 class ClearsOnPuback(Forwarder):
@@ -101,12 +117,12 @@ class _Rehearsed(Exception):
 class _Rehearsal:
     """A database that is in a transaction already."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, statements: Statements) -> None:
+        self._statements = statements
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        yield self._connection
+    def transaction(self) -> Iterator[Statements]:
+        yield self._statements
 
 
 class _Crash(Exception):
@@ -123,23 +139,31 @@ class _Found:
     harmed: int = 0
     commits: int = 0
     crashes: int = 0
+    restarts: int = 0
 
     @property
     def wrong(self) -> int:
         return self.differing + self.early
 
 
-class _CrashingDatabase(Database):
-    """A database whose process dies at some commits, before or after them."""
+class _CrashingStore:
+    """A database whose collector dies at some commits, before or after them."""
 
-    found: _Found
+    def __init__(self, store: Store, found: _Found) -> None:
+        self._store = store
+        self._found = found
+        self.close = store.close
+
+    @property
+    def address(self) -> Address:
+        return self._store.address
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        self.found.commits += 1
-        turn = self.found.commits % CRASH_EVERY
-        with super().transaction() as connection:
-            yield connection
+    def transaction(self) -> Iterator[Statements]:
+        self._found.commits += 1
+        turn = self._found.commits % CRASH_EVERY
+        with self._store.transaction() as statements:
+            yield statements
             if turn == CRASH_EVERY // 2:
                 raise _Crash
         if turn == 0:
@@ -155,24 +179,26 @@ async def _shop(
     kills: int = 0,
     drop: float = 0.05,
     patience_s: float = MUTANT_PATIENCE_S,
+    server: Cluster | None = None,
 ) -> _Found:
-    """A day of selling through all that; what was wrong at its end."""
+    """A day of selling through all that; what was wrong at its end. With a server: two collectors, and it crashes too."""
     found = _Found()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         broker = Mosquitto(folder)
         broker.start()
-        database = folder / "headquarters.db"
+        database = server.database("r7") if server else folder / "headquarters.db"
         harm = _counting(found, malice(rng, drop=drop, double=0.1, delay=0.2, delay_max_s=0.05))
         try:
             async with (
                 meddling(broker.port, harm) as near,
                 meddling(broker.port, _watching(database, found, harm)) as far,
-                _collecting(collector_type, database, far, rng, found),
+                _collecting(collector_type, database, far, rng, found, "headquarters"),
+                _collecting(collector_type, database, far, rng, found, "other") if server else contextlib.nullcontext(),
                 open_till(folder) as till,
                 _forwarding(forwarder_type, till, near) as forwarder,
             ):
-                await _sell(till, forwarder, broker, sales, rng, kills)
+                await _sell(till, forwarder, broker, sales, rng, kills, server, found)
                 with contextlib.suppress(TimeoutError):
                     await eventually(lambda: forwarder.acknowledged_seq == till.journal.synced.seq, patience_s)
                 found.waiting = till.journal.synced.seq - forwarder.acknowledged_seq
@@ -183,26 +209,37 @@ async def _shop(
     return found
 
 
-async def _sell(till: Till, forwarder: Forwarder, broker: Mosquitto, sales: int, rng: Random, kills: int) -> None:
-    """Sells, a few at a time so that there are many batches, while the broker dies `kills` times."""
+async def _sell(
+    till: Till,
+    forwarder: Forwarder,
+    broker: Mosquitto,
+    sales: int,
+    rng: Random,
+    kills: int,
+    server: Cluster | None,
+    found: _Found,
+) -> None:
+    """Sells, a few at a time so that there are many batches, while broker and server die `kills` times each."""
     deaths = set(rng.sample(range(sales // SALES_A_GROUP), kills))
+    crashes = set(rng.sample(range(sales // SALES_A_GROUP), kills)) if server else set()
     for group in range(sales // SALES_A_GROUP):
         await till.sell_many(SALES_A_GROUP, rng)
         forwarder.notify()
         if group in deaths:
             broker.stop(9)
             broker.start()
+        if server is not None and group in crashes:
+            await asyncio.to_thread(server.stop, "immediate")
+            await asyncio.to_thread(server.start)
+            found.restarts += 1
         await asyncio.sleep(0.005)
     await till.sell_many(sales % SALES_A_GROUP, rng)
     forwarder.notify()
 
 
-def _differing(database: Path, till: Till) -> int:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-    try:
-        rows = connection.execute("SELECT number, total_minor FROM retail_transaction").fetchall()
-    finally:
-        connection.close()
+def _differing(database: Address, till: Till) -> int:
+    with reading(database) as statements:
+        rows = statements.execute("SELECT number, total_minor FROM retail_transaction").fetchall()
     there, here = Counter(rows), Counter(till.tally.items())
     return sum(((there - here) + (here - there)).values())
 
@@ -216,18 +253,15 @@ def _counting(found: _Found, harm: Judge) -> Judge:
     return judge
 
 
-def _watching(database: Path, found: _Found, harm: Judge) -> Judge:
+def _watching(database: Address, found: _Found, harm: Judge) -> Judge:
     """Looks, at each acknowledgement that leaves the collector, whether the database holds what it promises."""
 
     def judge(packet: Packet) -> Fate:
         if packet.way is Way.UP and packet.kind == PUBLISH and packet.topic.endswith("money/ack"):
             start = packet.raw.index(b'{"ack"')
             ack = msgspec.json.decode(packet.raw[start:])["ack"]
-            connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-            try:
-                row = connection.execute("SELECT hwm FROM epoch WHERE epoch = ?", (ack["epoch"],)).fetchone()
-            finally:
-                connection.close()
+            with reading(database) as statements:
+                row = statements.execute("SELECT hwm FROM epoch WHERE epoch = ?", (ack["epoch"],)).fetchone()
             found.early += ack["hwm"] > (row[0] if row else 0)
         return harm(packet)
 
@@ -236,19 +270,23 @@ def _watching(database: Path, found: _Found, harm: Judge) -> Judge:
 
 @contextlib.asynccontextmanager
 async def _collecting(
-    collector_type: type[Collector], path: Path, url: str, rng: Random, found: _Found
+    collector_type: type[Collector], address: Address, url: str, rng: Random, found: _Found, name: str
 ) -> AsyncIterator[None]:
     """A collector that is started again whenever it has died."""
     clock = SystemClock()
+    shared = isinstance(address, Server)
 
     async def live() -> None:
         while True:
-            database = _CrashingDatabase.open(path, now_ms=clock.stamp().time_ms)
-            database.found = found
-            collector = collector_type(database=database, key=HEADQUARTERS, clock=clock)
+            try:
+                database = _CrashingStore(open_store(address, now_ms=clock.stamp().time_ms), found)
+            except DatabaseAway:
+                await asyncio.sleep(SETTLE_S)
+                continue
+            collector = collector_type(database=database, key=HEADQUARTERS, clock=clock, shared=shared)
             uplink = Uplink(
-                broker=parse_url(url), client_id="headquarters", users=[collector], clock=clock, random=rng,
-                session_expiry_s=60,
+                broker=parse_url(url), client_id=name, users=[collector], clock=clock, random=rng,
+                session_expiry_s=0 if shared else 60,
             )  # fmt: skip
             try:
                 await uplink.run()
