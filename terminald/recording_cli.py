@@ -67,8 +67,10 @@ def replay(given: argparse.Namespace) -> int:
             asyncio.run(_be_the_device(given.link, pieces, given.speed))
             return 0
         return asyncio.run(_drive(heading, pieces, given.speed))
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return fail(f"{given.file}: {error}")
+    except OSError as error:
+        return fail(str(error))  # it names its file, or the link
 
 
 # --- recording ---------------------------------------------------------------------------------------------------
