@@ -935,6 +935,30 @@ class ReportCopied(Entry, tag="report_copied", frozen=True, kw_only=True):
     approver: str = ""
 
 
+class TrainingBegun(Entry, tag="training_begun", frozen=True, kw_only=True):
+    """From here on what is sold is for training, until TrainingEnded; its transactions are numbered from `number`."""
+
+    STREAM = Stream.TILL
+    number: int
+    operator: str = ""
+    approver: str = ""
+
+
+class TrainingEnded(Entry, tag="training_ended", frozen=True, kw_only=True):
+    """Training is over."""
+
+    STREAM = Stream.TILL
+    operator: str = ""
+    approver: str = ""
+
+
+class Trained(Entry, tag="trained", frozen=True, kw_only=True):
+    """What would have been kept, had it not been training. It counts for nothing outside of it."""
+
+    STREAM = Stream.TRAINING
+    entry: "AnyEntry"
+
+
 class KeyLockTurned(Entry, tag="key_lock_turned", frozen=True, kw_only=True):
     """The key lock stands at another position, by UnifiedPOS' names (``lock``, ``normal``, ``supervisor``)."""
 
@@ -982,6 +1006,7 @@ AnyEntry = (
     | DrawerStayedShut
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
+    | TrainingBegun | TrainingEnded | Trained
     | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | OperatorAdministered
     | TransactionSuspended | TransactionResumed | LineRepriced
     | BusinessDayConfirmed | TillOpened | CashMoved | CountBegun | CountGivenUp | TillCounted | PaymentsReconciled | TillSettled

@@ -609,6 +609,12 @@ class OperatorAdministered(Event, frozen=True, kw_only=True, tag="operator_admin
     role: Role | None = None
 
 
+class TrainingKeyed(Event, frozen=True, kw_only=True, tag="training_keyed"):
+    """Training is to begin, or to end (`core.training`)."""
+
+    on: bool
+
+
 # --- from the engine ---------------------------------------------------------------------------------------------
 
 
@@ -662,7 +668,7 @@ AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
     | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
-    | LockKeyed | SignOffKeyed | OperatorAdministered | OperatorChecked | TillIdled
+    | LockKeyed | SignOffKeyed | TrainingKeyed | OperatorAdministered | OperatorChecked | TillIdled
     | BusinessDayKeyed | TillOpenKeyed | CashMoveKeyed | CountBegunKeyed | CountKeyed | CountGivenUpKeyed
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | InvoiceKeyed | InvoiceTorn

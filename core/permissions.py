@@ -77,6 +77,7 @@ NEEDED: Mapping[str, Needed] = {
     "lock_keyed": "anybody",
     "sign_off_keyed": "anybody",
     "operator_administered": "supervisor",
+    "training_keyed": "supervisor",
 }
 """By the event's tag: the role that an operator's event takes. What a device brings that an operator does counts too."""
 

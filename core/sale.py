@@ -79,6 +79,7 @@ from core.step import (
     refuse,
 )
 from core.text import message
+from core.training import PRACTISED_TAGS, in_training, practise, turn
 from core.weighing import give_up_weighing, refuse_while_weighing, take_keyed_weight, take_weight
 
 _OperatorEvent = (
@@ -98,6 +99,7 @@ _CHANGES_GOODS = (
 
 def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | None:
     """What an event asks of the store before it can be decided, on the shop's date (ISO 8601); None when it asks nothing."""
+    shop, till = in_training(shop, till)
     match event:
         case v.Scanned() | v.CodeKeyed():
             return question(shop, till, event, today)
@@ -133,6 +135,8 @@ def step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     """What follows from `event` in the state `till`, where whoever is signed on may do it."""
     if (denied := unauthorised(shop, till, event, facts)) is not None:
         return denied
+    if not is_badge(facts) and (practised := practise(shop, till, event, facts, _step)) is not None:
+        return practised
     taken = written_by_hand(till, _step(shop, till, event, with_provided(till, facts)))
     return signed(shop, till, event, facts, taken)
 
@@ -141,6 +145,8 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
     match event:
         case v.OperatorChecked() | v.SignOffKeyed() | v.LockKeyed() | v.TillIdled() | v.OperatorAdministered():
             return staff(shop, till, event)
+        case v.TrainingKeyed():
+            return turn(till, event)
         case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() if is_badge(facts):
             return show_badge(shop, till, facts)
         case v.Booted():
@@ -214,14 +220,18 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
 def allowed(shop: Shop, till: Till) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The tags of the events that the state takes now from whoever is signed on, and of those that it takes from him if a
     supervisor allows it: for screens to enable their keys by."""
-    return permitted(shop, till, _taken(shop, till))
+    training, practice = in_training(shop, till)
+    tags = _taken(training, practice)
+    if till.practice is not None:
+        tags = (*(tag for tag in tags if tag in PRACTISED_TAGS), "training_keyed")
+    return permitted(shop, till, tags)
 
 
 def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
     always = ("drawer_keyed", "reprint_keyed", "invoice_keyed", "price_check_keyed", *report_orders(till))
     match till.sale:
         case Idle():
-            return (*always, *till_orders(shop, till))
+            return (*always, *till_orders(shop, till), "training_keyed")
         case Ringing():
             goods = (
                 "code_keyed",

@@ -273,6 +273,10 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     """Who is signed on."""
     locked: bool = False
     """Whether he has to sign on again first."""
+    practice: "Till | None" = None
+    """The till of training, while there is training."""
+    next_practice: int = 0
+    """The next training transaction's number; 0 before the first training."""
     parked: tuple[Parked, ...] = ()
     books: Books = Books()
     papers: tuple[Papers, ...] = ()
@@ -322,6 +326,7 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
                     coupons=till.coupons,
                     provided=till.provided,
                     books=till.books,
+                    next_practice=till.next_practice,
                 )
             return msgspec.structs.replace(till, next_number=next_number)
         case e.RecordsReturned():
@@ -379,6 +384,14 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
             | e.LineRepriced() | e.ReturnBegun()
         ):  # fmt: skip
             return msgspec.structs.replace(till, sale=_rung_up(till.sale, entry))
+        case e.TrainingBegun():
+            return msgspec.structs.replace(till, practice=Till(next_number=entry.number), next_practice=entry.number)
+        case e.TrainingEnded():
+            return msgspec.structs.replace(till, practice=None)
+        case e.Trained():
+            assert till.practice is not None, "training outside of training"
+            practice = apply(till.practice, entry.entry)
+            return msgspec.structs.replace(till, practice=practice, next_practice=practice.next_number)
         case (
             e.OperatorSignedOn() | e.OperatorSignedOff() | e.SignOnRefused() | e.TillLocked()
             | e.OperatorAdministered()

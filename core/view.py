@@ -27,6 +27,7 @@ from core.state import (
     basket_of,
 )
 from core.text import Message
+from core.training import in_training
 
 Mode = Literal["idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing"]
 Level = Literal["info", "warning", "error"]
@@ -199,7 +200,7 @@ class MirrorView(msgspec.Struct, frozen=True, kw_only=True):
 class OperatorView(msgspec.Struct, frozen=True, kw_only=True):
     """Who is signed on, and whether the till waits for him to do so again. `sign_on` says whether anybody has to.
 
-    `claim` is what the first owner types, who is to stand before this screen; None where there is one.
+    `training`: what is sold now is for training. `claim` is what the first owner types, who is to stand before this screen; None where there is one.
     """
 
     sign_on: bool = False
@@ -207,6 +208,7 @@ class OperatorView(msgspec.Struct, frozen=True, kw_only=True):
     role: Role | None = None
     locked: bool = False
     claim: str | None = None
+    training: bool = False
 
 
 class TillView(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,10 +279,11 @@ _NO_BASKET = Basket(number=0, business_day="")
 
 def sale_view(shop: Shop, till: Till) -> SaleView:
     """The open transaction as it is shown."""
+    takes, supervised = allowed(shop, till)
+    shop, till = in_training(shop, till)
     basket = basket_of(till.sale)
     shown = basket or _NO_BASKET
     priced = price(shop, shown)
-    takes, supervised = allowed(shop, till)
     off: dict[int, list[tuple[e.Discount, int]]] = {}
     for discount in priced.discounts:
         for share in discount.shares:
@@ -347,6 +350,7 @@ def operator_view(shop: Shop, till: Till, claim: str | None = None) -> OperatorV
         role=who.role if who is not None else None,
         locked=shop.sign_on and till.locked,
         claim=claim,
+        training=till.practice is not None,
     )
 
 
@@ -374,7 +378,7 @@ def till_view(shop: Shop, till: Till) -> TillView:
 
 def last_view(till: Till) -> LastView | None:
     """The transaction before as it is shown."""
-    last = till.last
+    last = till.last if till.practice is None else till.practice.last
     if last is None:
         return None
     completed = last.completed if not last.cancelled else None

@@ -423,10 +423,12 @@ class Terminal:
         forgotten = (message("closing-forgotten", business_day=late),) if late is not None else ()
         due = self._recaller is not None and bool(self._recaller.pending)
         returning = (message("records-due"),) if due else ()
+        training = (message("training-mode"),) if self._engine.till.practice is not None else ()
         claim = self._staff.claim if self._staff is not None else None
         owner = (message("owner-wanted", claim=claim),) if claim is not None else ()
         return (
             owner
+            + training
             + power
             + disk
             + self._custody.conditions()

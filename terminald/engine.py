@@ -42,6 +42,7 @@ from core.step import (
     UsualWanted,
 )
 from core.text import Message
+from core.training import in_training, unwrapped
 from core.usual import Usual
 from core.view import NoticeView
 from terminald.timekeeper import Timekeeper
@@ -335,7 +336,7 @@ class Engine:
             await self._keep(taken.entries, key)
         if key is not None:
             self._remember(key)
-        for effect in (*taken.effects, *signs(self.shop, self.till, event, taken)):
+        for effect in (*taken.effects, *signs(*in_training(self.shop, self.till), event, unwrapped(taken))):
             self._perform(effect)
         if taken.notice is not None:
             serial = self.notice.serial + 1 if self.notice else 1

@@ -13,6 +13,7 @@ from core.ports import Journal
 from core.pricing import cash_due_minor, paid_minor, price
 from core.state import basket_of
 from core.text import message
+from core.training import in_training
 from store.history import Query
 from terminald.config import DEVICE_NAME
 from terminald.control import Method, Params, Refused
@@ -131,6 +132,10 @@ class ResumeParams(Keyed, frozen=True, kw_only=True):
     label: str = ""
 
 
+class TrainingParams(Keyed, frozen=True, kw_only=True):
+    on: bool
+
+
 class RecordParams(Params, frozen=True, kw_only=True):
     name: str
     finish: bool = False
@@ -156,10 +161,11 @@ def methods(
     orders = Orders(engine, staff)
 
     async def subtotal(_: Params) -> object:
-        basket = basket_of(engine.till.sale)
+        shop, till = in_training(engine.shop, engine.till)
+        basket = basket_of(till.sale)
         if basket is None:
             raise Refused(message("no-open-sale"))
-        priced = price(engine.shop, basket)
+        priced = price(shop, basket)
         return {
             "number": basket.number,
             "total_minor": priced.total_minor,
@@ -358,6 +364,11 @@ def methods(
             history_find,
         ),
         "daemon.status": orders.read("daemon.status", "What the daemon says of itself", Params, daemon_status),
+        "till.training": orders.keyed(
+            "Begins training, in which nothing is really sold, or ends it",
+            TrainingParams,
+            lambda p: v.TrainingKeyed(on=p.on),
+        ),
         **operator_methods(orders, staff),
     }
 

@@ -17,6 +17,7 @@ from core.permissions import READS, Operator, holds
 from core.state import basket_of
 from core.step import Facts
 from core.text import message
+from core.training import in_training
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
 from terminald.operators import Staff
@@ -84,10 +85,11 @@ class Orders:
         if taken.refused and taken.notice is not None:
             raise Refused(taken.notice)
         notice = taken.notice
+        _, now = in_training(self._engine.shop, self._engine.till)
         return {
             "notice": {"id": notice.id, "params": notice.params} if notice else None,
             "entries": [entry.__struct_config__.tag for entry in taken.entries],
-            "number": basket.number if (basket := basket_of(self._engine.till.sale)) else None,
+            "number": basket.number if (basket := basket_of(now.sale)) else None,
         }
 
     async def note(self, entry: e.AnyEntry) -> None:

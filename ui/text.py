@@ -296,6 +296,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "sale-open": ("A sale is open.", "Finish it, put it aside or cancel it first, or lock the till."),
     "nobody-signed-on": ("Nobody is signed on.", "Nothing."),
     "no-operators": ("Nobody signs on at this till.", "Add the table [operators] to the configuration."),
+    "training-begun": ("This is training now: nothing is really sold.", "End it before you sell."),
+    "training-ended": ("Training is over: what is sold is sold.", ""),
+    "training-mode": ("TRAINING: nothing is really sold.", "A supervisor ends it before you sell."),
+    "training-already": ("This is training already.", "Go on."),
+    "no-training": ("There is no training now.", "Go on."),
+    "not-in-training": ("Not in training: this is about real money or paper.", "End training first."),
     "badge-given": ("This badge is operator {operator}'s now.", ""),
     "owner-wanted": (
         "This till has no owner yet: its claim is {claim}.",

@@ -153,6 +153,8 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.LockKeyed(),
     v.SignOffKeyed(),
     v.TillIdled(),
+    v.TrainingKeyed(on=True),
+    v.TrainingKeyed(on=False),
     v.OperatorAdministered(subject="17", change="removed"),
     v.OperatorAdministered(subject="18", change="added", role="cashier"),
     v.ReturnKeyed(),

@@ -57,6 +57,7 @@ MATRIX: dict[str, Row] = {
     "till.deposit": ("supervisor", {"amount_minor": 100}),
     "till.paid_in": ("supervisor", {"amount_minor": 100, "reason": "found"}),
     "till.paid_out": ("supervisor", {"amount_minor": 100, "reason": "stamps"}),
+    "till.training": ("supervisor", {"on": False}),
     "report.x": ("supervisor", {"paper": False}),
     "report.z": ("supervisor", {"paper": False}),
     "operator.list": ("supervisor", {}),

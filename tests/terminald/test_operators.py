@@ -177,3 +177,31 @@ async def test_who_is_removed_is_out(counter: Countertop) -> None:
     await counter.call("operator.remove", operator="20", approver="1", approver_pin=OWNER)
     await until(lambda: who(counter) == ("20", True), "the lock")
     assert await counter.refusal("operator.sign_on", operator="20", pin=ANNA) == "operator-not-known"
+
+
+async def test_training_prints_and_does_nothing_else(counter: Countertop) -> None:
+    sold = counter.view.day.transactions
+    await counter.call("operator.sign_on", operator="1", pin=OWNER)
+    found = await counter.ask("history.find")
+    await counter.call("till.training", on=True)
+    await counter.see(lambda view: view.operator.training, "training")
+    for pay in ("sale.card", "sale.cash"):
+        await counter.call("sale.scan", data=NUTELLA.gtin)
+        await counter.call(pay)
+    for paper in await counter.papers(2):
+        assert paper.count("*** TRAINING ***") == 2
+    await counter.restart()
+    assert counter.view.operator.training
+    assert {message.id for message in counter.view.conditions} >= {"training-mode"}
+    await counter.call("operator.sign_on", operator="1", pin=OWNER)
+    await counter.call("till.training", on=False)
+    assert not counter.bench.payment.charges
+    assert counter.drawer_openings == 0
+    assert counter.view.day.transactions == sold
+    assert await counter.ask("history.find") == found
+    kept = [each for each in counter.records() if isinstance(each, e.Trained)]
+    assert sum(isinstance(each.entry, e.TransactionCompleted) for each in kept) == 2
+    assert counter.count(e.TransactionCompleted) == 0
+    await counter.call("sale.scan", data=NUTELLA.gtin)
+    await counter.call("sale.cash")
+    await counter.completed()
