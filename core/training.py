@@ -17,7 +17,7 @@ from core.language import words
 from core.operators import signed
 from core.provided import with_provided
 from core.state import Shop, Till, apply, basket_of
-from core.step import NOTHING, Facts, Step, refuse
+from core.step import NOTHING, Facts, OriginalWanted, Step, refuse
 from core.text import message
 
 NUMBERS_ABOVE = 1_000_000_000
@@ -35,7 +35,7 @@ _PRACTISED = (
 _APART = (
     v.DrawerKeyed, v.ReprintKeyed, v.InvoiceKeyed, v.BusinessDayKeyed, v.TillOpenKeyed, v.CashMoveKeyed,
     v.CountBegunKeyed, v.CountKeyed, v.CountGivenUpKeyed, v.TillCloseKeyed, v.XReportKeyed, v.ZReportKeyed,
-    v.PaperSaleKeyed,
+    v.PaperSaleKeyed, v.ReturnKeyed, v.UnreceiptedReturnKeyed, v.TransactionVoidKeyed,
 )  # fmt: skip
 """What has no place in training: it is about real money, or real paper."""
 PRACTISED_TAGS = frozenset(str(each.__struct_config__.tag) for each in (*_PRACTISED, v.PriceCheckKeyed))
@@ -71,7 +71,7 @@ def practise(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts, take: Take
         return _wrapped(shop, take(shop, practice, event, facts))
     if till.practice is None:
         return None
-    if isinstance(event, _APART):
+    if isinstance(event, _APART) or isinstance(facts.question, OriginalWanted):
         return refuse("not-in-training")
     if not isinstance(event, _PRACTISED):
         return None
@@ -129,7 +129,7 @@ def _wrapped(shop: Shop, taken: Step) -> Step:
 def _answer(effect: x.AnyEffect) -> v.AnyEvent | None:
     """What the payment device would say: yes, at once."""
     match effect:
-        case x.RequestPayment():
+        case x.RequestPayment() | x.RequestRefund():
             return v.PaymentAnswered(
                 reference=effect.reference,
                 amount_minor=effect.amount_minor,

@@ -10,7 +10,7 @@ from core.document import Barcode, QrCode, Text
 from core.ledger import Stream
 from core.sale import read, step
 from core.state import Till, apply
-from core.step import Facts, Step
+from core.step import Facts, OriginalWanted, Step
 from core.training import NUMBERS_ABOVE, in_training
 from core.view import sale_view
 from tests.core.test_sale import EVENTS, STATES
@@ -49,7 +49,8 @@ def test_nothing_comes_out_of_training(state: str, event: v.AnyEvent) -> None:
     for name in Till.__struct_fields__:
         if name not in PEOPLE_AND_COUNTER:
             assert getattr(after, name) == getattr(before, name), name
-    kinds = x.OpenDrawer | x.RequestPayment | x.EnquirePayment | x.ReversePayment | x.AbortPayment
+    kinds = x.OpenDrawer | x.RequestPayment | x.RequestRefund | x.EnquirePayment | x.ReversePayment | x.AbortPayment
+    kinds |= x.PrintReport | x.PrintInvoice | x.ReconcilePayments
     assert not any(isinstance(effect, kinds) for effect in taken.effects)
     for effect in taken.effects:
         if isinstance(effect, x.PrintReceipt):
@@ -92,6 +93,15 @@ def test_a_card_that_was_paid_with_goes_back_at_once() -> None:
     assert till.practice is not None
     assert sale_view(SHOP, till).mode == "idle"
     assert not till.practice.aside
+
+
+def test_a_real_receipt_is_not_for_training() -> None:
+    till = training()
+    wanted = OriginalWanted(number=1, epoch="0f1e2d3c", terminal="till-3")
+    facts = Facts(business_day=TODAY, local_time=NOW, question=wanted)
+    taken = step(SHOP, till, v.Scanned(device="scanner", data="-"), facts)
+    assert taken.notice is not None
+    assert taken.notice.id == "not-in-training"
 
 
 def test_not_between_two_goods() -> None:
