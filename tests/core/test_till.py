@@ -64,6 +64,8 @@ class TillMachine(RuleBasedStateMachine):
     @rule(float_minor=st.integers(-5, 50_000))
     def open(self, float_minor: int) -> None:
         taken = self.take(v.TillOpenKeyed(float_minor=float_minor))
+        if taken.notice is not None and taken.notice.id == "day-closed":
+            self.sleep()
         if not taken.refused:
             assert not self.opened
             assert float_minor >= 0
@@ -119,8 +121,8 @@ class TillMachine(RuleBasedStateMachine):
 
     # --- counting and closing ----------------------------------------------------------------------------------------
 
-    @rule(off_minor=st.integers(-200, 200), give_up=st.booleans())
-    def count(self, off_minor: int, give_up: bool) -> None:
+    @rule(off_minor=st.integers(-200, 200), give_up=st.booleans(), answered=st.booleans())
+    def count(self, off_minor: int, give_up: bool, answered: bool) -> None:
         counted_minor = max(self.cash_minor + off_minor, 0)
         taken = self.take(v.CountKeyed(amount_minor=counted_minor))
         if taken.refused:
@@ -133,6 +135,9 @@ class TillMachine(RuleBasedStateMachine):
         for effect in taken.effects:
             assert isinstance(effect, x.ReconcilePayments)
             assert net_minor(effect.ours) == self.card_minor - self.told_minor
+            if not answered:
+                self.take(v.PaymentsTotalled(session=effect.session, ours=effect.ours, fault="device-gone"))
+                continue
             self.told_minor = self.card_minor
             self.take(v.PaymentsTotalled(session=effect.session, ours=effect.ours, theirs=effect.ours))
         if give_up:
@@ -204,7 +209,7 @@ class TillMachine(RuleBasedStateMachine):
 
 
 TestTill = TillMachine.TestCase
-TestTill.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestTill.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 
 
 # --- what no random walk says plainly ------------------------------------------------------------------------------

@@ -75,6 +75,7 @@ NOTES_MINOR = (20_000, 10_000, 5_000, 2_000, 1_000, 500, 200, 100, 50, 20, 10, 5
 OPERATORS = {"1": "384751", "2": "739154", "17": "4821"}
 """By their PINs; the last is a cashier, and has a supervisor approve what he may not do."""
 PRINTING_MAX = 30
+DROPS_MAX = 2
 
 
 class Refused(Exception):
@@ -90,6 +91,8 @@ class ShopDay:
         self.drawer_minor = 0
         self.flows: Counter[str] = Counter()
         self.kills = 0
+        self.drops = 0
+        """Connections that broke since the daemon's start."""
         self.refusals: Counter[str] = Counter()
         self.reports: list[object] = []
         self._who = ""
@@ -129,6 +132,7 @@ class ShopDay:
         """SIGKILL, a new start, and the operator signs on again."""
         await self.counter.restart()
         self.kills += 1
+        self.drops = 0
         await self.sign_on(self._who)
 
     async def until(self, mode: str, *, papers_max: int = PRINTING_MAX) -> None:
@@ -310,7 +314,8 @@ async def answer_lost(day: ShopDay) -> None:
     A device whose connection breaks often is left alone for longer and longer, so not too often.
     """
     await day.ring(PASTA, MILK)
-    drop = day.flows[answer_lost.__name__] < 3 * (day.kills + 1)
+    drop = day.drops < DROPS_MAX
+    day.drops += drop
     day.counter.bench.payment.behaviour = Behaviour.DROP_AFTER_CHARGE if drop else Behaviour.MUTE_AFTER_CHARGE
     await day.call("sale.card")
     await day.idle()
