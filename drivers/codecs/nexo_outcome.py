@@ -6,7 +6,7 @@ from typing import Final, Literal
 from core.card import mask, wipe
 from core.entries import CardTotal
 from core.events import PaymentAnswered, PaymentRefused
-from core.ports import DeviceBusy, DeviceDenied, PaymentTotals, ProtocolError
+from core.ports import DeviceBusy, PaymentTotals, ProtocolError
 from drivers.codecs import nexo
 
 NOT_FOUND: Final = "not-found"
@@ -63,11 +63,13 @@ def payment_outcome(answer: nexo.PaymentResponse | None, reference: str) -> Paym
 
 
 def period_totals(answer: nexo.ReconciliationResponse | None, currency: str) -> PaymentTotals:
-    """What the device counted. Raises ProtocolError where it makes no sense, DeviceDenied where the device refuses."""
+    """What the device counted. Raises ProtocolError where it makes no sense or is refused, DeviceBusy where a
+    payment is on its way."""
     if answer is None:
         raise ProtocolError("an answer to an end of day has no body.")
     if answer.response.result != "Success":
-        raise DeviceDenied("the device refused its end of day.")
+        busy = answer.response.error_condition in ("Busy", "InProgress")
+        raise (DeviceBusy if busy else ProtocolError)("the device refused its end of day.")
     summed: dict[str, tuple[int, int]] = {}
     for totals in answer.transaction_totals:
         for each in totals.payment_totals:
