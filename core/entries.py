@@ -551,8 +551,11 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
 
     `rounding_minor` is what cash paid more than the total (less, below zero) because there are no smaller coins: tenders
     add up to total and rounding. `discount_minor` is what all discounts took off; the total is without it.
-    `epoch` is the journal's: it stands in the receipt's code. `paper` and `written` are as at its opening. Where goods came back the total may be below zero, and so
-    are the tenders that money went back to; `returns` are the lines that came back, `refunds` say what sales they were of. `voids` is the one made undone.
+    `epoch` is the journal's: it stands in the receipt's code. `paper` and `written` are as at its opening.
+
+    Where goods came back the total may be below zero, and so are the tenders that money went back to; `returns` are the
+    lines that came back, which come to `returned_minor`, and `refunds` say what sales they were of. `voids` is the sale
+    that is made undone.
     """
 
     MOVES_MONEY = True
@@ -573,6 +576,7 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     paper: str = ""
     written: str = ""
     returns: int = 0
+    returned_minor: int = 0
     refunds: tuple[RefundTotal, ...] = ()
     voids: TransactionLink | None = None
 

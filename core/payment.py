@@ -8,7 +8,7 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.papers import print_receipt
-from core.pricing import Pricing, cash_due_minor, paid_minor, price
+from core.pricing import Pricing, cash_due_minor, paid_minor, price, returned_minor
 from core.returns import is_return
 from core.state import (
     Authorizing,
@@ -246,6 +246,7 @@ def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], 
         paper=basket.paper,
         written=basket.written,
         returns=sum(line.item.returned is not None and not line.voided for line in basket.lines),
+        returned_minor=returned_minor(shop, basket),
         refunds=priced.credits,
         voids=basket.voiding.link if basket.voiding is not None else None,
     )

@@ -90,6 +90,17 @@ def _credit_minor(shop: Shop, basket: Basket, begun: e.ReturnBegun) -> int:
     return -sum(total.gross_minor for total in totals)
 
 
+def returned_minor(shop: Shop, basket: Basket) -> int:
+    """What all goods come to that come back, tax included; above zero."""
+    back = [
+        (line.item.tax, line.item.amount_minor)
+        for line in basket.lines
+        if not line.voided and line.item.returned is not None
+    ]
+    totals = tax_totals(shop.taxes, back, rounding=shop.tax_rounding, exempted=basket.exemption is not None)
+    return -sum(total.gross_minor for total in totals)
+
+
 def discounts_of(shop: Shop, basket: Basket) -> tuple[e.Discount, ...]:
     """The basket's discounts: as they were fixed, else as the rules say."""
     if basket.discounts is not None:

@@ -44,7 +44,8 @@ class TaxRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was taken in one session. Refunds and moves of cash out of the till count up from zero.
 
-    `sales` are completed transactions; `cancelled` baskets that were given up and `voided` lines that were taken back,
+    `sales` are completed transactions, without what came back in them, which is in `refunds`; `undone` are sales that were
+    made undone as a whole (POSLog post-void), of this session or of one before. `cancelled` baskets that were given up and `voided` lines that were taken back,
     neither of which is in any other row. `discounts` counts transactions that had any. `tenders` is what was taken, change
     already given back, `refund_tenders` what was given back. `written` are the sales, of all, that had been written by hand.
     `rounding_minor` is what cash paid more than the totals (less, below zero). `absolute_minor` is what changed hands,
@@ -53,6 +54,7 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     sales: Tally = Tally()
     refunds: Tally = Tally()
+    undone: Tally = Tally()
     cancelled: Tally = Tally()
     voided: Tally = Tally()
     discounts: Tally = Tally()
@@ -71,7 +73,7 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class GrandTotal(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that was sold in a period: a shift, a day (``2026-11-24``), a month, a year, or ever (``""``).
 
-    `amount_minor` is sales less refunds; `absolute_minor` adds refunds too, and so can never go down.
+    `amount_minor` is sales less what went back; `absolute_minor` adds that too, and so can never go down.
     """
 
     period: str

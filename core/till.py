@@ -70,11 +70,11 @@ def expected_minor(session: Session) -> int:
 
 def shift_total(session: Session) -> GrandTotal:
     """What the session adds to the grand totals."""
-    sold, back = session.takings.sales, session.takings.refunds
+    sold, back, undone = session.takings.sales, session.takings.refunds, session.takings.undone
     return GrandTotal(
         period=str(session.number),
-        count=sold.count + back.count,
-        amount_minor=sold.amount_minor - back.amount_minor,
+        count=sold.count + back.count + undone.count,
+        amount_minor=sold.amount_minor - back.amount_minor - undone.amount_minor,
         absolute_minor=session.takings.absolute_minor,
     )
 
@@ -82,8 +82,9 @@ def shift_total(session: Session) -> GrandTotal:
 def fold(
     books: Books, entry: e.AnyEntry, payment_minor: int = 0, line_minor: int = 0, is_refund: bool = False
 ) -> Books:
-    """The books after an entry. `is_refund` says that what was approved is money that goes back. `payment_minor` is what the card payment of the entry comes to, `line_minor` the amount of
-    its line, which entries about one or the other do not say."""
+    """The books after an entry, with what it does not say itself (`core.state.unsaid`): `payment_minor` is what the card
+    payment comes to that it gives back, `line_minor` the line that it takes back; `is_refund` says that what was approved
+    is money that goes back."""
     replace = msgspec.structs.replace
     match entry:
         case (
@@ -162,7 +163,10 @@ def _taken(session: Session, entry: _TakenEntry, line_minor: int) -> Session:
 
 def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
     tenders, back = taken.tenders, taken.refund_tenders
-    is_back = sale.total_minor < 0 and bool(sale.refunds or sale.voids or sale.returns)
+    undone_minor = -sale.total_minor if sale.voids is not None else 0
+    returned_minor = sale.returned_minor if sale.voids is None else 0
+    sold_minor = sale.total_minor + returned_minor + undone_minor
+    is_sale = sale.voids is None and (sold_minor != 0 or not sale.returns)
     for tender in sale.tenders:
         if tender.amount_minor < 0:
             back = counted(back, tender.kind, -tender.amount_minor)
@@ -170,12 +174,13 @@ def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
             tenders = counted(tenders, tender.kind, tender.amount_minor)
     return msgspec.structs.replace(
         taken,
-        sales=taken.sales if is_back else taken.sales.add(sale.total_minor),
-        refunds=taken.refunds.add(-sale.total_minor) if is_back else taken.refunds,
+        sales=taken.sales.add(sold_minor) if is_sale else taken.sales,
+        refunds=taken.refunds.add(returned_minor) if returned_minor else taken.refunds,
+        undone=taken.undone.add(undone_minor) if sale.voids is not None else taken.undone,
         discounts=taken.discounts.add(sale.discount_minor) if sale.discount_minor else taken.discounts,
         written=taken.written.add(sale.total_minor) if sale.paper else taken.written,
         rounding_minor=taken.rounding_minor + sale.rounding_minor,
-        absolute_minor=taken.absolute_minor + abs(sale.total_minor),
+        absolute_minor=taken.absolute_minor + abs(sold_minor) + returned_minor + abs(undone_minor),
         tenders=tenders,
         refund_tenders=back,
         taxes=taxed(taken.taxes, tax_rows(sale.taxes)),

@@ -118,6 +118,7 @@ def _sold(taken: Takings, money: Callable[[int], str], say: Words) -> list[Eleme
     elements: list[Element] = [
         Text(left=say("Sales {count}", count=taken.sales.count), right=money(taken.sales.amount_minor), style="bold"),
         Text(left=say("Refunds {count}", count=taken.refunds.count), right=money(-taken.refunds.amount_minor)),
+        Text(left=say("Sales made undone {count}", count=taken.undone.count), right=money(-taken.undone.amount_minor)),
         Text(left=say("Discounts {count}", count=taken.discounts.count), right=money(-taken.discounts.amount_minor)),
         Text(left=say("Lines taken back {count}", count=taken.voided.count), right=money(taken.voided.amount_minor)),
         Text(left=say("Baskets given up"), right=str(taken.cancelled.count)),

@@ -77,7 +77,7 @@ class Basket:
 
     def __init__(self) -> None:
         self.lines: dict[int, list[Any]] = {}
-        """Amount, tax code, whether it was taken back."""
+        """Amount, tax code, whether it was taken back, whether it came back from the customer."""
         self.off: list[dict[str, Any]] = []
         self.tenders: dict[str, int] = {}
         self.asked: dict[str, int] = {}
@@ -164,7 +164,12 @@ class Books:
 
     def _item_added(self, body: dict[str, Any]) -> None:
         assert self._basket is not None
-        self._basket.lines[body["line"]] = [body["amount_minor"], body["tax"], False]
+        self._basket.lines[body["line"]] = [
+            body["amount_minor"],
+            body["tax"],
+            False,
+            body.get("returned") is not None,
+        ]
         if self._basket.paper and body["entry_method"] != "manual":
             self.fault("a line of a sale written by hand does not say so")
 
@@ -245,15 +250,18 @@ class Books:
         self.completed += 1
         self._sum_up(basket, body)
         total, session = body["total_minor"], self.session
-        back = sum(each["amount_minor"] for each in body.get("refunds", []))
+        back = -sum(amount for amount, _, voided, returned in basket.lines.values() if returned and not voided)
+        came_back = any(returned and not voided for _, _, voided, returned in basket.lines.values())
+        absolute = abs(total)
         if body.get("voids") is not None:
             session.add("undone", -total)
         else:
             if back:
                 session.add("refunds", back)
-            if not back or total + back:
+            if total + back or not came_back:
                 session.add("sales", total + back)
-        session.plain["absolute_minor"] += abs(total)
+            absolute = abs(total + back) + back
+        session.plain["absolute_minor"] += absolute
         if body.get("discount_minor", 0):
             session.add("discounts", body["discount_minor"])
         if basket.paper:
@@ -266,6 +274,7 @@ class Books:
         said = {each["kind"]: each["amount_minor"] for each in body["tenders"]}
         if said != tenders:
             self.fault(f"its tenders are {said}, and {tenders} by their records")
+        tenders = {kind: amount for kind, amount in tenders.items() if amount or kind in said}
         if sum(tenders.values()) != total + body.get("rounding_minor", 0):
             self.fault("its tenders are not its total")
         for kind, amount in tenders.items():
@@ -274,7 +283,7 @@ class Books:
     def _sum_up(self, basket: Basket, body: dict[str, Any]) -> None:
         """The total and each row of taxes, from the lines."""
         by_code: dict[str, int] = {}
-        for amount, code, voided in basket.lines.values():
+        for amount, code, voided, _ in basket.lines.values():
             if not voided:
                 by_code[code] = by_code.get(code, 0) + amount
         for discount in basket.off:
