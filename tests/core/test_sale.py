@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from core import entries as e
 from core import events as v
 from core.entries import CardTotal, CashCount
 from core.permissions import Operator
@@ -10,9 +11,16 @@ from core.sale import allowed, read, step
 from core.state import Till, apply
 from core.step import Facts
 from core.stripe import Opaque
-from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player
+from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player, original_in
 
 _APPROVED = v.PaymentAnswered(reference="1.1", amount_minor=1290, poi_transaction="P1")
+
+
+def _kept(*events: v.AnyEvent) -> list[e.AnyEntry]:
+    player = Player()
+    for event in events:
+        player.take(event)
+    return player.kept
 
 
 def _till(*events: v.AnyEvent) -> Till:
@@ -26,6 +34,8 @@ _SCAN = v.Scanned(device="scanner", data="96385074")
 _BANANAS = v.CodeKeyed(data="02112345000008")
 _PART = v.PaymentAnswered(reference="1.1", amount_minor=1000, poi_transaction="P1")
 _UNANSWERED = v.PaymentUnanswered(reference="1.1")
+_BY_CARD = (_SCAN, v.CardKeyed(), _APPROVED)
+_REFUND_UNANSWERED = v.PaymentUnanswered(reference="2.1")
 
 STATES = {
     "idle": _till(),
@@ -44,6 +54,15 @@ STATES = {
     "asking-age-first": _till(v.CodeKeyed(data="40170725")),
     "asking-price": _till(_SCAN, v.CodeKeyed(data="012345678905")),
     "age-refused": _till(_SCAN, v.CodeKeyed(data="40170725"), v.AgeKeyed(of_age=False)),
+    "returning": _till(*_BY_CARD, v.ReturnKeyed(number=1)),
+    "returning-cash": _till(_SCAN, v.CashKeyed(), v.ReturnKeyed(number=1)),
+    "exchanging": _till(*_BY_CARD, v.ReturnKeyed(number=1), v.CodeKeyed(data="036000291452")),
+    "refunding": _till(*_BY_CARD, v.ReturnKeyed(number=1), v.CardKeyed()),
+    "refund-unknown": _till(*_BY_CARD, v.ReturnKeyed(number=1), v.CardKeyed(), _REFUND_UNANSWERED),
+    "refunded-in-part": _till(_SCAN, v.CashKeyed(), v.ReturnKeyed(number=1), v.CashKeyed(amount_minor=100)),
+    "aside-refund": _till(*_BY_CARD, v.ReturnKeyed(number=1), v.CardKeyed(), _REFUND_UNANSWERED, v.CancelKeyed()),
+    "voiding": _till(_SCAN, v.CashKeyed(), v.TransactionVoidKeyed(reason="wrong")),
+    "voided": _till(_SCAN, v.CashKeyed(), v.TransactionVoidKeyed(reason="wrong"), v.CashKeyed()),
     "ringing-one-parked": _till(_SCAN, v.SuspendKeyed(label="blue coat"), _SCAN),
     "idle-one-parked": _till(_SCAN, v.SuspendKeyed()),
     "idle-two-parked": _till(_SCAN, v.SuspendKeyed(), _SCAN, v.SuspendKeyed(label="blue coat")),
@@ -77,6 +96,9 @@ STATES |= {
     "till-counted-aside": _till(_SCAN, v.CardKeyed(), _UNANSWERED, v.CancelKeyed(), v.CancelKeyed(), *COUNTED),
     "paper-sale": _till(v.PaperSaleKeyed(paper="A 17", written=TODAY), _SCAN),
 }
+
+ORIGINAL = original_in(_kept(*_BY_CARD), 1)
+"""What the history says in each state, whatever is asked."""
 
 EVENTS: tuple[v.AnyEvent, ...] = (
     _SCAN,
@@ -157,6 +179,9 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.TrainingKeyed(on=False),
     v.OperatorAdministered(subject="17", change="removed"),
     v.OperatorAdministered(subject="18", change="added", role="cashier"),
+    _REFUND_UNANSWERED,
+    v.PaymentAnswered(reference="2.1", amount_minor=1290, poi_transaction="P2"),
+    v.PaymentRefused(reference="2.1", reason="declined"),
     v.ReturnKeyed(),
     v.ReturnKeyed(number=1),
     v.ReturnKeyed(number=1, line=1, quantity_milli=1000),
@@ -205,7 +230,9 @@ def test_every_pair_is_decided(state: str, event: v.AnyEvent) -> None:
     till = STATES[state]
     question = read(SHOP, till, event, TODAY)
     item = CATALOGUE["00000096385074"]
-    facts = Facts(business_day=TODAY, local_time=NOW, question=question, item=item, customer="c0ffee")
+    facts = Facts(
+        business_day=TODAY, local_time=NOW, question=question, item=item, customer="c0ffee", original=ORIGINAL
+    )
     taken = step(SHOP, till, event, facts)
     after = till
     for entry in taken.entries:
