@@ -8,6 +8,7 @@ class Speaker:
 
     def __init__(self) -> None:
         self._words = words("en")
+        self._held = False
 
     @property
     def tag(self) -> Tag:
@@ -15,8 +16,13 @@ class Speaker:
         return self._words.tag
 
     def speak(self, tag: Tag) -> None:
-        """From now on in this language."""
-        self._words = words(tag)
+        """From now on in this language, where the terminal can show it."""
+        if not self._held:
+            self._words = words(tag)
+
+    def hold(self, tag: Tag) -> None:
+        """In this language, whatever the till says: the terminal has no other characters."""
+        self._words, self._held = words(tag), True
 
     def __call__(self, text: str, /, **filled: object) -> str:
         """An English text, said."""

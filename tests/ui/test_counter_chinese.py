@@ -12,7 +12,7 @@ from core.view import HeldView, ShopView, TenderView, View
 from tests.ui.fake_till import FakeTill
 from tests.ui.test_counter import watched
 from tests.ui.views import basket, last, notice, sale, view
-from ui.say import say
+from ui.say import Speaker, say
 from ui.text import WORDS
 
 SHOP = ShopView(
@@ -99,3 +99,11 @@ def test_each_message_is_shorter_than_the_band() -> None:
     for condition, remedy in WORDS.values():
         for text in (condition, remedy):
             assert cell_len(chinese(text)) <= max(66, len(text)), text
+
+
+def test_a_terminal_without_the_characters_stays_english() -> None:
+    speaker = Speaker()
+    speaker.hold("en")
+    speaker.speak("zh")
+    assert speaker.tag == "en"
+    assert speaker("Cash") == "Cash"

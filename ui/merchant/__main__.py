@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ui.merchant.app import CounterApp
+from ui.say import say
 
 DEFAULT_SOCKET = "/run/terminald/control.sock"
 
@@ -18,6 +19,8 @@ def main() -> None:
         default=Path(os.environ.get("TERMINALD_SOCKET", DEFAULT_SOCKET)),
         help="the daemon's control socket (default: TERMINALD_SOCKET, else %(default)s)",
     )
+    if os.environ.get("TERM") == "linux":
+        say.hold("en")  # Linux's own console has no ideographs: English is read, and boxes are not
     CounterApp(parser.parse_args().socket.absolute()).run()
 
 
