@@ -43,7 +43,7 @@ NEEDED: Mapping[str, Needed] = {
     "open_price_keyed": "cashier",
     "price_check_keyed": "cashier",
     "deposit_return_keyed": "cashier",
-    "return_keyed": "cashier",
+    "return_keyed": "supervisor",
     "unreceipted_return_keyed": "supervisor",
     "transaction_void_keyed": "supervisor",
     # prices
