@@ -27,6 +27,9 @@ def unauthorised(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Ste
         return refuse("not-allowed")
     if needed == "anybody":
         return None
+    if isinstance(event, v.OperatorAdministered) and facts.approver is not None:
+        # Who works here is no matter of who stands here: a supervisor's PIN is enough.
+        return None if holds(facts.approver.role, needed) else refuse("approver-may-not", operator=facts.approver.id)
     if till.operator is None:
         return refuse("sign-on-needed")
     if till.locked:
@@ -42,12 +45,16 @@ def unauthorised(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Ste
 
 def signed(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts, taken: Step) -> Step:
     """The step with who did it, and who allowed it where he might not, in all entries that have a place for it."""
-    if not shop.sign_on or till.operator is None or not taken.entries:
+    if not shop.sign_on or not taken.entries:
         return taken
+    who, approver = till.operator, facts.approver
     needed = needed_for(event.__struct_config__.tag)  # type: ignore[arg-type]
-    approved = facts.approver is not None and needed is not None and not holds(till.operator.role, needed)
-    approver = facts.approver.id if approved and facts.approver is not None else ""
-    entries = tuple(_signed(entry, till.operator.id, approver) for entry in taken.entries)
+    lent = approver is not None and needed is not None and (who is None or till.locked or not holds(who.role, needed))
+    operator_id = who.id if who is not None else ""
+    approver_id = approver.id if lent and approver is not None else ""
+    if not operator_id and not approver_id:
+        return taken
+    entries = tuple(_signed(entry, operator_id, approver_id) for entry in taken.entries)
     return msgspec.structs.replace(taken, entries=entries)
 
 

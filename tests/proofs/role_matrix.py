@@ -78,8 +78,13 @@ MATRIX: dict[str, Row] = {
 READS = ("sale.subtotal", "till.status", "operator.list", "history.find")
 """They take no approval: who may not know, does not learn it by another's PIN."""
 
+ADMINISTRATION = (
+    "operator.add", "operator.remove", "operator.role", "operator.pin", "operator.badge", "operator.unlock",
+)  # fmt: skip
+"""Here a supervisor's PIN is enough, whoever stands at the till."""
+
 SUBJECTS = (
-    "nobody", "locked", "cashier", "supervisor", "technician", "auditor", "cashier + supervisor", "cashier + cashier",
+    "nobody + supervisor", "nobody", "locked", "cashier", "supervisor", "technician", "auditor", "cashier + supervisor", "cashier + cashier",
     "technician + supervisor", "locked + supervisor",
 )  # fmt: skip
 SELLING = ("locked", "cashier", "supervisor", "cashier + supervisor", "cashier + cashier", "locked + supervisor")
@@ -94,6 +99,8 @@ def admits(subject: str, method: str) -> bool:
             return True
         case "cashier":
             return subject in ("cashier", "supervisor", "cashier + supervisor", "cashier + cashier")
+        case "supervisor" if method in ADMINISTRATION and subject.endswith(" + supervisor"):
+            return True
         case "supervisor":
             return subject == "supervisor" or (subject == "cashier + supervisor" and method not in READS)
         case "auditor":
