@@ -156,8 +156,30 @@ def _shown(line: LinePrinted) -> str:
 
 
 def _qr(data: str) -> list[str]:
-    """A QR code in half blocks."""
-    return _half_blocks([[bool(dot) for dot in row] for row in segno.make(data, error="m").matrix])
+    """A QR code in half blocks; one that is too wide for them in finer dots, of about its size on real paper."""
+    dots = [[bool(dot) for dot in row] for row in segno.make(data, error="m").matrix]
+    return _half_blocks(dots) if len(dots) <= COLUMNS else _fine_dots(dots)
+
+
+def _fine_dots(dots: list[list[bool]]) -> list[str]:
+    """Braille: two dots wide and four high in each letter, centred. Its bits are 0 to 2 and 6 at the left, then 3 to 5, 7."""
+    bits = ((0, 0, 0), (1, 0, 1), (2, 0, 2), (0, 1, 3), (1, 1, 4), (2, 1, 5), (3, 0, 6), (3, 1, 7))
+    size = len(dots)
+    rows = [
+        "".join(
+            chr(
+                ord("\N{BRAILLE PATTERN BLANK}")
+                + sum(
+                    1 << bit
+                    for down, right, bit in bits
+                    if top + down < size and left + right < size and dots[top + down][left + right]
+                )
+            )
+            for left in range(0, size, 2)
+        )
+        for top in range(0, size, 4)
+    ]
+    return [row.center(COLUMNS).rstrip() for row in rows]
 
 
 def _bars(data: str) -> str:
