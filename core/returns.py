@@ -166,7 +166,7 @@ def void_transaction(shop: Shop, basket: Basket, event: v.TransactionVoidKeyed, 
         return refuse("transaction-refunded", number=sold.number)
     if sold.voids is not None or any(line.returned is not None for line in sold.lines):
         return refuse("void-of-return", number=sold.number)
-    if sold.business_day != facts.business_day:
+    if sold.business_day != basket.business_day:
         return refuse("void-other-day", number=sold.number, day=sold.business_day)
     begun, first = _begun(shop, basket, original, void_reason=reason)
     if begun is None:

@@ -170,6 +170,19 @@ class ShopDay:
         answer = await self.call("sale.cash", amount_minor=handed)
         self.drawer_minor += handed - _change(answer)
 
+    async def number(self) -> int:
+        """Of the open transaction."""
+        number = (await self.call("sale.subtotal"))["number"]
+        assert isinstance(number, int)
+        return number
+
+    async def give_back(self) -> None:
+        """Cash for what came back."""
+        due = await self.due_in_cash()
+        assert due < 0, "nothing is to be given back"
+        await self.call("sale.cash")
+        self.drawer_minor += due
+
     async def due_in_cash(self) -> int:
         subtotal = await self.call("sale.subtotal")
         due = subtotal["cash_due_minor"]
@@ -415,6 +428,50 @@ async def count_given_up(day: ShopDay) -> None:
     await day.pay()
 
 
+async def returned_for_cash(day: ShopDay) -> None:
+    await day.ring(BEANS, MILK)
+    number = await day.number()
+    await day.pay()
+    await day.idle()
+    await day.call("return.line", number=number, line=1, reason="stale")
+    await day.give_back()
+
+
+async def returned_to_the_card(day: ShopDay) -> None:
+    await day.ring(BEANS, MILK)
+    number = await day.number()
+    await day.call("sale.card")
+    await day.idle()
+    await day.call("return.line", number=number, line=2, reason="stale")
+    await day.refused("refund-to-card", "sale.cash")
+    await day.call("sale.card")
+    await day.idle()
+    await day.refused("line-refunded", "return.line", number=number, line=2, reason="again")
+
+
+async def exchanged(day: ShopDay) -> None:
+    await day.ring(PASTA)
+    number = await day.number()
+    await day.pay()
+    await day.idle()
+    await day.call("return.line", number=number, reason="another kind")
+    await day.ring(BEANS)
+    await day.pay(2_000)
+
+
+async def returned_without_receipt(day: ShopDay) -> None:
+    await day.call("return.unreceipted", data=MILK, reason="gift")
+    await day.give_back()
+
+
+async def undone(day: ShopDay) -> None:
+    await day.ring(PASTA, MILK)
+    await day.pay()
+    await day.idle()
+    await day.call("return.void", reason="wrong customer")
+    await day.give_back()
+
+
 async def killed_in_a_basket(day: ShopDay) -> None:
     await day.ring(BEANS, PASTA)
     if day.kills < KILLS_IN_BASKETS_MAX:
@@ -426,5 +483,6 @@ KILLS_IN_BASKETS_MAX = 8
 FLOWS: list[Callable[[ShopDay], Awaitable[None]]] = [
     cash_with_change, cash_exact, card, split_tender, quantity_and_void, given_up, given_up_part_paid, card_given_back,
     declined_then_cash, answer_lost, discounts, coupon, price_by_hand, exempt, empties, age_and_open_price, parked, by_hand,
-    copy_and_no_sale, cash_moves, count_given_up, killed_in_a_basket,
+    copy_and_no_sale, cash_moves, count_given_up,
+    returned_for_cash, returned_to_the_card, exchanged, returned_without_receipt, undone, killed_in_a_basket,
 ]  # fmt: skip
