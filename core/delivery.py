@@ -335,6 +335,7 @@ class _Kind(msgspec.Struct, frozen=True):
     type: str
 
 
+_COMPLETED = b"transaction_completed"
 _SEAL_TAG = b"terminald/batch/1\0"
 _BLANK = "0" * 128
 _SEAL_CHARACTERS = len(f',"seal":"{_BLANK}"}}')
@@ -391,19 +392,21 @@ def _chain(header: Header, lines: Sequence[bytes]) -> tuple[Record, ...]:
 
 
 def _completed(first: int, lines: Iterable[bytes], epoch: str | None = None) -> tuple[Completed, ...]:
-    """The completed sales among records; with an epoch, each record must stand in it at its place.
+    """The completed sales among records; with an epoch, each must be a record that stands in it at its place.
 
-    Without one the records are our own, known to be whole: those that do not say the word need no reading.
+    Those that do not say the word are none, whatever else they are: a till writes it plainly.
     """
     found = []
     for seq, exact in enumerate(lines, first):
-        if epoch is None and b"transaction_completed" not in exact:
+        may_complete = _COMPLETED in exact
+        if epoch is None and not may_complete:  # our own, known to be whole
             continue
         envelope = open_record(exact)
         if epoch is not None and (envelope.epoch, envelope.seq) != (epoch, seq):
             raise ValueError(f"record {envelope.seq} of {envelope.epoch} stands in place {seq} of {epoch}")
         if (
-            envelope.stream is Stream.SALES
+            may_complete
+            and envelope.stream is Stream.SALES
             and nesting.decode(_kind_decoder, envelope.body).type == "transaction_completed"
         ):
             found.append(

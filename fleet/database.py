@@ -171,7 +171,7 @@ class _Statements:
         self._connection = connection
         self.execute: Callable[..., Rows] = connection.execute
 
-    def insert(self, table: "Table", rows: Sequence[Sequence[Any]]) -> int:
+    def insert(self, table: "Table", rows: Sequence[Sequence[Any]], *, fresh: bool = False) -> int:
         """Adds the rows that are not there yet."""
         return self._connection.executemany(_insertion(table), rows).rowcount if rows else 0
 

@@ -74,8 +74,8 @@ class Statements(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows:
         """Runs one statement."""
 
-    def insert(self, table: Table, rows: Sequence[Sequence[Any]]) -> int:
-        """Adds the rows that are not there yet; how many those were."""
+    def insert(self, table: Table, rows: Sequence[Sequence[Any]], *, fresh: bool = False) -> int:
+        """Adds the rows that are not there yet; how many those were. `fresh`: none should be, which may be quicker."""
 
     def lock(self, terminals: Iterable[str]) -> None:
         """Keeps every other collector from these terminals until the transaction's end."""

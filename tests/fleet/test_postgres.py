@@ -174,6 +174,19 @@ def test_records_lie_by_terminal_and_sales_by_day(server: Server) -> None:
         ]
 
 
+def test_records_that_are_held_without_a_mark_are_taken_once(server: Server) -> None:
+    """Somebody took the marks away by hand: what is copied in as new is there already."""
+    records = chain(sales(100), terminal="till-1", signing_key=make_key(4).public_key)
+    arrival = Arrival("till-1", encode(compose("till-1", start_of(records), records, make_key(4).sign)))
+    with contextlib.closing(open_store(server, now_ms=1)) as store:
+        commit(store, [arrival], [], [], 1)
+        with store.transaction() as statements:
+            statements.execute("DELETE FROM epoch")
+        ((_, ack),) = commit(store, [arrival, *batches("till-2", 3)[:1]], [], [], 1).acks[:1]
+        assert ack.hwm == len(records)
+        assert summarize(server).terminals[0].epochs[0].records == len(records)
+
+
 def test_an_address_is_never_shown() -> None:
     server = locate("postgresql://collector:secret@db.example.com/hq")
     assert "secret" not in f"{server} {server!r}"
