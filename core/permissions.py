@@ -84,6 +84,7 @@ NEEDED: Mapping[str, Needed] = {
 READS: Mapping[str, Needed] = {
     "sale.subtotal": "cashier",
     "till.status": "cashier",
+    "return.receipt": "cashier",
     "history.find": "auditor",
     "operator.list": "supervisor",
     "device.list": "anybody",

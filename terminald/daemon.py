@@ -210,6 +210,7 @@ class Terminal:
                 self._acknowledged_seq,
                 self._status,
                 history.find,
+                history.original,
                 Recorder(self._devices.supervisors, clock),
                 self._papers,
                 self._staff,

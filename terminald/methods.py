@@ -8,7 +8,7 @@ import msgspec
 from core import events as v
 from core.card import holds_card
 from core.goods import LINES_MAX
-from core.history import Transaction
+from core.history import Original, Transaction
 from core.ports import Journal
 from core.pricing import cash_due_minor, paid_minor, price
 from core.state import basket_of
@@ -20,6 +20,7 @@ from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
 from terminald.methods_operators import operator_methods
 from terminald.methods_papers import paper_methods
+from terminald.methods_returns import return_methods
 from terminald.methods_till import till_methods
 from terminald.operators import Staff
 from terminald.orders import Keyed, Orders
@@ -153,6 +154,7 @@ def methods(
     acknowledged_seq: Callable[[], int],
     status: Callable[[], dict[str, object]],
     find: Callable[[Query], Awaitable[list[Transaction]]],
+    original: Callable[[int, str], Awaitable[Original | None]],
     recorder: Recorder,
     papers: PaperFinder,
     staff: Staff | None = None,
@@ -369,6 +371,7 @@ def methods(
             TrainingParams,
             lambda p: v.TrainingKeyed(on=p.on),
         ),
+        **return_methods(engine, orders, original),
         **operator_methods(orders, staff),
     }
 

@@ -34,7 +34,9 @@ def control_line() -> Parse:
     nobody = cast(Any, None)
     table = {
         name: dataclasses.replace(method, handler=_echo)
-        for name, method in methods(nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody).items()
+        for name, method in methods(
+            nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody
+        ).items()
     }
     server = ControlServer(Path("none"), table, lambda: b"{}")
     loop = asyncio.new_event_loop()

@@ -71,11 +71,12 @@ MATRIX: dict[str, Row] = {
     "operator.pin": ("supervisor", {"operator": "30", "pin": "5930"}),
     "operator.badge": ("supervisor", {"operator": "30", "code": "STAFF:0030"}),
     "operator.unlock": ("supervisor", {"operator": "30"}),
+    "return.receipt": ("cashier", {"number": 1}),
     "history.find": ("auditor", {}),
 }
 """By method: who may, and parameters that fit."""
 
-READS = ("sale.subtotal", "till.status", "operator.list", "history.find")
+READS = ("sale.subtotal", "return.receipt", "till.status", "operator.list", "history.find")
 """They take no approval: who may not know, does not learn it by another's PIN."""
 
 ADMINISTRATION = (

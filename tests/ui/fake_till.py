@@ -17,6 +17,9 @@ METHODS = (
     "sale.coupon", "sale.line_discount", "sale.total_discount", "sale.price", "sale.tax_exemption", "sale.item",
     "sale.deposit_return", "sale.price_check", "sale.suspend", "sale.resume", "receipt.reprint", "drawer.open",
     "operator.sign_on", "operator.sign_off", "operator.lock", "operator.claim",
+    "return.line", "return.unreceipted", "return.void", "receipt.invoice", "return.receipt",
+    "till.open", "till.loan", "till.pickup", "till.paid_in", "till.paid_out", "till.begin_count", "till.count",
+    "till.give_up_count", "till.close", "till.business_day", "report.x", "report.z",
 )  # fmt: skip
 
 
@@ -24,6 +27,11 @@ class AnyParams(Params, frozen=True, kw_only=True):
     """The parameters of all orders."""
 
     key: str
+    open_payments: bool | None = None
+    float_minor: int | None = None
+    counts: list[dict[str, int]] | None = None
+    business_day: str | None = None
+    tax_number: str | None = None
     data: str | None = None
     quantity_milli: int | None = None
     weight_g: int | None = None
@@ -56,6 +64,7 @@ class FakeTill:
         self.view = view()
         self.orders: list[tuple[str, dict[str, Any]]] = []
         self.refusal: Message | None = None
+        self.answers: dict[str, object] = {}
         self.hold: asyncio.Event | None = None
         self._server: ControlServer | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -84,7 +93,7 @@ class FakeTill:
             self._server.publish(msgspec.json.encode(self.view))
 
     def _handler(self, name: str) -> Any:
-        async def handle(params: AnyParams) -> None:
+        async def handle(params: AnyParams) -> object:
             given = {key: value for key, value in msgspec.structs.asdict(params).items() if value is not None}
             del given["key"]
             self.orders.append((name, given))
@@ -92,5 +101,6 @@ class FakeTill:
                 await self.hold.wait()
             if self.refusal is not None:
                 raise Refused(self.refusal)
+            return self.answers.get(name)
 
         return handle

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from core.language import later
 from core.text import Message, message
 from core.view import Mode, SaleView, View
-from ui.merchant import parking, selling, staff
+from ui.merchant import parking, returning, selling, staff, till_day
 from ui.merchant.flows import Flow
 from ui.say import say
 
@@ -28,6 +28,7 @@ ACTIONS = (
     Action(name="quantity", key="f4", cap="F4", label=later("Quantity")),
     Action(name="void", key="delete", cap="Del", label=later("Void")),
     Action(name="park", key="f6", cap="F6", label=later("Park")),
+    Action(name="return", key="f7", cap="F7", label=later("Return")),
     Action(name="reprint", key="f8", cap="F8", label=later("Reprint")),
     Action(name="drawer", key="f9", cap="F9", label=later("Drawer")),
     Action(name="cancel", key="escape", cap="Esc", label=later("Cancel")),
@@ -52,12 +53,22 @@ MENU = (
     Entry(letter="n", flow="new-item"),
     Entry(letter="e", flow="empties"),
     Entry(letter="t", flow="exemption"),
+    Entry(letter="u", flow="void-sale"),
+    Entry(letter="a", flow="reprint-any"),
+    Entry(letter="i", flow="invoice"),
+    Entry(letter="m", flow="move"),
+    Entry(letter="g", flow="open-till"),
+    Entry(letter="w", flow="begin-count"),
+    Entry(letter="y", flow="close-till"),
+    Entry(letter="x", flow="x"),
+    Entry(letter="z", flow="z"),
+    Entry(letter="b", flow="day"),
     Entry(letter="q", flow="lock"),
     Entry(letter="o", flow="sign-off"),
 )
 
 OF_STAFF = frozenset(flow.name for flow in staff.FLOWS)
-FLOWS = {flow.name: flow for flow in (*selling.FLOWS, *parking.FLOWS, *staff.FLOWS)}
+FLOWS = {flow.name: flow for flow in (*selling.FLOWS, *parking.FLOWS, *returning.FLOWS, *till_day.FLOWS, *staff.FLOWS)}
 
 CANCEL_LABELS: dict[Mode, str] = {
     "weighing": later("Not this"),
@@ -93,8 +104,14 @@ def flow_of(name: str, sale: SaleView) -> Flow:
 
 
 def menu_flow(entry: Entry, sale: SaleView) -> Flow:
-    """The flow at a place of the menu: a tax that was taken off is charged again at the same place."""
-    return FLOWS["taxed" if entry.flow == "exemption" and sale.exempt else entry.flow]
+    """The flow at a place of the menu: what takes something back stands where the thing itself does."""
+    if entry.flow == "exemption" and sale.exempt:
+        return FLOWS["taxed"]
+    if entry.flow == "begin-count" and "count_given_up_keyed" in sale.allowed:
+        return FLOWS["count"]
+    if entry.flow == "open-till" and "count_given_up_keyed" in sale.allowed:
+        return FLOWS["stop-count"]
+    return FLOWS[entry.flow]
 
 
 def label_of(action: Action, sale: SaleView) -> str:
@@ -115,11 +132,23 @@ def can(flow: Flow, sale: SaleView) -> bool:
     return flow.event in sale.allowed or flow.event in sale.supervised
 
 
+def begins(known: View | None, view: View) -> Flow | None:
+    """What the till's own change asks for: a drawer that is to be counted, goods of a receipt that was scanned."""
+    counting = view.till.state == "counting" and view.till.counted_minor is None
+    if counting and (known is None or known.till.state != "counting"):
+        return FLOWS["count"]
+    if known is None or known.boot != view.boot or known.sale.lines != view.sale.lines:
+        return None
+    return FLOWS["return"] if len(view.sale.receipts) > len(known.sale.receipts) else None
+
+
 def why_off(flow: Flow, view: View) -> Message:
     """Why a key does nothing now."""
     sale, who = view.sale, view.operator
     if who.sign_on and (who.id is None or who.locked):
         return message("till-locked", operator=who.id) if who.id is not None else message("sign-on-needed")
+    if sale.mode == "idle" and view.till.state in ("closed", "counting"):
+        return message(f"till-{view.till.state}")
     if flow.name == "resume" and not sale.parked:
         return message("nothing-parked")
     return message(WHY_OFF[sale.mode])

@@ -3,6 +3,7 @@
 It holds nothing: each view replaces all that is shown, and an order shows its effect only when the till says so.
 """
 
+import json
 import time
 from collections.abc import Callable
 
@@ -17,11 +18,12 @@ from core import text
 from core.money import Currency
 from core.view import View
 from ui.merchant import staff
-from ui.merchant.actions import ACTIONS, can, flow_of, label_of, why_off
+from ui.merchant.actions import ACTIONS, begins, can, flow_of, label_of, why_off
 from ui.merchant.chooser import Chooser
 from ui.merchant.confirm import Confirm
-from ui.merchant.curtain import Away, Help
-from ui.merchant.flows import Ask, Flow, Order
+from ui.merchant.counting import Counting
+from ui.merchant.curtain import Away, Help, Report
+from ui.merchant.flows import LOOK, Ask, Flow, Order, orders_of
 from ui.merchant.layout import COMPACT_BELOW_ROWS, COUNTER_CSS, NARROW_BELOW_COLUMNS, WIDE_FROM_COLUMNS
 from ui.merchant.lines import Lines
 from ui.merchant.menu import Menu
@@ -38,7 +40,7 @@ from ui.text import parts
 CLOCK_S = 5.0
 TOUCH_PAUSE_S = 0.25
 """After the keys have changed places a touch is not taken for so long: it was meant for the key that was there."""
-_PANELS = ("pad", "confirm", "menu", "list")
+_PANELS = ("pad", "confirm", "menu", "list", "pieces")
 
 
 class Counter(Widget):
@@ -65,6 +67,7 @@ class Counter(Widget):
             start=lambda work, name: self.run_worker(work, name=name, group="orders"),
             fail=lambda message: self._tell("error", message),
             refused=self._refused,
+            done=self._done,
         )
         self._typing = typing
         self._view: View | None = None
@@ -85,7 +88,8 @@ class Counter(Widget):
         self._notice, self._pad = NoticeBand(self._told), Pad(self._answer, self._give_up)
         self._confirm = Confirm(self._answer, self._just_changed)
         self._menu, self._chooser = Menu(self._pick, self._give_up), Chooser(self._answer, self._give_up)
-        self._receipt = ReceiptQr()
+        self._counting = Counting(self._answer, self._give_up)
+        self._receipt, self._report = ReceiptQr(), Report()
         self._away, self._help = Away(), Help(typing=typing)
 
     def compose(self) -> ComposeResult:
@@ -95,6 +99,7 @@ class Counter(Widget):
                 yield self._lines
                 yield self._idle
                 yield self._chooser
+                yield self._counting
             with Vertical(classes="side"):
                 yield self._details
                 yield Static(classes="spacer")
@@ -107,6 +112,7 @@ class Counter(Widget):
                 yield self._menu
         yield self._footer
         yield self._receipt
+        yield self._report
         yield self._away
         yield self._help
 
@@ -155,15 +161,16 @@ class Counter(Widget):
     @property
     def panel_open(self) -> bool:
         """Whether a question, the menu or the help takes the keyboard."""
-        return self._panel != "keys" or self._help.shown
+        return self._panel != "keys" or self._help.shown or self._report.shown
 
     def key_in(self, key: str, character: str | None = None) -> bool:
         """A key of the keyboard, as Textual names it. Whether the counter has a use for it."""
         if self._away.shown:
             return False
-        if self._help.shown:
-            self._help.hide()
-            return True
+        for curtain in (self._help, self._report):
+            if curtain.shown:
+                curtain.hide()
+                return True
         if self._receipt.shown:
             self._receipt.put_away()
             return True
@@ -176,6 +183,8 @@ class Counter(Widget):
                 return self._menu.key_in(key, character)
             case "list":
                 return self._chooser.key_in(key, character)
+            case "pieces":
+                return self._counting.key_in(key, character)
             case _:
                 return self._main_key(key, character)
 
@@ -271,13 +280,13 @@ class Counter(Widget):
         if question is not None:
             self._put(question)
             return
-        order = flow.order(about, self._answers)
+        outcome = flow.order(about, self._answers)
         self._end()
-        if isinstance(order, text.Message):
+        if isinstance(outcome, text.Message):
             self._ask_who()
-            self._tell("error", order)
-        elif order is not None:
-            self._orders.send(flow, order)
+            self._tell("error", outcome)
+        elif orders := orders_of(outcome):
+            self._orders.send(flow, orders)
 
     def _put(self, question: Question) -> None:
         self._question = question
@@ -288,6 +297,11 @@ class Counter(Widget):
             case "list":
                 self._chooser.open(question)
                 self._open_panel("list")
+            case "pieces":
+                self._counting.open(question, self._currency)
+                self._open_panel("pieces")
+            case "look":
+                self._look(question)
             case _:
                 self._pad.open(question, self._currency)
                 self._open_panel("pad")
@@ -304,12 +318,29 @@ class Counter(Widget):
             view=view, currency=self._currency, line=self._lines.line_shown(), chosen=self._lines.chosen
         )  # fmt: skip
 
-    def _refused(self, flow: Flow, order: Order, why: text.Message) -> None:
+    def _look(self, question: Question) -> None:
+        """Has the till answer what the next question needs."""
+        self._open_panel("keys")
+        self._orders.send(LOOK, ((question.method, dict(question.params)),))
+
+    def _done(self, flow: Flow, answer: object) -> None:
+        """An order was carried out: what it did, the next view shows; a report is laid over the counter."""
+        if flow.name == "look":
+            if self._question is not None:
+                self._answer(self._question, json.dumps(answer))
+            return
+        told = flow.told(self._about(self._view), answer) if self._view is not None else None
+        if told is not None:
+            self._report.show(*told)
+
+    def _refused(self, flow: Flow, orders: tuple[Order, ...], why: text.Message) -> None:
         """Tells why, and asks on where an answer makes the till take it."""
+        if flow.name == "look":
+            self._end()
         if why.id == "supervisor-needed":
-            self._begin(staff.approval(flow, order))
-        elif why.id.endswith("-unusual"):
-            self._begin(staff.again(flow, order))
+            self._begin(staff.approval(flow, orders))
+        elif (confirmed := staff.again(flow, orders, why)) is not None:
+            self._begin(confirmed)
         self._ask_who()
         self._tell("error", why)
 
@@ -335,6 +366,11 @@ class Counter(Widget):
                 question = flow.ask(self._about(view), self._answers)
                 if question is not None and question.name == asked.name:
                     self._pad.follow(question)
+                elif question is not None:
+                    self._put(question)  # What was asked has been answered elsewhere, such as by a scan.
+        begun = begins(known, view)
+        if begun is not None and self._flow is None:
+            self._begin(begun)
         self._ask_who()
 
     def _ask_who(self) -> None:

@@ -1,5 +1,6 @@
 """What covers the counter: the word that the till is away, and the help."""
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Center, Vertical
 from textual.content import Content
@@ -66,6 +67,33 @@ class Away(Curtain):
         self.add_class("-shown")
 
 
+class Report(Curtain):
+    """What the till told in rows, such as a report: any key goes back."""
+
+    DEFAULT_CSS = """
+    Report .list { width: auto; height: auto; margin-top: 1; }
+    Report .middle { height: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(classes="title", markup=False)
+        with Center(classes="middle"):
+            yield Static(classes="list", markup=False)
+        yield Static(classes="small", markup=False)
+
+    def show(self, title: str, rows: tuple[tuple[str, str], ...]) -> None:
+        """Covers the counter with these rows."""
+        self.query_one(".title", Static).update(title)
+        wide = max((cell_len(name) for name, _ in rows), default=0)
+        lines = [f"{name}{' ' * (wide - cell_len(name))}  {value:>14}" for name, value in rows]
+        self.query_one(".list", Static).update("\n".join(lines))
+        self.query_one(".small", Static).update(say("Any key goes back."))
+        self.add_class("-shown")
+
+    def on_click(self) -> None:
+        self.hide()
+
+
 _TYPED = ("0-9 Enter", later("Types the number under a barcode"))
 _HELP = (
     ("scan", "Rings up an item; the same one again counts it up"),
@@ -77,9 +105,10 @@ _HELP = (
     ("F4", "Quantity of the line; weight of what waits to be weighed, where it may be typed"),
     ("Del", "Void: takes the line back"),
     ("F6", "Puts the basket aside; between two sales takes one up again"),
+    ("F7", "Return: scan the receipt or type its number, choose what comes back"),
     ("F8", "Reprint the last receipt, marked as a copy"),
     ("F9", "Opens the drawer; this is recorded"),
-    ("F10", "More: discounts, coupons, other prices, empties and the rest, each at a letter"),
+    ("F10", "More: discounts, coupons, empties, the till's day and the rest, each at a letter"),
     ("Esc", "Stops a card, gives up a basket after asking, or goes back"),
 )
 

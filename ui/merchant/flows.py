@@ -14,8 +14,12 @@ from ui.merchant.questions import Question
 from ui.text import plain
 
 Answers = Mapping[str, str]
-Order = tuple[str, dict[str, object]]
+Order = tuple[str, Mapping[str, object]]
 """A method of the till and its parameters."""
+Outcome = Order | tuple[Order, ...] | Message | None
+"""What the answers come to: an order, several one after the other, nothing to be done, or why nothing can be."""
+Paper = tuple[str, tuple[tuple[str, str], ...]]
+"""What is shown of an order's answer: a title, and rows of a name and a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +56,23 @@ class Ask:
 class Flow:
     """`event` is its tag in `SaleView.allowed`; `ask` gives the next question, None when all is answered.
 
-    `order` is None where the answers ask for nothing to be done, a message where they cannot be.
+    `told` makes of the till's answer what is shown of it.
     """
 
     name: str
     label: str
     event: str
-    order: Callable[[Ask, Answers], Order | Message | None]
+    order: Callable[[Ask, Answers], Outcome]
     ask: Callable[[Ask, Answers], Question | None] = lambda _, __: None
+    told: Callable[[Ask, object], Paper | None] = lambda _, __: None
+
+
+def orders_of(outcome: Order | tuple[Order, ...] | None) -> tuple[Order, ...]:
+    """The orders that answers come to, none, one or several."""
+    if not outcome:
+        return ()
+    first = outcome[0]
+    return (outcome,) if isinstance(first, str) else outcome  # type: ignore[return-value]
 
 
 def in_turn(*questions: Callable[[Ask], Question]) -> Callable[[Ask, Answers], Question | None]:
@@ -78,3 +91,7 @@ def in_turn(*questions: Callable[[Ask], Question]) -> Callable[[Ask, Answers], Q
 def plain_order(method: str) -> Callable[[Ask, Answers], Order]:
     """A method that takes nothing."""
     return lambda _about, _answers: (method, {})
+
+
+LOOK = Flow(name="look", label="", event="", order=lambda _about, _answers: None)
+"""What only asks the till for something."""

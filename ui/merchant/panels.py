@@ -122,8 +122,13 @@ class Summary(Widget):
     def show(self, sale: SaleView, currency: Currency) -> None:
         """Shows the sums of this sale."""
         partly = bool(sale.tenders)
-        self.query_one(".caption", Static).update(f"{say('STILL DUE') if partly else say('TOTAL')} {currency.code}")
-        self.query_one(Digits).update(currency.format(sale.due_minor if partly else sale.total_minor))
+        caption, amount_minor = say("TOTAL"), sale.total_minor
+        if sale.owed_minor:
+            caption, amount_minor = say("TO GIVE BACK"), sale.owed_minor
+        elif partly:
+            caption, amount_minor = say("STILL DUE"), sale.due_minor
+        self.query_one(".caption", Static).update(f"{caption} {currency.code}")
+        self.query_one(Digits).update(currency.format(amount_minor))
         self.query_one(".facts", Static).update(self._facts(sale, currency))
 
     def _facts(self, sale: SaleView, currency: Currency) -> Content:
@@ -144,6 +149,8 @@ class Summary(Widget):
             )
         if sale.customer:
             rows[0] += DOT + say("customer known")
+        if sale.owed_minor:
+            rows.append(say("{amount} goes back to the customer", amount=currency.format(sale.owed_minor)))
         if sale.tenders:
             paid = [
                 f"{say(_TENDERS[tender.kind]) if tender.kind in _TENDERS else plain(tender.kind).lower()} {currency.format(tender.amount_minor)}"
@@ -210,12 +217,23 @@ class Idle(Vertical):
         waiting = view.receipts_waiting
         who = view.operator
         asked = who.sign_on and (who.id is None or who.locked)
-        self.query_one(".prompt", Static).update(say("Sign on to sell") if asked else say("Scan the first item"))
-        self.query_one(".hint", Static).set_class(asked, "hidden")
+        self.query_one(".prompt", Static).update(say("Sign on to sell") if asked else _prompt(view))
+        self.query_one(".hint", Static).set_class(asked or view.till.state in ("closed", "counting"), "hidden")
         self.query_one(".waiting", Static).set_class(waiting == 0, "hidden")
         self.query_one(".waiting", Static).update(
             say.plural("{count} receipt waiting for the printer", "{count} receipts waiting for the printer", waiting)
         )
+
+
+def _prompt(view: View) -> str:
+    """What is to be done between two sales."""
+    match view.till.state:
+        case "closed":
+            return say("The till is closed: F10, then G, opens it")
+        case "counting":
+            return say("The till is being counted: F10 goes on")
+        case _:
+            return say("Scan the first item")
 
 
 def header(view: View, clock: str) -> tuple[Content, Content, Content]:

@@ -1,14 +1,30 @@
 """What the screen asks before it can order something: one question at a time, by touch or by typing."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from core.language import later
 from core.money import Currency
 from ui.say import say
 
-Kind = Literal["cash", "amount", "count", "weight", "percent", "code", "text", "secret", "choice", "confirm", "list"]
-"""How a question is answered: by digits that mean something, by words, by one of a few, by yes or no, by rows of a list."""
+Kind = Literal[
+    "cash",
+    "amount",
+    "count",
+    "weight",
+    "percent",
+    "code",
+    "text",
+    "secret",
+    "choice",
+    "confirm",
+    "list",
+    "pieces",
+    "look",
+]
+"""How a question is answered: by digits that mean something, by words, by one of a few, by yes or no, by rows of a list, by a
+count of coins and notes; or by the till itself, which is asked for what the next question needs."""
 
 QUICK_MAX = 9
 NUMBERS_QUICK_MAX = 6
@@ -38,7 +54,8 @@ class Question:
     """One question. `title`, `subject` and `hint` are said already, labels are said where they are shown. `name` is what the answer is known by, `subject` what it is about, `accept` the word for Enter.
 
     `empty` allows an answer of nothing, `zero` one of none; `letters` says that a code has letters too. `due_minor` is what
-    cash is to pay; `rows` are a list's, of which `many` may be chosen. `no` is the word for a question's no.
+    cash is to pay; `rows` are a list's, of which `many` may be chosen; `pieces` are coins and notes. The till is
+    asked by `method` and `params`; its answer is JSON. `no` is the word for a question's no.
     """
 
     name: str
@@ -56,6 +73,9 @@ class Question:
     due_minor: int = 0
     rows: tuple[Row, ...] = ()
     many: bool = False
+    pieces: tuple[int, ...] = ()
+    method: str = ""
+    params: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_money(self) -> bool:

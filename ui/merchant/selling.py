@@ -239,7 +239,9 @@ def _coupon(_: Ask) -> Question:
 # --- money and the end ---------------------------------------------------------------------------------------------
 
 
-def _cash(about: Ask) -> Question:
+def _cash(about: Ask, answers: Answers) -> Question | None:
+    if "amount" in answers or about.sale.owed_minor:
+        return None  # what is owed to the customer is given back whole
     due_minor = cash_due(about.sale)
     return Question(
         name="amount", kind="cash", title=say("Cash"), accept=later("Take"), due_minor=due_minor,
@@ -248,7 +250,7 @@ def _cash(about: Ask) -> Question:
 
 
 def _order_cash(about: Ask, answers: Answers) -> Order:
-    text = answers["amount"]
+    text = answers.get("amount")
     return "sale.cash", {"amount_minor": about.currency.parse(text)} if text else {}
 
 
@@ -275,7 +277,7 @@ def _order_cancel(_: Ask, answers: Answers) -> Order | None:
 
 
 FLOWS = (
-    Flow(name="cash", label=later("Cash"), event="cash_keyed", ask=in_turn(_cash), order=_order_cash),
+    Flow(name="cash", label=later("Cash"), event="cash_keyed", ask=_cash, order=_order_cash),
     Flow(name="card", label=later("Card"), event="card_keyed", order=plain_order("sale.card")),
     Flow(
         name="code", label=later("Code"), event="code_keyed", ask=in_turn(code_question),

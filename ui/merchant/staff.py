@@ -97,28 +97,34 @@ def still(flow: Flow, view: View) -> bool:
     return wanted(view.operator) is flow
 
 
-def approval(flow: Flow, order: Order) -> Flow:
-    """The flow that has a supervisor allow an order that was refused."""
-    method, params = order
+def approval(flow: Flow, orders: tuple[Order, ...]) -> Flow:
+    """The flow that has a supervisor allow what was refused, and what was to follow it."""
     return Flow(
         name="approval", label=flow.label, event=flow.event, ask=in_turn(_approver, _approver_pin),
-        order=lambda _, said: (method, {**params, **said}),
+        order=lambda _, said: tuple((method, {**params, **said}) for method, params in orders), told=flow.told,
     )  # fmt: skip
 
 
-def again(flow: Flow, order: Order) -> Flow:
-    """The flow that has what is unusual confirmed."""
-    method, params = order
+def again(flow: Flow, orders: tuple[Order, ...], why: Message) -> Flow | None:
+    """The flow that has a refused order confirmed, where saying yes makes the till take it: what is unusual, and a closing
+    while card payments are open."""
+    method, params = orders[0]
+    if why.id == "payments-open":
+        title, yes = say("Close without these card payments?\nThey are settled later."), "open_payments"
+    elif why.id.endswith("-unusual"):
+        title, yes = say("Is that right?\nIt is far from what is usual."), "confirmed"
+    else:
+        return None
     asked = Question(
         name="sure",
         kind="confirm",
-        title=say("Is that right?\nIt is far from what is usual."),
+        title=title,
         accept=later("Take it"),
         no=later("No"),
     )
     return Flow(
         name="again", label=flow.label, event=flow.event, ask=in_turn(lambda _: asked),
-        order=lambda _, said: (method, {**params, "confirmed": True}) if said["sure"] == "yes" else None,
+        order=lambda _, said: (method, {**params, yes: True}) if said["sure"] == "yes" else None, told=flow.told,
     )  # fmt: skip
 
 
