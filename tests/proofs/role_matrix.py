@@ -38,7 +38,7 @@ MATRIX: dict[str, Row] = {
     "sale.card": ("cashier", {}),
     "sale.cancel": ("cashier", {}),
     "receipt.reprint": ("cashier", {}),
-    "receipt.invoice": ("cashier", {}),
+    "receipt.invoice": ("cashier", {"name": "Buyer Ltd"}),
     "till.status": ("cashier", {}),
     "till.open": ("cashier", {"float_minor": 10_000}),
     "till.begin_count": ("cashier", {}),
