@@ -36,6 +36,9 @@ class ScanParams(Keyed, frozen=True, kw_only=True):
     data: str
 
 
+ReceiptNumber = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
+"""Repeated to people, and too short for a card's number."""
+
 LineNumber = Annotated[int, msgspec.Meta(ge=0, le=LINES_MAX)]
 """0 is the last line. A refusal tells people which line it was, so it must be one."""
 
@@ -106,7 +109,7 @@ class EmptiesParams(Keyed, frozen=True, kw_only=True):
 
 
 class ReturnParams(Keyed, frozen=True, kw_only=True):
-    number: int = 0
+    number: ReceiptNumber = 0
     line: LineNumber = 0
     quantity_milli: int | None = None
     reason: str = ""
@@ -121,7 +124,7 @@ class UnreceiptedReturnParams(Keyed, frozen=True, kw_only=True):
 
 class VoidParams(Keyed, frozen=True, kw_only=True):
     reason: str
-    number: int = 0
+    number: ReceiptNumber = 0
 
 
 class SuspendParams(Keyed, frozen=True, kw_only=True):
@@ -129,7 +132,7 @@ class SuspendParams(Keyed, frozen=True, kw_only=True):
 
 
 class ResumeParams(Keyed, frozen=True, kw_only=True):
-    number: int = 0
+    number: ReceiptNumber = 0
     label: str = ""
 
 
