@@ -20,6 +20,7 @@ import pytest
 
 from store.credentials import PIN_DIGITS_MAX, PIN_DIGITS_MIN
 from tests.brokers import Mosquitto, find_mosquitto
+from ui.technician.line import columns, printable_only, wrap
 
 WAIT_S = 20.0
 OWNER = "739201"
@@ -383,3 +384,37 @@ def test_another_pin_needs_the_present_one(config: Path) -> None:
             line.until(answer)
             line.until("> ")
     assert "granted" in terminald(config, "pin", "check", "--role", "technician", given="902713\n").stdout
+
+
+def test_it_speaks_chinese_where_the_terminal_takes_utf_8(config: Path) -> None:
+    with console(config, "--language", "zh") as line:
+
+        def shown_until(text: str) -> str:
+            return line.until(re.escape(text.encode().decode("latin-1"))).encode("latin-1").decode(errors="replace")
+
+        shown_until("角色，technician（技术员）或 owner（主人）[technician]：")
+        line.type("\r")
+        shown_until("密码：")
+        line.type("000000\r")
+        shown_until("密码错误。还剩")
+        shown_until("[technician]：")
+        line.type("\r")
+        shown_until("密码：")
+        line.type(f"{TECHNICIAN}\r")
+        shown_until("欢迎，technician。")
+        line.until("\n> ")
+        for command, expected in (("help", "检查日志的每条记录"), ("devices", "守护进程没有运行。"), ("log x", "多少条记录？")):
+            line.type(f"{command}\r")
+            shown = line.until("\n> ").encode("latin-1").decode()
+            assert expected in shown
+            assert all(columns(row) <= 80 for row in shown.split("\r\n")), shown
+        line.type("logout\r")
+        shown_until("再见。")
+
+
+def test_a_row_of_ideographs_is_broken_within_its_columns() -> None:
+    text = "请清洁窗口、检查线缆，" * 12
+    rows = wrap(text, 30)
+    assert "".join(rows) == text
+    assert all(columns(row) <= 30 for row in rows)
+    assert printable_only("纸\x1b[2J\n") == "纸?[2J\n"

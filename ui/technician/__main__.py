@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from core.language import TAGS
+from ui.say import say
 from ui.technician.child import Terminald
 from ui.technician.console import IDLE_S, Console
 from ui.technician.line import Line
@@ -16,15 +18,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="terminald-console", description="The technician's console of a till.")
     parser.add_argument("--config", type=Path, default=Path("/etc/terminald/terminal.toml"), metavar="FILE")
     parser.add_argument("--idle", type=float, default=IDLE_S, metavar="SECONDS", help="log out after (default: 600)")
+    parser.add_argument(
+        "--language", choices=TAGS, default="en", help="zh needs a terminal that takes UTF-8 (default: en, in ASCII)"
+    )
     given = parser.parse_args()
     for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, _end)
     # Whoever starts it in the background may have told it to ignore Ctrl-C, which here stops what runs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    line = Line()
+    say.speak(given.language)
+    line = Line(ascii_alone=given.language == "en")
     # The same interpreter and the same installation, found without PATH.
     terminald = Terminald(
-        (sys.executable, "-m", "terminald"), given.config.absolute(), lambda: line.say("Working. Ctrl-C stops.")
+        (sys.executable, "-m", "terminald"), given.config.absolute(), lambda: line.say(say("Working. Ctrl-C stops."))
     )
     Console(line, terminald, idle_s=given.idle).run()
 

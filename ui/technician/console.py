@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from core.language import later
+from ui.say import say
 from ui.technician import report
 from ui.technician.child import VERIFY_S_MAX, Answer, NoAnswer, Terminald
 from ui.technician.line import Gone, Idle, Line, Unreadable
@@ -10,12 +12,12 @@ from ui.technician.line import Gone, Idle, Line, Unreadable
 IDLE_S = 600.0
 LOGIN_S = 120.0
 """Within this time a PIN must follow its prompt; then the prompt begins anew."""
-LOG_LINES = 20
+LOG_LINES = 20  # as _HELP says
 LOG_LINES_MAX = 1000
 ROLES = ("technician", "owner")
 DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
-_BANNER = "\nterminald: technician's console"
+_BANNER = later("terminald: technician's console")
 _HELP = (
     ("status", "what the daemon says of itself, or the journal without it"),
     ("devices", "what is plugged in, its faults and what to do"),
@@ -23,7 +25,7 @@ _HELP = (
     ("devices suggest", "lines of configuration for what is plugged in and has none"),
     ("network", "address, time, name lookup, a round trip to the broker"),
     ("journal verify", "checks every record of the journal"),
-    ("log [n]", f"the newest n records of the technical log ({LOG_LINES})"),
+    ("log [n]", "the newest n records of the technical log, else 20"),
     ("pin", "gives you another PIN"),
     ("help", "this list"),
     ("logout", "ends the session, as Ctrl-D does"),
@@ -67,14 +69,14 @@ class Console:
         trouble = owner_known = False
         while True:
             try:
-                self._line.say(_BANNER)
+                self._line.say(f"\n{say(_BANNER)}")
                 if trouble:
-                    self._line.ask("Enter tries again. ", self._idle_s)
+                    self._line.ask(say("Enter tries again. "), self._idle_s)
                 trouble = False
                 owner_known = owner_known or self._has_pin("owner")
                 if not owner_known:
                     self._line.say(
-                        "This terminal has no PIN yet. There is no default one: set both now, 6 to 12 digits each."
+                        say("This terminal has no PIN yet. There is no default one: set both now, 6 to 12 digits each.")
                     )
                     self._set_first_pins("owner", "technician")
                 if self._check_pin():
@@ -83,15 +85,15 @@ class Console:
                     return
             except KeyboardInterrupt:
                 self._line.forget()
-                self._line.say("\nCtrl-D ends.")
+                self._line.say(f"\n{say('Ctrl-D ends.')}")
             except Idle:
                 self._line.forget()
             except Unreadable:
                 self._line.forget()
-                self._line.say("That could not be read.")
+                self._line.say(say("That could not be read."))
             except NoAnswer as error:
                 trouble = True
-                self._line.say(f"Nobody can log in now:\n{error}")
+                self._line.say(f"{say('Nobody can log in now:')}\n{error}")
 
     def _has_pin(self, role: str) -> bool:
         return bool(self._terminald.ask("pin", "status", "--role", role).get("set"))
@@ -103,33 +105,33 @@ class Console:
             while not self._set_pin(role, present=""):
                 pass
         if missing:
-            self._line.say("The PINs are set.")
+            self._line.say(say("The PINs are set."))
 
     def _set_pin(self, role: str, present: str) -> bool:
         """Asks twice for a new PIN and sets it."""
-        new = self._line.ask_secretly(f"New PIN of the {role}: ", LOGIN_S)
-        if self._line.ask_secretly("The same once more: ", LOGIN_S) != new:
-            self._line.say("These two are not the same. Nothing was changed.")
+        new = self._line.ask_secretly(say("New PIN of the {role}: ", role=role), LOGIN_S)
+        if self._line.ask_secretly(say("The same once more: "), LOGIN_S) != new:
+            self._line.say(say("These two are not the same. Nothing was changed."))
             return False
         answer = self._terminald.ask("pin", "set", "--role", role, secrets=(new, present))
         if "error" in answer:
-            self._line.say(f"Refused: {_reason(answer)}.")
+            self._line.say(say("Refused: {reason}.", reason=_reason(answer)))
             return False
         return True
 
     def _check_pin(self) -> bool:
-        asked = self._line.ask("Role, technician or owner [technician]: ", self._idle_s).lower() or ROLES[0]
+        asked = self._line.ask(say("Role, technician or owner [technician]: "), self._idle_s).lower() or ROLES[0]
         role = next((role for role in ROLES if role.startswith(asked)), None)
         if role is None:
-            self._line.say("There are two roles: technician and owner.")
+            self._line.say(say("There are two roles: technician and owner."))
             return False
-        pin = self._line.ask_secretly("PIN: ", LOGIN_S)
+        pin = self._line.ask_secretly(say("PIN: "), LOGIN_S)
         if not pin:
             return False
         answer = self._terminald.ask("pin", "check", "--role", role, secrets=(pin,))
         if answer.get("granted"):
             self._role = role
-            self._line.say(f"Welcome, {role}. help lists the commands.")
+            self._line.say(say("Welcome, {role}. help lists the commands.", role=role))
             return True
         self._line.say(_denied(answer))
         return False
@@ -143,27 +145,29 @@ class Console:
                 if not words:
                     continue
                 if words[0].lower() in ("logout", "exit", "quit"):
-                    self._line.say("Goodbye.")
+                    self._line.say(say("Goodbye."))
                     return
                 self._obey(words[0].lower(), words[1:])
             except KeyboardInterrupt:
                 self._line.forget()
-                self._line.say("\nStopped.")
+                self._line.say(f"\n{say('Stopped.')}")
             except Unreadable:
-                self._line.say("That line could not be read. help lists the commands.")
+                self._line.say(say("That line could not be read. help lists the commands."))
             except Idle:
-                self._line.say(f"\nNothing was typed for {self._idle_s / 60:g} minutes: logged out.")
+                self._line.say(
+                    "\n" + say("Nothing was typed for {minutes:g} minutes: logged out.", minutes=self._idle_s / 60)
+                )
                 return
 
     def _obey(self, name: str, rest: list[str]) -> None:
         command = self._commands.get(name)
         if command is None:
-            self._line.say(f"There is no command {name[:40]}. help lists them.")
+            self._line.say(say("There is no command {name}. help lists them.", name=name[:40]))
             return
         try:
             command(rest)
         except NoAnswer as error:
-            self._line.say(f"No answer: {error}")
+            self._line.say(say("No answer: {error}", error=error))
 
     def _plain(self, words: Callable[[Answer], str], *arguments: str) -> Callable[[list[str]], None]:
         """A command that is one question and its answer."""
@@ -175,7 +179,7 @@ class Console:
 
     def _journal(self, rest: list[str]) -> None:
         if rest != ["verify"]:
-            self._line.say("The journal can be verified: journal verify")
+            self._line.say(say("The journal can be verified: journal verify"))
             return
         self._line.say(report.journal(self._terminald.ask("journal", "verify", answer_s=VERIFY_S_MAX)))
 
@@ -188,36 +192,38 @@ class Console:
             case ["suggest"]:
                 self._line.say(report.suggested(self._terminald.ask("devices", "suggest")))
             case _:
-                self._line.say("devices alone lists them; devices test NAME, devices suggest")
+                self._line.say(say("devices alone lists them; devices test NAME, devices suggest"))
 
     def _log(self, rest: list[str]) -> None:
         count = rest[0] if rest else str(LOG_LINES)
         if not count.isdigit() or len(count) > 4 or not 1 <= int(count) <= LOG_LINES_MAX:
-            self._line.say(f"How many records? log takes a number from 1 to {LOG_LINES_MAX}.")
+            self._line.say(say("How many records? log takes a number from 1 to {count}.", count=LOG_LINES_MAX))
             return
         self._line.say(report.log(self._terminald.ask("log", "--lines", count)))
 
     def _pin(self, _: list[str]) -> None:
-        present = self._line.ask_secretly(f"Present PIN of the {self._role}: ", LOGIN_S)
+        present = self._line.ask_secretly(say("Present PIN of the {role}: ", role=self._role), LOGIN_S)
         if self._set_pin(self._role, present):
-            self._line.say("Your PIN is changed.")
+            self._line.say(say("Your PIN is changed."))
 
     def _help(self, _: list[str]) -> None:
-        self._line.say("\n".join(f"{name:<16} {words}" for name, words in _HELP))
+        self._line.say("\n".join(f"{name:<16} {say(words)}" for name, words in _HELP))
 
 
 def _denied(answer: Answer) -> str:
     left_ms = answer.get("locked_ms")
     if isinstance(left_ms, int) and left_ms:
-        return f"LOCKED after too many wrong PINs. Try again in {-(-left_ms // 60_000)} minutes."
+        return say("LOCKED after too many wrong PINs. Try again in {minutes} minutes.", minutes=-(-left_ms // 60_000))
     if answer.get("error") == "pin-not-set":
-        return "This role has no PIN yet: the owner sets it after logging in."
+        return say("This role has no PIN yet: the owner sets it after logging in.")
     left = answer.get("tries_left")
-    return f"Wrong PIN. {left} {'try' if left == 1 else 'tries'} left."
+    return say.plural(
+        "Wrong PIN. {count} try left.", "Wrong PIN. {count} tries left.", left if isinstance(left, int) else 0
+    )
 
 
 def _reason(answer: Answer) -> str:
     return {
-        "pin-wrong": "the present PIN was wrong",
-        "pin-is-set": "there is a PIN already",
+        "pin-wrong": say("the present PIN was wrong"),
+        "pin-is-set": say("there is a PIN already"),
     }.get(str(answer.get("error")), str(answer.get("message", answer.get("error"))))

@@ -1,4 +1,4 @@
-"""A serial line as a person's terminal: whole lines in, ASCII out, and nothing that comes in can steer or block it.
+"""A serial line as a person's terminal: whole lines in, ASCII or UTF-8 out, and nothing that comes in can steer or block it.
 
 The terminal device itself does the editing (termios(3), canonical mode), as on any VT100: backspace, Ctrl-U, Ctrl-W.
 """
@@ -9,6 +9,7 @@ import select
 import termios
 import textwrap
 import time
+import unicodedata
 from collections.abc import Iterator
 
 LINE_CHARS_MAX = 200
@@ -37,9 +38,10 @@ class Unreadable(Exception):
 class Line:
     """Standard input and output, or any pair of descriptors."""
 
-    def __init__(self, incoming: int = 0, outgoing: int = 1) -> None:
+    def __init__(self, incoming: int = 0, outgoing: int = 1, *, ascii_alone: bool = True) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
+        self._clean = ascii_only if ascii_alone else printable_only
         self._buffer = bytearray()
         self._overlong = False
         self._ended = False
@@ -81,13 +83,13 @@ class Line:
 
     def say(self, text: str = "") -> None:
         """Prints whole lines; what is wider than a terminal goes on in the next row. Raises Gone."""
-        for row in ascii_only(text).split("\n"):
-            rows = [row] if len(row) <= WIDTH else textwrap.wrap(row, WIDTH)
+        for row in self._clean(text).split("\n"):
+            rows = [row] if columns(row) <= WIDTH else wrap(row, WIDTH)
             self.write("\n".join(rows) + "\n")
 
     def write(self, text: str) -> None:
-        """Prints as it is, in ASCII. Raises Gone."""
-        left = ascii_only(text).encode("ascii")
+        """Prints as it is, in ASCII or UTF-8. Raises Gone."""
+        left = self._clean(text).encode()
         while left:
             try:
                 left = left[os.write(self._outgoing, left) :]
@@ -159,3 +161,25 @@ class Line:
 def ascii_only(text: str) -> str:
     """Printable ASCII and newlines; what else there is becomes a question mark."""
     return "".join(char if char == "\n" or " " <= char <= "~" else "?" for char in text)
+
+
+def printable_only(text: str) -> str:
+    """Printable characters and newlines; what would steer a terminal becomes a question mark."""
+    return "".join(char if char == "\n" or char.isprintable() else "?" for char in text)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal it takes: two for an ideograph."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Rows of at most `width` columns, broken at spaces; a text with ideographs between any two of its characters."""
+    if columns(text) == len(text):
+        return textwrap.wrap(text, width)
+    rows = [""]
+    for char in text:
+        if columns(rows[-1] + char) > width:
+            rows.append("")
+        rows[-1] += char
+    return rows

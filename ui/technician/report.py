@@ -1,11 +1,15 @@
-"""Answers as plain rows for a VT100: 80 columns of ASCII, one fact a row."""
+"""Answers as plain rows for a VT100: 80 columns, one fact a row.
+
+Facts stand by their own names, which are those of the guides and of ``--json``; sentences are in the console's language.
+"""
 
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
 
+from ui.say import say
 from ui.technician.child import Answer
-from ui.technician.line import WIDTH
+from ui.technician.line import WIDTH, wrap
 
 _NAME_WIDTH = 20
 _FACTS_INDENT = " " * 30
@@ -22,14 +26,18 @@ _NAMES = {
 
 def status(answer: Answer) -> str:
     """What the daemon, or the journal at rest, says."""
-    head = "The daemon runs." if answer.get("running") else "THE DAEMON IS NOT RUNNING. What the journal says at rest:"
+    head = (
+        say("The daemon runs.")
+        if answer.get("running")
+        else say("THE DAEMON IS NOT RUNNING. What the journal says at rest:")
+    )
     return f"{head}\n{_table(answer)}"
 
 
 def network(answer: Answer) -> str:
     """Addresses, time, lookup and the round trip, and what to do where one failed."""
     reached = "broker_error" not in answer
-    tail = "The broker answers." if reached else "THE BROKER DOES NOT ANSWER. Sales go on and are kept."
+    tail = say("The broker answers.") if reached else say("THE BROKER DOES NOT ANSWER. Sales go on and are kept.")
     return f"{_table(answer)}\n{tail}"
 
 
@@ -44,30 +52,33 @@ _QUALITY = {
 
 def devices(answer: Answer) -> str:
     """A row a device; under one with a fault what to do, where the daemon knows."""
-    rows = [] if answer.get("running") else ["THE DAEMON IS NOT RUNNING. Configured are:"]
+    rows = [] if answer.get("running") else [say("THE DAEMON IS NOT RUNNING. Configured are:")]
     listed = answer.get("devices")
     for device in listed if isinstance(listed, list) else []:
         fault = device.get("fault") or ""
         row = f"{device.get('name', '?'):<14} {device.get('kind', ''):<18} {device.get('phase', ''):<14} {fault}"
         rows.append(row.rstrip()[:WIDTH])
         if device.get("remedy"):
-            rows += _wrapped("", str(device["remedy"]))
+            rows += _wrapped("", say(str(device["remedy"])))
         detail = {key: value for key, value in (device.get("detail") or {}).items() if value not in ("", 0)}
         if advice := _QUALITY.get(str(detail.get("quality"))):
-            rows += _wrapped("", advice)
+            rows += _wrapped("", say(advice))
         facts = " ".join(f"{key}={value}" for key, value in detail.items())
         rows += [
             row[:WIDTH] for row in textwrap.wrap(facts, WIDTH - 16, initial_indent=" " * 15, subsequent_indent=" " * 15)
         ]
-    return "\n".join(rows) if listed else "No device is configured."
+    return "\n".join(rows) if listed else say("No device is configured.")
 
 
 def tried(answer: Answer) -> str:
     """Whether a device works, and what to do if not."""
     if answer.get("works"):
-        return f"{answer.get('name')} works."
+        return say("{name} works.", name=answer.get("name"))
     return "\n".join(
-        [f"{answer.get('name')} DOES NOT WORK: {answer.get('fault')}", *_wrapped("", str(answer.get("remedy")))]
+        [
+            say("{name} DOES NOT WORK: {fault}", name=answer.get("name"), fault=answer.get("fault")),
+            *_wrapped("", say(str(answer.get("remedy")))),
+        ]
     )
 
 
@@ -75,18 +86,18 @@ def suggested(answer: Answer) -> str:
     """The tables, to be copied."""
     found = answer.get("devices")
     tables = [str(device.get("table", "")) for device in found] if isinstance(found, list) else []
-    return "\n\n".join(tables) or "Nothing is plugged in that the configuration does not have."
+    return "\n\n".join(tables) or say("Nothing is plugged in that the configuration does not have.")
 
 
 def journal(answer: Answer) -> str:
     """Whether the chain is whole."""
     if answer.get("whole"):
-        return f"WHOLE: {answer.get('records')} records, the chain is unbroken."
+        return say("WHOLE: {records} records, the chain is unbroken.", records=answer.get("records"))
     return "\n".join(
         [
-            f"NOT WHOLE after {answer.get('records')} records:",
+            say("NOT WHOLE after {records} records:", records=answer.get("records")),
             *_wrapped("", str(answer.get("finding"))),
-            "Do not sell on this terminal. Keep it as it is, and call headquarters.",
+            say("Do not sell on this terminal. Keep it as it is, and call headquarters."),
         ]
     )
 
@@ -95,7 +106,7 @@ def log(answer: Answer) -> str:
     """A row a record, oldest first."""
     records = answer.get("records")
     rows = [_record(record) for record in records] if isinstance(records, list) else []
-    return "\n".join(rows) if rows else "The log is empty."
+    return "\n".join(rows) if rows else say("The log is empty.")
 
 
 def _record(record: Mapping[str, object]) -> str:
@@ -125,7 +136,7 @@ def _value(name: str, value: object) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say("yes") if value else say("no")
     if name == "time_ms" and isinstance(value, int):
         return clock_time(value)
     if name == "up_s" and isinstance(value, int):
@@ -143,5 +154,5 @@ def _value(name: str, value: object) -> str:
 def _wrapped(name: str, value: str) -> list[str]:
     """A name and its value, which goes on in the next rows under itself."""
     indent = " " * _NAME_WIDTH
-    rows = textwrap.wrap(value, WIDTH - _NAME_WIDTH, break_long_words=True) or [""]
+    rows = wrap(value, WIDTH - _NAME_WIDTH) or [""]
     return [f"{name:<{_NAME_WIDTH - 1}} {rows[0]}".rstrip(), *(indent + row for row in rows[1:])]
