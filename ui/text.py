@@ -243,7 +243,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "date-not-valid": ("This is no date that fits.", "Type it as 2026-11-24; not a later one than today."),
     "payments-open": (
         "{count} card payments of {amount_minor} in all are not settled.",
-        "See to the payment device; or close without them: they are in no total, and are settled later.",
+        "See to the payment device, or close without them: they are settled later.",
     ),
     "cash-loan": ("Brought into the till: {amount_minor}.", ""),
     "cash-pickup": ("Taken out of the till: {amount_minor}.", ""),

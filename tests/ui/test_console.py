@@ -403,7 +403,11 @@ def test_it_speaks_chinese_where_the_terminal_takes_utf_8(config: Path) -> None:
         line.type(f"{TECHNICIAN}\r")
         shown_until("欢迎，technician。")
         line.until("\n> ")
-        for command, expected in (("help", "检查日志的每条记录"), ("devices", "守护进程没有运行。"), ("log x", "多少条记录？")):
+        for command, expected in (
+            ("help", "检查日志的每条记录"),
+            ("devices", "守护进程没有运行。"),
+            ("log x", "多少条记录？"),
+        ):
             line.type(f"{command}\r")
             shown = line.until("\n> ").encode("latin-1").decode()
             assert expected in shown

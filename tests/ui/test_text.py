@@ -33,7 +33,7 @@ def test_codes_become_words() -> None:
 @pytest.mark.parametrize("known", sorted(WORDS))
 def test_each_message_reads_as_sentences_even_without_its_parameters(known: str) -> None:
     condition, remedy = parts(message(known), EUR)
-    assert condition.endswith(".")
+    assert condition.endswith((".", "?"))
     assert remedy == "" or remedy.endswith(".")
     assert "{" not in condition + remedy
     assert len(condition) <= 76
