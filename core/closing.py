@@ -359,7 +359,7 @@ def _paper_sale(shop: Shop, till: Till, event: v.PaperSaleKeyed, facts: Facts) -
         return refuse("paper-number-not-valid")
     if not _is_date(event.written) or event.written > facts.business_day:
         return refuse("date-not-valid")
-    if paper in till.books.papers:
+    if paper in till.books.papers or any(paper == one.basket.paper for one in till.parked):
         return refuse("paper-entered", paper=paper)
     opened = e.TransactionOpened(
         number=till.next_number,

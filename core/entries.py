@@ -67,7 +67,7 @@ class RecordsReturned(Entry, tag="records_returned", frozen=True, kw_only=True):
 
     `transactions` sales were completed in them, of which those of the newest business day are summed up; `number` is the
     highest transaction number. `unsettled` are references of payments whose end is in no record, for people to look
-    into. `fault` says why there may be more that could not be had.
+    into. `fault` says why there may be more that could not be had. `z` is the last Z report among them.
     """
 
     STREAM = Stream.TECHNICAL
@@ -83,6 +83,7 @@ class RecordsReturned(Entry, tag="records_returned", frozen=True, kw_only=True):
     day_amount_minor: int = 0
     unsettled: tuple[str, ...] = ()
     fault: str | None = None
+    z: "ZReported | None" = None
 
 
 class JournalVerified(Entry, tag="journal_verified", frozen=True, kw_only=True):

@@ -101,6 +101,38 @@ def counted(rows: tuple[Row, ...], kind: str, amount_minor: int, count: int = 1)
     return tuple(by_kind[each] for each in sorted(by_kind))
 
 
+def less(taken: Takings, told: Takings) -> Takings:
+    """What is left of it without what was told before."""
+    return Takings(
+        sales=_fewer(taken.sales, told.sales),
+        refunds=_fewer(taken.refunds, told.refunds),
+        undone=_fewer(taken.undone, told.undone),
+        cancelled=_fewer(taken.cancelled, told.cancelled),
+        voided=_fewer(taken.voided, told.voided),
+        discounts=_fewer(taken.discounts, told.discounts),
+        written=_fewer(taken.written, told.written),
+        no_sales=taken.no_sales - told.no_sales,
+        copies=taken.copies - told.copies,
+        rounding_minor=taken.rounding_minor - told.rounding_minor,
+        absolute_minor=taken.absolute_minor - told.absolute_minor,
+        tenders=_without(taken.tenders, told.tenders),
+        refund_tenders=_without(taken.refund_tenders, told.refund_tenders),
+        moves=_without(taken.moves, told.moves),
+        operators=_without(taken.operators, told.operators),
+        taxes=tuple(row for row in taxed(taken.taxes, told.taxes, -1) if row.gross_minor or row.net_minor),
+    )
+
+
+def _fewer(tally: Tally, told: Tally) -> Tally:
+    return tally.add(-told.amount_minor, -told.count)
+
+
+def _without(rows: tuple[Row, ...], told: tuple[Row, ...]) -> tuple[Row, ...]:
+    for row in told:
+        rows = counted(rows, row.kind, -row.amount_minor, -row.count)
+    return tuple(row for row in rows if row.count or row.amount_minor)
+
+
 def amount_of(rows: Iterable[Row], kind: str) -> int:
     """What one kind comes to (minor units)."""
     return sum(row.amount_minor for row in rows if row.kind == kind)

@@ -8,7 +8,7 @@ the same, that begins with what is first done and ends when it is settled. What 
 import msgspec
 
 from core import entries as e
-from core.takings import GrandTotal, Takings, TaxRow, amount_of, counted, taxed
+from core.takings import GrandTotal, Takings, TaxRow, amount_of, counted, less, taxed
 
 PAPERS_MAX = 1_000
 """Numbers of sales written by hand that are remembered; the oldest are forgotten first."""
@@ -58,6 +58,8 @@ class Books(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reversed: e.CardTotal = e.CardTotal(kind="reverse-debit", count=0, amount_minor=0)
     credited: e.CardTotal = e.CardTotal(kind="credit", count=0, amount_minor=0)
     papers: tuple[str, ...] = ()
+    restored: Takings | None = None
+    """What the open session had taken in a backup that was restored: somebody may have reported it elsewhere."""
 
 
 def expected_minor(session: Session) -> int:
@@ -112,10 +114,14 @@ def fold(
             return replace(books, reversed=_one_more(books.reversed, payment_minor))
         case e.PaymentsReconciled():
             return _reconciled(books, entry)
+        case e.EpochOpened(reason=e.RESTORED):
+            return replace(books, restored=books.session.takings if books.session is not None else None)
+        case e.RecordsReturned():
+            return _returned(books, entry.z)
         case e.TillSettled():
             assert books.session is not None, "a settlement of no session"
             assert books.session.number == entry.session, "a settlement of another session"
-            return replace(books, session=None, settled=entry.session)
+            return replace(books, session=None, settled=entry.session, restored=None)
         case e.ZReported():
             closed = max(books.closed_day, entry.report.business_day) if entry.day_closed else books.closed_day
             return replace(books, z=entry, copies=0, closed_day=closed)
@@ -229,6 +235,26 @@ def _count(session: Session, entry: e.CountBegun | e.CountGivenUp | e.TillCounte
             return replace(session, counting=False, counted_minor=None, counts=())
         case e.TillCounted():
             return replace(session, counted_minor=entry.amount_minor, counts=entry.counts)
+
+
+def _returned(books: Books, z: e.ZReported | None) -> Books:
+    """Numbers and grand totals go on from the last Z report that was made elsewhere, and what stands in it is not counted
+    here again."""
+    if z is None or (books.z is not None and books.z.number >= z.number):
+        return books
+    session = books.session
+    if session is not None and session.number <= z.report.session:
+        told = books.restored or Takings()
+        session = msgspec.structs.replace(session, number=z.report.session + 1, takings=less(session.takings, told))
+    return msgspec.structs.replace(
+        books,
+        session=session,
+        settled=max(books.settled, z.report.session),
+        z=z,
+        copies=0,
+        closed_day=max(books.closed_day, z.report.business_day) if z.day_closed else books.closed_day,
+        restored=None,
+    )
 
 
 def _one_more(total: e.CardTotal, amount_minor: int) -> e.CardTotal:

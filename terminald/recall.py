@@ -27,6 +27,7 @@ from core.entries import (
     RefundRequested,
     TransactionCompleted,
     TransactionOpened,
+    ZReported,
 )
 from core.entries import decode as decode_entry
 from core.ledger import GENESIS, Head, Record, open_record
@@ -290,6 +291,7 @@ class Recaller:
             day_amount_minor=total.day_amount_minor,
             unsettled=tuple(sorted(total.unsettled)),
             fault=self._faults.get(epoch),
+            z=total.z,
         )
 
     def _say(self, fault: str | None) -> None:
@@ -306,6 +308,7 @@ class _Total:
         self.transactions = self.number = self.day_transactions = self.day_amount_minor = 0
         self.day = ""
         self.unsettled: set[str] = set()
+        self.z: ZReported | None = None
 
     def take(self, record: Record) -> None:
         entry = decode_entry(open_record(record.exact).body)
@@ -323,6 +326,8 @@ class _Total:
                 self.unsettled.add(entry.reference)
             case PaymentApproved() | PaymentDeclined() | PaymentReversed() | PaymentSetAside():
                 self.unsettled.discard(entry.reference)
+            case ZReported():
+                self.z = entry
             case _:
                 pass
 

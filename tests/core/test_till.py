@@ -273,3 +273,63 @@ def test_grand_totals_begin_anew_with_each_period_and_the_perpetual_never() -> N
             [total.amount_minor // 1290 for total in (z.report.day, z.report.month, z.report.year, z.report.perpetual)]
         )
     assert told == [[1, 1, 1, 1], [1, 2, 2, 2], [1, 1, 1, 3]]
+
+
+def _sell(player: Player, *, voided: bool = False) -> None:
+    player.take(v.CodeKeyed(data="4006381333931"))
+    player.take(v.CodeKeyed(data="96385074"))
+    if voided:
+        player.take(v.VoidKeyed())
+    player.take(v.CashKeyed())
+
+
+def _closed(player: Player) -> e.ZReported:
+    player.take(v.CountKeyed(amount_minor=0))
+    z = player.take(v.TillCloseKeyed(end_day=False)).entries[-1]
+    assert isinstance(z, e.ZReported)
+    return z
+
+
+def test_after_a_restore_numbers_and_totals_go_on_from_what_came_back_and_nothing_counts_twice() -> None:
+    elsewhere = Player(shop=SESSIONS)
+    elsewhere.take(v.TillOpenKeyed(float_minor=5))
+    _sell(elsewhere, voided=True)
+    elsewhere.take(v.CashMoveKeyed(move="loan", amount_minor=7))
+    restored = Player(shop=SESSIONS, kept=list(elsewhere.kept))
+    _sell(elsewhere)
+    z = _closed(elsewhere)
+
+    opened = e.EpochOpened(terminal="till-3", reason=e.RESTORED, signing_key="", previous_epoch="ab", previous_seq=9)
+    restored.kept.append(opened)
+    _sell(restored)
+    restored.kept.append(e.RecordsReturned(epoch="ab", first=10, last=20, head="", number=2, z=z))
+    session = restored.till.books.session
+    assert session is not None
+    assert (session.number, session.takings.sales.count, session.takings.voided.count) == (2, 1, 0)
+    assert session.takings.sales.amount_minor == 1419
+    assert session.takings.moves == ()
+    after = _closed(restored)
+    assert after.number == z.number + 1
+    assert after.report.perpetual.amount_minor == 129 + 1419 + 1419
+    assert after.report.perpetual.count == 3
+
+
+def test_after_a_restore_without_a_report_the_session_goes_on() -> None:
+    player = Player(shop=SESSIONS)
+    player.take(v.TillOpenKeyed(float_minor=5))
+    _sell(player)
+    player.kept.append(e.EpochOpened(terminal="till-3", reason=e.RESTORED, signing_key="", previous_epoch="ab"))
+    player.kept.append(e.RecordsReturned(epoch="ab", first=10, last=9, head=""))
+    _sell(player)
+    z = _closed(player)
+    assert (z.number, z.report.takings.sales.count, z.report.expected_minor) == (1, 2, 5 + 2 * 1419)
+
+
+def test_a_number_of_a_parked_sale_by_hand_is_taken() -> None:
+    player = Player()
+    player.take(v.PaperSaleKeyed(paper="A 17", written=TODAY))
+    player.take(v.CodeKeyed(data="96385074"))
+    player.take(v.SuspendKeyed(label="by hand"))
+    taken = player.take(v.PaperSaleKeyed(paper="A 17", written=TODAY))
+    assert taken.notice is not None
+    assert taken.notice.id == "paper-entered"
