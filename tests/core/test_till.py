@@ -1,5 +1,7 @@
 """A till's day against a book that is kept on one sheet: cash, totals, numbers; and the same day folded twice."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import settings
@@ -12,6 +14,7 @@ from core import events as v
 from core.sale import allowed, read, step
 from core.state import Idle, Till, apply
 from core.step import Facts, ItemWanted, Step
+from core.takings import Row, Takings, Tally, TaxRow, less
 from core.till import Books, expected_minor
 from core.till_report import net_minor
 from tests.core.transcript import CATALOGUE, SHOP, TODAY, Player
@@ -333,3 +336,18 @@ def test_a_number_of_a_parked_sale_by_hand_is_taken() -> None:
     taken = player.take(v.PaperSaleKeyed(paper="A 17", written=TODAY))
     assert taken.notice is not None
     assert taken.notice.id == "paper-entered"
+
+
+def test_what_was_told_before_is_taken_off_in_every_field() -> None:
+    rows = {"taxes": (TaxRow(code="A", rate_bp=1900, gross_minor=119, net_minor=100, tax_minor=19),)}
+    values: dict[str, Any] = {
+        field.name: Tally(count=2, amount_minor=5)
+        if field.type is Tally
+        else 3
+        if field.type is int
+        else rows.get(field.name, (Row(kind="CASH", count=2, amount_minor=5),))
+        for field in msgspec.structs.fields(Takings)
+    }
+    taken = Takings(**values)
+    assert less(taken, taken) == Takings()
+    assert less(taken, Takings()) == taken
