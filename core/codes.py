@@ -4,8 +4,9 @@ from typing import assert_never
 
 from core import events as v
 from core import receipt_code
+from core.product_recall import gtins_in
 from core.scan import Method, classify, reading, refusal
-from core.state import Idle, Ringing, Shop, Tendering, Till
+from core.state import Idle, Ringing, Shop, Tendering, Till, voucher_kind
 from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, OriginalWanted, Question
 from core.text import message
 
@@ -25,7 +26,11 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
         case "wallet":
             return message("wallet-not-taken")
         case "voucher":
-            return CouponShown(code=scan.identity or "")
+            pays = voucher_kind(shop, scan.identity or "") is not None and isinstance(till.sale, Ringing)
+            return CouponShown(
+                code=scan.identity or "",
+                recalled_by=gtins_in(till.sale.basket) if pays and isinstance(till.sale, Ringing) else (),
+            )
         case "staff":
             if not shop.sign_on:
                 return message("staff-card-not-taken")

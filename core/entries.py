@@ -380,6 +380,37 @@ class CashTendered(Entry, tag="cash_tendered", frozen=True, kw_only=True):
     amount_minor: int
 
 
+class VoucherTendered(Entry, tag="voucher_tendered", frozen=True, kw_only=True):
+    """A voucher of the shop's own was taken, for good; of its value `forfeited_minor` is lost."""
+
+    MOVES_MONEY = True
+    tender: int
+    voucher: str
+    amount_minor: int
+    forfeited_minor: int = 0
+
+
+class AccountCharged(Entry, tag="account_charged", frozen=True, kw_only=True):
+    """What a customer will be billed for by headquarters (`customer` as in CustomerIdentified), once its transaction is
+    completed; `reference` names it."""
+
+    MOVES_MONEY = True
+    tender: int
+    reference: str
+    customer: str
+    amount_minor: int
+
+
+class AccountCredited(Entry, tag="account_credited", frozen=True, kw_only=True):
+    """Money for goods that came back, taken off what the customer is billed for by the charge `original`."""
+
+    MOVES_MONEY = True
+    tender: int
+    original: str
+    customer: str
+    amount_minor: int
+
+
 class RefundableTender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What can still go back to a tender that a finished sale was paid with; `reference` is that payment's."""
 
@@ -389,6 +420,7 @@ class RefundableTender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     poi_transaction: str = ""
     brand: str = ""
     card: str = ""
+    customer: str = ""
 
 
 class ReturnBegun(Entry, tag="return_begun", frozen=True, kw_only=True):
@@ -1016,6 +1048,7 @@ AnyEntry = (
     | TransactionSuspended | TransactionResumed | LineRepriced
     | BusinessDayConfirmed | TillOpened | CashMoved | CountBegun | CountGivenUp | TillCounted | PaymentsReconciled | TillSettled
     | ZReported | ReportCopied
+    | VoucherTendered | AccountCharged | AccountCredited
     | ReturnBegun | ReturnUnreceipted | CashRefunded | RefundRequested | TransactionVoided
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
 )  # fmt: skip

@@ -489,6 +489,12 @@ class CardKeyed(Event, frozen=True, kw_only=True, tag="card_keyed"):
     amount_minor: int | None = None
 
 
+class AccountKeyed(Event, frozen=True, kw_only=True, tag="account_keyed"):
+    """The customer's account pays, or is credited; None means all that is due, or owed."""
+
+    amount_minor: int | None = None
+
+
 class CancelKeyed(Event, frozen=True, kw_only=True, tag="cancel_keyed"):
     """While a card is being paid: stop that payment. Else: give up the basket."""
 
@@ -672,6 +678,6 @@ AnyEvent = (
     | BusinessDayKeyed | TillOpenKeyed | CashMoveKeyed | CountBegunKeyed | CountKeyed | CountGivenUpKeyed
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | InvoiceKeyed | InvoiceTorn
-    | SuspendKeyed | ResumeKeyed | ReturnKeyed | UnreceiptedReturnKeyed | TransactionVoidKeyed
+    | SuspendKeyed | ResumeKeyed | ReturnKeyed | UnreceiptedReturnKeyed | TransactionVoidKeyed | AccountKeyed
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

@@ -46,6 +46,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     poi_transaction: str = ""
     brand: str = ""
     card: str = ""
+    customer: str = ""
     refund_of: str = ""
 
 
@@ -217,6 +218,18 @@ class Assembler:
             case e.CashRefunded():
                 back = Payment(kind="CASH", amount_minor=entry.amount_minor, refund_of="cash")
                 self.open = msgspec.structs.replace(was, payments=(*was.payments, back))
+            case e.VoucherTendered():
+                paid = Payment(kind="VOUCHER", amount_minor=entry.amount_minor)
+                self.open = msgspec.structs.replace(was, payments=(*was.payments, paid))
+            case e.AccountCharged() | e.AccountCredited():
+                account = Payment(
+                    kind="CUST_ACCT",
+                    amount_minor=entry.amount_minor,
+                    customer=entry.customer,
+                    reference=entry.reference if isinstance(entry, e.AccountCharged) else "",
+                    refund_of=entry.original if isinstance(entry, e.AccountCredited) else "",
+                )
+                self.open = msgspec.structs.replace(was, payments=(*was.payments, account))
             case e.PaymentRequested():
                 asked = Payment(kind="CREDIT", amount_minor=entry.amount_minor, reference=entry.reference)
                 self.open = msgspec.structs.replace(was, asked=(*was.asked, asked))

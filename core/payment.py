@@ -38,12 +38,12 @@ def take_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts:
     Goods that cost nothing, or less, are completed without a tender.
     """
     priced = price(shop, basket)
-    fixed = _fixed(basket, priced)
+    fixed = fixed_discounts(basket, priced)
     if owed_minor(basket, priced) > 0:
         return _refund_cash(shop, till, basket, event, facts)
     if priced.payable_minor <= paid_minor(basket):
         if not event.amount_minor and any(not line.voided for line in basket.lines):
-            return _complete_if_paid(shop, till, fixed, facts)
+            return complete_if_paid(shop, till, fixed, facts)
         return refuse("nothing-due")
     due = cash_due_minor(shop, basket, priced.payable_minor)
     amount_minor = due if event.amount_minor is None else event.amount_minor
@@ -52,10 +52,10 @@ def take_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts:
     if amount_minor > CASH_MINOR_MAX:
         return refuse("amount-too-large", amount_minor=CASH_MINOR_MAX)
     tendered = e.CashTendered(tender=basket.tenders_begun + 1, amount_minor=amount_minor)
-    return _complete_if_paid(shop, till, (*fixed, tendered), facts)
+    return complete_if_paid(shop, till, (*fixed, tendered), facts)
 
 
-def _fixed(basket: Basket, priced: Pricing) -> tuple[e.AnyEntry, ...]:
+def fixed_discounts(basket: Basket, priced: Pricing) -> tuple[e.AnyEntry, ...]:
     """The entry that fixes the basket's discounts, where payment begins and there are any."""
     if basket.discounts is not None or not priced.discounts:
         return ()
@@ -75,6 +75,8 @@ def _refund_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, fac
     cards_minor = sum(amount for _, amount in _cards_left(basket))
     if cards_minor:
         return refuse("refund-to-card", amount_minor=min(owed_minor(basket, priced), cards_minor))
+    if account_minor := sum(amount for _, amount in _left(basket, "CUST_ACCT")):
+        return refuse("refund-to-account", amount_minor=min(owed_minor(basket, priced), account_minor))
     owed = -cash_due_minor(shop, basket, priced.payable_minor)
     amount_minor = owed if event.amount_minor is None else event.amount_minor
     if amount_minor > owed:
@@ -82,7 +84,7 @@ def _refund_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, fac
     if amount_minor < 0 or (amount_minor == 0 and owed > 0):
         return refuse("amount-not-positive")
     refunded = e.CashRefunded(tender=basket.tenders_begun + 1, amount_minor=amount_minor)
-    return _complete_if_paid(shop, till, (*_fixed(basket, priced), refunded), facts)
+    return complete_if_paid(shop, till, (*fixed_discounts(basket, priced), refunded), facts)
 
 
 def _refund_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -> Step:
@@ -113,13 +115,17 @@ def _refund_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -
         original=origin.reference,
         poi_transaction=origin.poi_transaction,
     )
-    return Step(entries=(*_fixed(basket, priced), requested), effects=(effect,))
+    return Step(entries=(*fixed_discounts(basket, priced), requested), effects=(effect,))
 
 
 def _cards_left(basket: Basket) -> list[tuple[e.RefundableTender, int]]:
     """The cards of the finished sales that money can still go back to, and how much."""
+    return _left(basket, "CREDIT")
+
+
+def _left(basket: Basket, kind: str) -> list[tuple[e.RefundableTender, int]]:
     left = []
-    for tender in (tender for begun in basket.originals for tender in begun.tenders):
+    for tender in (tender for begun in basket.originals for tender in begun.tenders if tender.kind == kind):
         given = sum(back.amount_minor for back in basket.tenders if back.refund_of == tender.reference)
         if tender.amount_minor > given and tender.reference not in basket.unrefunded:
             left.append((tender, tender.amount_minor - given))
@@ -128,7 +134,7 @@ def _cards_left(basket: Basket) -> list[tuple[e.RefundableTender, int]]:
 
 def set_refund_aside(shop: Shop, till: Till, sale: Enquiring, facts: Facts) -> Step:
     """The sale goes on while nobody knows whether money went back: it counts as given, and must not be given twice."""
-    given = _complete_if_paid(shop, till, (e.PaymentSetAside(reference=sale.pending.reference),), facts)
+    given = complete_if_paid(shop, till, (e.PaymentSetAside(reference=sale.pending.reference),), facts)
     told = message("refund-set-aside", amount_minor=sale.pending.amount_minor)
     return msgspec.structs.replace(given, notice=told, level="warning")
 
@@ -157,7 +163,7 @@ def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) ->
     reference = _reference(basket, tender, facts)
     return Step(
         entries=(
-            *_fixed(basket, priced),
+            *fixed_discounts(basket, priced),
             e.PaymentRequested(tender=tender, reference=reference, amount_minor=amount_minor),
         ),
         effects=(x.RequestPayment(reference=reference, amount_minor=amount_minor, currency=shop.currency.code),),
@@ -176,7 +182,7 @@ def take_answer(
         return ignore_stray(event)
     match event:
         case v.PaymentAnswered():
-            return _complete_if_paid(shop, till, (_approved(event),), facts)
+            return complete_if_paid(shop, till, (_approved(event),), facts)
         case v.PaymentRefused():
             return Step(
                 entries=(e.PaymentDeclined(reference=event.reference, reason=event.reason),),
@@ -211,7 +217,7 @@ def _approved(event: v.PaymentAnswered) -> e.PaymentApproved:
     )
 
 
-def _complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], facts: Facts) -> Step:
+def complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], facts: Facts) -> Step:
     """The entries of a tender, with the completion in the same commit once nothing is due any more."""
     after = till
     for entry in tendered:

@@ -55,6 +55,7 @@ NEEDED: Mapping[str, Needed] = {
     # money
     "cash_keyed": "cashier",
     "card_keyed": "cashier",
+    "account_keyed": "cashier",
     "cancel_keyed": "cashier",
     "suspend_keyed": "cashier",
     "resume_keyed": "cashier",

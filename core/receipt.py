@@ -13,7 +13,12 @@ from core.returns import heading
 from core.state import Basket, Completed, Line, Shop, Tender
 
 _MINUTE_CHARACTERS = len("2026-11-24T14:03")
-_TENDERS = {"CASH": later("Cash"), "CREDIT": later("Card")}
+_TENDERS = {
+    "CASH": later("Cash"),
+    "CREDIT": later("Card"),
+    "VOUCHER": later("Voucher"),
+    "CUST_ACCT": later("On account"),
+}
 
 
 def compose(shop: Shop, completed: Completed, *, copy: int, doubtful: bool) -> Document:

@@ -283,10 +283,10 @@ def _begun(shop: Shop, basket: Basket, original: Original, void_reason: str = ""
 
 
 def _cards(original: Original) -> list[e.RefundableTender]:
-    """The sale's card payments, less what went back to them."""
+    """What the sale charged to cards and accounts, less what went back to them."""
     cards = []
     for payment in original.sold.payments:
-        if payment.kind != "CREDIT" or payment.refund_of:
+        if payment.kind not in ("CREDIT", "CUST_ACCT") or payment.refund_of:
             continue
         given = sum(
             back.amount_minor
@@ -303,6 +303,7 @@ def _cards(original: Original) -> list[e.RefundableTender]:
                     poi_transaction=payment.poi_transaction,
                     brand=payment.brand,
                     card=payment.card,
+                    customer=payment.customer,
                 )
             )
     return cards

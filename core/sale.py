@@ -63,6 +63,7 @@ from core.state import (
     Tendering,
     Till,
     Weighing,
+    voucher_kind,
 )
 from core.step import (
     NOTHING,
@@ -78,6 +79,7 @@ from core.step import (
     UsualWanted,
     refuse,
 )
+from core.tenders import charge_account, take_voucher
 from core.text import message
 from core.training import PRACTISED_TAGS, in_training, practise, turn
 from core.weighing import give_up_weighing, refuse_while_weighing, take_keyed_weight, take_weight
@@ -86,7 +88,7 @@ _OperatorEvent = (
     v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.WeightSensed | v.QuantityKeyed | v.WeightKeyed
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
     | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
-    | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed | v.ReturnKeyed | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed
+    | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed | v.ReturnKeyed | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed | v.AccountKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 _CHANGES_GOODS = (
@@ -122,7 +124,7 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
             return OperatorWanted(badge=f"card:{event.number}".encode().hex())
         case v.CardSwiped(kind="loyalty"):
             return CustomerWanted(uid=f"card:{event.number}".encode().hex())
-        case v.CashKeyed() | v.CardKeyed():
+        case v.CashKeyed() | v.CardKeyed() | v.AccountKeyed():
             # Goods may have been recalled since they were scanned; once a part is paid they are the customer's.
             return RecallsWanted(gtins=gtins_in(till.sale.basket)) if isinstance(till.sale, Ringing) else None
         case v.ButtonPressed():
@@ -245,13 +247,14 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
                 "unreceipted_return_keyed",
             )
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
-            return (*always, *goods, *prices, "cash_keyed", "card_keyed", "cancel_keyed")
+            return (*always, *goods, *prices, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
         case Asking():
             return (*always, "age_keyed" if till.sale.held.about == "age" else "open_price_keyed", "cancel_keyed")
         case Weighing():
             return (*always, *(("weight_keyed",) if shop.keyed_weight else ()), "cancel_keyed")
         case Tendering():
-            return (*always, "cash_keyed", "card_keyed", "cancel_keyed")
+            vouchers = ("code_keyed",) if shop.voucher_tenders else ()
+            return (*always, *vouchers, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
         case Authorizing() | Enquiring() | Reversing():
             return (*always, "cancel_keyed")
     assert_never(till.sale)
@@ -298,6 +301,7 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
             v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CancelKeyed()
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.SuspendKeyed()
+            | v.AccountKeyed()
         ):  # fmt: skip
             return refuse("no-open-sale")
         case v.ResumeKeyed():
@@ -318,6 +322,11 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
     basket = sale.basket
     if basket.voiding is not None and isinstance(event, _CHANGES_GOODS):
         return refuse("void-in-hand")
+    if isinstance(facts.question, CouponShown) and voucher_kind(shop, facts.question.code) is not None:
+        if basket.paper:
+            return refuse("paper-sale-is-cash")
+        taken = take_voucher(shop, till, basket, facts.question.code, facts)
+        return refuse("power-weak") if till.power_weak else _recalled(sale, facts) or taken
     match event:
         case v.Scanned() | v.CodeKeyed():
             if isinstance(sale, Tendering) and isinstance(facts.question, ItemWanted | CouponShown):
@@ -352,10 +361,14 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return _take_back(shop, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.TransactionVoidKeyed():
             return refuse("sale-open")
-        case v.CashKeyed() | v.CardKeyed() if till.power_weak:
+        case v.CashKeyed() | v.CardKeyed() | v.AccountKeyed() if till.power_weak:
             return refuse("power-weak")
         case v.CashKeyed():
             return _recalled(sale, facts) or take_cash(shop, till, basket, event, facts)
+        case v.AccountKeyed() if basket.paper:
+            return refuse("paper-sale-is-cash")
+        case v.AccountKeyed():
+            return _recalled(sale, facts) or charge_account(shop, till, basket, event, facts)
         case v.CardKeyed() if basket.paper:
             return refuse("paper-sale-is-cash")
         case v.CardKeyed():
@@ -389,7 +402,7 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
         case (
@@ -417,7 +430,7 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
             return refuse_while_asking(sale)
         case (
@@ -436,7 +449,7 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
             return refuse("payment-pending")
         case v.WeightSensed():
@@ -458,7 +471,7 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
             return refuse("payment-unknown")
         case v.WeightSensed():
@@ -487,7 +500,7 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():

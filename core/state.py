@@ -17,6 +17,8 @@ from core.scan import CodeRules, VariableMeasure
 from core.tax import TaxRate, TaxRounding
 from core.till import Books, fold
 
+VOUCHERS_MAX = 2_000
+"""Vouchers that have paid and are remembered; the oldest are forgotten first."""
 COUPONS_MAX = 500
 """Coupons for a single time that are remembered; the oldest are forgotten first."""
 PROVIDED_MAX = 200
@@ -27,6 +29,7 @@ UNPRINTED_MAX = 20
 """Receipts that wait for a printer; of more, the oldest are only to be had as a copy from the journal."""
 
 
+VoucherRest = Literal["none", "forfeit", "change"]
 DatePolicy = Literal["warn", "refuse"]
 
 
@@ -57,6 +60,9 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """Of its papers and its screens."""
     tax_number: str = ""
     """The shop's own, on receipts and invoices."""
+    voucher_tenders: tuple["VoucherKind", ...] = ()
+    account_limit_minor: int = 0
+    """What one sale may charge to a customer's account; 0 where nobody sells on account."""
     unreceipted_return_minor_max: int = 10_000
     """What one line may come to that is taken back without a receipt."""
     keyed_weight: bool = True
@@ -78,11 +84,20 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
         """What its codes are understood by."""
         return CodeRules(
             layouts=self.layouts,
-            vouchers=self.vouchers,
+            vouchers=(*self.vouchers, *(kind.prefix for kind in self.voucher_tenders)),
             staff=self.staff,
             loyalty=self.loyalty,
             currency=self.currency,
         )
+
+
+class VoucherKind(msgspec.Struct, frozen=True, kw_only=True):
+    """Vouchers of the shop's own that pay: what their codes begin with, what each is worth, and what becomes of the rest
+    where less is due: it is not taken (``none``), lost (``forfeit``), or given in cash (``change``)."""
+
+    prefix: str
+    amount_minor: int
+    rest: VoucherRest = "none"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +120,7 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     """Money on its way or taken. A card's carries the `reference` by which the payment device is asked about it."""
 
     tender: int
-    kind: Literal["CASH", "CREDIT"]
+    kind: Literal["CASH", "CREDIT", "VOUCHER", "CUST_ACCT"]
     amount_minor: int
     phase: Phase
     reference: str = ""
@@ -114,6 +129,7 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     brand: str = ""
     card: str = ""
     signature: bool = False
+    voucher: str = ""
     refund_of: str = ""
     """Where this is money that goes back: the reference of the payment that it goes back to; ``cash`` for cash."""
 
@@ -278,9 +294,16 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     next_practice: int = 0
     """The next training transaction's number; 0 before the first training."""
     parked: tuple[Parked, ...] = ()
+    vouchers: tuple[str, ...] = ()
+    """Vouchers that have paid, the newest last."""
     books: Books = Books()
     papers: tuple[Papers, ...] = ()
     """Of the receipts of which a paper was asked for last, the newest last."""
+
+
+def voucher_kind(shop: Shop, code: str) -> VoucherKind | None:
+    """What a code is worth as a tender; None where it is none."""
+    return next((kind for kind in shop.voucher_tenders if code.startswith(kind.prefix)), None)
 
 
 def basket_of(sale: Sale) -> Basket | None:
@@ -325,6 +348,7 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
                     started=till.started,
                     coupons=till.coupons,
                     provided=till.provided,
+                    vouchers=till.vouchers,
                     books=till.books,
                     next_practice=till.next_practice,
                 )
@@ -399,7 +423,10 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
             return _staffed(till, entry)
         case e.TransactionVoided() | e.ReturnUnreceipted():
             return till
-        case e.CashTendered() | e.PaymentRequested() | e.CashRefunded() | e.RefundRequested():
+        case (
+            e.CashTendered() | e.PaymentRequested() | e.CashRefunded() | e.RefundRequested() | e.VoucherTendered()
+            | e.AccountCharged() | e.AccountCredited()
+        ):  # fmt: skip
             return msgspec.structs.replace(till, sale=_tendered(till.sale, entry))
         case (
             e.PaymentApproved() | e.PaymentDeclined() | e.PaymentUnknown() | e.PaymentSetAside()
@@ -567,7 +594,18 @@ def _line(basket: Basket, number: int, *, voided: bool, **changes: int) -> Baske
     return msgspec.structs.replace(basket, lines=lines, discounts=None)
 
 
-def _tendered(sale: Sale, entry: e.CashTendered | e.PaymentRequested | e.CashRefunded | e.RefundRequested) -> Sale:
+_TenderEntry = (
+    e.CashTendered
+    | e.PaymentRequested
+    | e.CashRefunded
+    | e.RefundRequested
+    | e.VoucherTendered
+    | e.AccountCharged
+    | e.AccountCredited
+)
+
+
+def _tendered(sale: Sale, entry: _TenderEntry) -> Sale:
     assert isinstance(sale, Ringing | Tendering), "a tender outside of a sale"
     # From here on no rule is asked any more: without a record of discounts there are none.
     fixed = sale.basket.discounts or ()
@@ -576,6 +614,24 @@ def _tendered(sale: Sale, entry: e.CashTendered | e.PaymentRequested | e.CashRef
         case e.CashTendered():
             cash = Tender(tender=entry.tender, kind="CASH", amount_minor=entry.amount_minor, phase="posted")
             return Tendering(basket=msgspec.structs.replace(basket, tenders=(*basket.tenders, cash)))
+        case e.VoucherTendered():
+            paid = Tender(
+                tender=entry.tender,
+                kind="VOUCHER",
+                amount_minor=entry.amount_minor,
+                phase="posted",
+                voucher=entry.voucher,
+            )
+            return Tendering(basket=msgspec.structs.replace(basket, tenders=(*basket.tenders, paid)))
+        case e.AccountCharged() | e.AccountCredited():
+            account = Tender(
+                tender=entry.tender,
+                kind="CUST_ACCT",
+                amount_minor=entry.amount_minor,
+                phase="posted",
+                refund_of=entry.original if isinstance(entry, e.AccountCredited) else "",
+            )
+            return Tendering(basket=msgspec.structs.replace(basket, tenders=(*basket.tenders, account)))
         case e.CashRefunded():
             back = Tender(
                 tender=entry.tender, kind="CASH", amount_minor=entry.amount_minor, phase="posted", refund_of="cash"
@@ -740,6 +796,7 @@ def _completed(till: Till, entry: e.TransactionCompleted) -> Till:
         sale=Idle(),
         last=Last(number=entry.number, completed=completed),
         unprinted=(*till.unprinted, completed)[-UNPRINTED_MAX:],
+        vouchers=(*till.vouchers, *(paid.voucher for paid in basket.tenders if paid.voucher))[-VOUCHERS_MAX:],
         coupons=(*till.coupons, *(taken.coupon for taken in basket.coupons if taken.once))[-COUPONS_MAX:],
         day=msgspec.structs.replace(
             day, transactions=day.transactions + 1, amount_minor=day.amount_minor + entry.total_minor

@@ -62,9 +62,11 @@ class OriginalWanted(msgspec.Struct, frozen=True, kw_only=True, tag="original"):
 
 
 class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
-    """A code that is a coupon or a voucher; the shop's own rules know it, and no store is asked."""
+    """A code that is a coupon or a voucher, which the shop's own rules know. A voucher pays: which of the basket's goods
+    are recalled (GTINs) is asked then."""
 
     code: str
+    recalled_by: tuple[str, ...] = ()
 
 
 class OperatorWanted(msgspec.Struct, frozen=True, kw_only=True, tag="operator"):

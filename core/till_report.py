@@ -10,7 +10,12 @@ from core.state import Shop, Till
 from core.takings import GrandTotal, Row, Takings, TaxRow, rolled
 from core.till import Session, expected_minor, shift_total
 
-_TENDERS = {"CASH": later("Cash"), "CREDIT": later("Card")}
+_TENDERS = {
+    "CASH": later("Cash"),
+    "CREDIT": later("Card"),
+    "VOUCHER": later("Voucher"),
+    "CUST_ACCT": later("On account"),
+}
 _MOVES = {
     "loan": later("Loans"),
     "paid-in": later("Paid in"),

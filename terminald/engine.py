@@ -29,6 +29,7 @@ from core.signs import signs
 from core.state import Completed, Idle, Shop, Till, apply
 from core.step import (
     Badge,
+    CouponShown,
     CustomerWanted,
     Facts,
     ItemWanted,
@@ -115,7 +116,7 @@ def _goods_of(question: Question | None, item: Item | None) -> tuple[str, ...]:
     match question:
         case ItemWanted(reading=reading) if item is not None:
             return gtins_of(reading.gtin, item.item)
-        case RecallsWanted(gtins=gtins) | ParkedWanted(recalled_by=gtins):
+        case RecallsWanted(gtins=gtins) | ParkedWanted(recalled_by=gtins) | CouponShown(recalled_by=gtins):
             return gtins
         case _:
             return ()

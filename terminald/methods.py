@@ -316,6 +316,11 @@ def methods(
             AmountParams,
             lambda p: v.CardKeyed(amount_minor=p.amount_minor),
         ),
+        "sale.account": orders.keyed(
+            "Charges the customer's account in minor units, or credits it; without an amount all that is due, or owed",
+            AmountParams,
+            lambda p: v.AccountKeyed(amount_minor=p.amount_minor),
+        ),
         "return.line": orders.keyed(
             "Takes goods of a finished sale back: a line of it, or all that is left; number 0 is the receipt shown last",
             ReturnParams,

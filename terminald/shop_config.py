@@ -9,7 +9,7 @@ from core.language import TAGS, Tag
 from core.money import Rounding, currency, is_currency
 from core.promotion import Kind, Precedence, Promotion, Rulebook, faults
 from core.scan import VariableMeasure
-from core.state import DatePolicy, Shop
+from core.state import DatePolicy, Shop, VoucherKind, VoucherRest
 from core.tax import TaxRate, TaxRounding
 from store.catalogue_rows import ALWAYS, read_gtin, read_validity
 from terminald.toml_table import Table
@@ -48,6 +48,9 @@ def read_shop(
         cash_unit_minor=table.whole("cash_rounding_minor", 1, 1, 1_000_000),
         cash_rounding=cast(Rounding, _choice(table, "cash_rounding", "half-up", get_args(Rounding))),
         price_minor_max=table.whole("price_minor_max", 10**8, 1, PRICE_MINOR_MAX),
+        unreceipted_return_minor_max=table.whole("unreceipted_return_minor_max", 10_000, 0, PRICE_MINOR_MAX),
+        account_limit_minor=table.whole("account_limit_minor", 0, 0, PRICE_MINOR_MAX),
+        voucher_tenders=tuple(_voucher(voucher) for voucher in table.tables("voucher")),
         promotions=Rulebook(
             _promotions(promotions, code),
             precedence=cast(Precedence, _choice(table, "promotion_precedence", "best", get_args(Precedence))),
@@ -119,6 +122,16 @@ def _scaled(text: str, places: int) -> int | None:
     except InvalidOperation:
         return None
     return int(value) if value.is_finite() and value == value.to_integral_value() else None
+
+
+def _voucher(table: Table) -> VoucherKind:
+    prefix = table.text("prefix")
+    if not (2 <= len(prefix) <= CODE_BEGINNING_MAX and prefix.isascii() and prefix.isprintable()):
+        table.fault("prefix", f"prefix {prefix!r} must have 2 to {CODE_BEGINNING_MAX} printable signs")
+    rest = cast(VoucherRest, _choice(table, "rest", "none", get_args(VoucherRest)))
+    kind = VoucherKind(prefix=prefix, amount_minor=table.whole("amount_minor", 1000, 1, PRICE_MINOR_MAX), rest=rest)
+    table.end()
+    return kind
 
 
 # --- codes that carry a value -----------------------------------------------------------------------------------------

@@ -234,6 +234,7 @@ TABLES = {
     "terminal": ("[terminal]", ALWAYS["[terminal]"]),
     "shop": ("[shop]", ALWAYS["[shop]"]),
     "shop.tax": ("[[shop.tax]]", 'code = "A"'),
+    "shop.voucher": ("[[shop.voucher]]", 'prefix = "V10-"'),
     "promotion": ("[[promotion]]", 'id = "p"\nreason = "r"\nkind = "percent"\nvalue = "10"'),
     "journal": ("[journal]", ""),
     "keys": ("[keys]", ""),
@@ -272,7 +273,7 @@ def test_each_table_of_the_configuration_is_documented(tmp_path: Path) -> None:
 def test_each_key_of_the_configuration_is_documented(tmp_path: Path, name: str) -> None:
     head, body = TABLES[name]
     around = {key: text for key, text in ALWAYS.items() if key != head}
-    subtables = {"shop": {"tax"}, "scan": {"variable"}}.get(name, set())
+    subtables = {"shop": {"tax", "voucher"}, "scan": {"variable"}}.get(name, set())
     assert documented()[name].keys() | subtables == known(tmp_path, {**around, head: body})
 
 

@@ -30,7 +30,7 @@ from core.product_recall import ProductRecall
 from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
-from core.state import Shop, Till, apply
+from core.state import Shop, Till, VoucherKind, apply
 from core.step import Badge, CustomerWanted, Facts, ItemWanted, OriginalWanted, ParkedWanted, Question, Step
 from core.stripe import CardKind, Opaque
 from core.tax import TaxRate
@@ -47,6 +47,12 @@ SHOP = Shop(
     taxes=(TaxRate(code="A", rate_bp=1900), TaxRate(code="B", rate_bp=700)),
     layouts=(VariableMeasure(prefix="21", item_digits=5, value_digits=5, value="price"),),
     staff=("STAFF:",),
+    voucher_tenders=(
+        VoucherKind(prefix="V10-", amount_minor=1000),
+        VoucherKind(prefix="V5F-", amount_minor=500, rest="forfeit"),
+        VoucherKind(prefix="V5C-", amount_minor=500, rest="change"),
+    ),
+    account_limit_minor=5_000,
     loyalty=("L-",),
 )
 
