@@ -19,7 +19,7 @@ from core.ledger import Record
 from store.database import explain, open_database
 
 FOUND_MAX = 10_000
-_CACHE_KIB = 2_048
+_CACHE_KIB = 512
 _LAST_DAY = "9999-12-31"
 
 

@@ -22,6 +22,7 @@ def catch_up(history: History, journal: Path, key: bytes, pages_max: int | None 
     """
     connection = read_database(journal, key)
     try:
+        connection.execute("PRAGMA cache_size = -256")  # each page is read once
         position = _position(history, connection)
         folded = pages = 0
         while pages_max is None or pages < pages_max:
