@@ -59,7 +59,9 @@ def invoice(shop: Shop, till: Till, event: v.InvoiceKeyed, facts: Facts) -> Step
     said = (buyer.name, buyer.tax_number, *buyer.address)
     if not buyer.name or len(buyer.address) > ADDRESS_LINES_MAX:
         return refuse("buyer-not-valid")
-    if any(len(text) > BUYER_LENGTH_MAX or not text.isprintable() for text in said if text) or holds_card(buyer.name):
+    if any(len(text) > BUYER_LENGTH_MAX or not text.isprintable() for text in said):
+        return refuse("buyer-not-valid")
+    if any(holds_card(text) for text in (buyer.name, *buyer.address)):  # a tax number may look like one
         return refuse("buyer-not-valid")
     number = completed.sale.number
     copy = max(completed.invoices, _known(till, number).invoices)

@@ -82,6 +82,7 @@ async def test_an_invoice(counter: Countertop) -> None:
         {"name": "Harbour\x1b@"},
         {"name": "4111 1111 1111 1111"},
         {"name": "Harbour", "address": ["line"] * 5},
+        {"name": "Harbour", "address": ["4111 1111 1111 1111"]},
     ],
 )
 async def test_no_buyer(counter: Countertop, buyer: dict[str, object]) -> None:
