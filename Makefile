@@ -59,7 +59,7 @@ lock:
 	tools/lock
 
 transcripts: $(READY_TEST)
-	$(PY) -m pytest tests/core/test_transcripts.py --rewrite
+	$(PY) -m pytest tests/core/test_transcripts.py tests/test_sale_states.py --rewrite
 
 install:
 	tools/install $(ARGS)
