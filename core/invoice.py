@@ -10,6 +10,7 @@ import msgspec
 from core.document import Cut, Document, Element, Feed, QrCode, Rule, Text
 from core.language import words
 from core.receipt import code_of, goods, moment, money_part
+from core.returns import heading
 from core.state import Completed, Shop
 
 
@@ -38,7 +39,11 @@ def _paper(shop: Shop, completed: Completed, buyer: Buyer, copy: int, *, books: 
     elements += [Text(left=line, style="centre") for line in shop.address]
     if shop.tax_number:
         elements.append(Text(left=say("Tax number {number}", number=shop.tax_number), style="centre"))
-    elements.append(Text(left=say("INVOICE"), style="centre-large"))
+    title = say("INVOICE") if sale.total_minor >= 0 else say("CREDIT NOTE")
+    elements.append(Text(left=title, style="centre-large"))
+    if (headed := heading(completed)) is not None:
+        said, number = headed
+        elements.append(Text(left=say(said, number=f"{number:06d}"), style="centre"))
     if copy:
         elements.append(Text(left=say("*** COPY {copy} ***", copy=copy), style="centre-large"))
     if books:

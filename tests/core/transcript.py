@@ -70,7 +70,7 @@ CATALOGUE = {
 }
 
 
-PAPERS = v.ReprintKeyed | v.XReportKeyed | v.ZReportKeyed | v.TillCloseKeyed
+PAPERS = v.ReprintKeyed | v.InvoiceKeyed | v.XReportKeyed | v.ZReportKeyed | v.TillCloseKeyed
 """Orders whose papers are written out."""
 
 
@@ -295,7 +295,7 @@ def _outcome(player: Player, taken: Step, *, papers: bool) -> Iterator[str]:
         yield f"  + {_told(entry)}"
     for effect in taken.effects:
         yield f"  ! {_told(effect)}"
-        if isinstance(effect, x.PrintReceipt | x.PrintReport) and papers:
+        if isinstance(effect, x.PrintReceipt | x.PrintReport | x.PrintInvoice) and papers:
             for line in lines_of(effect.document):
                 yield f"    | {line}".rstrip()
     if taken.notice is not None:
