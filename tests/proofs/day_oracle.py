@@ -189,13 +189,24 @@ class Books:
         assert self._basket is not None
         self._basket.off = body.get("discounts", [])
 
-    def _cash_tendered(self, body: dict[str, Any]) -> None:
+    def _tender(self, kind: str, amount: int) -> None:
         assert self._basket is not None
-        self._basket.tenders["CASH"] = self._basket.tenders.get("CASH", 0) + body["amount_minor"]
+        self._basket.tenders[kind] = self._basket.tenders.get(kind, 0) + amount
+
+    def _cash_tendered(self, body: dict[str, Any]) -> None:
+        self._tender("CASH", body["amount_minor"])
 
     def _cash_refunded(self, body: dict[str, Any]) -> None:
-        assert self._basket is not None
-        self._basket.tenders["CASH"] = self._basket.tenders.get("CASH", 0) - body["amount_minor"]
+        self._tender("CASH", -body["amount_minor"])
+
+    def _voucher_tendered(self, body: dict[str, Any]) -> None:
+        self._tender("VOUCHER", body["amount_minor"])
+
+    def _account_charged(self, body: dict[str, Any]) -> None:
+        self._tender("CUST_ACCT", body["amount_minor"])
+
+    def _account_credited(self, body: dict[str, Any]) -> None:
+        self._tender("CUST_ACCT", -body["amount_minor"])
 
     # --- cards ---
 
