@@ -27,6 +27,13 @@ rate = "19.00"
 [[shop.tax]]
 code = "B"
 rate = "7.00"
+[[shop.voucher]]
+prefix = "V10-"
+amount_minor = 1000
+[[shop.voucher]]
+prefix = "V5C-"
+amount_minor = 500
+rest = "change"
 [[scan.variable]]
 prefix = "21"
 item_digits = 5
@@ -472,6 +479,16 @@ async def undone(day: ShopDay) -> None:
     await day.give_back()
 
 
+async def vouchers(day: ShopDay) -> None:
+    """One pays a part, another more than is due: the rest comes back in cash."""
+    serial = sum(day.flows.values())
+    await day.ring(BEANS)
+    await day.call("sale.scan", data=f"V10-{serial:05}")
+    await day.refused("voucher-used", "sale.scan", data=f"V10-{serial:05}")
+    answer = await day.call("sale.scan", data=f"V5C-{serial:05}")
+    day.drawer_minor -= _change(answer)
+
+
 async def killed_in_a_basket(day: ShopDay) -> None:
     await day.ring(BEANS, PASTA)
     if day.kills < KILLS_IN_BASKETS_MAX:
@@ -484,5 +501,6 @@ FLOWS: list[Callable[[ShopDay], Awaitable[None]]] = [
     cash_with_change, cash_exact, card, split_tender, quantity_and_void, given_up, given_up_part_paid, card_given_back,
     declined_then_cash, answer_lost, discounts, coupon, price_by_hand, exempt, empties, age_and_open_price, parked, by_hand,
     copy_and_no_sale, cash_moves, count_given_up,
-    returned_for_cash, returned_to_the_card, exchanged, returned_without_receipt, undone, killed_in_a_basket,
+    returned_for_cash, returned_to_the_card, exchanged, returned_without_receipt, undone, vouchers,
+    killed_in_a_basket,
 ]  # fmt: skip
