@@ -1,6 +1,7 @@
 """`terminald-fleet`: headquarters' commands."""
 
 import argparse
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,8 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fleet.keys import KeyFileError
 
     try:
-        command = {"collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order}[options.command]
-        return command(options)
+        return _COMMANDS[options.command](options)
     except (DatabaseError, KeyFileError) as error:
         print(f"terminald-fleet: {error.code}: {error}\n{error.remedy}", file=sys.stderr)
         return 1
@@ -57,7 +57,42 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("--role", default="security", metavar="NAME", help="in whose name; it is kept there")
     _add_database(release)
     _add_key(release)
+    _add_quarantine(commands)
+    _add_backup(commands)
+    forked = commands.add_parser("forks", help="what says that there are two of one terminal")
+    forked.add_argument("--json", action="store_true", help="a JSON list")
+    _add_database(forked)
     return parser
+
+
+def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    quarantine = commands.add_parser("quarantine", help="batches that were not taken")
+    actions = quarantine.add_subparsers(dest="action", required=True, metavar="ACTION")
+    some = actions.add_parser("list", help="those that nobody has decided about")
+    some.add_argument("--terminal", metavar="TERMINAL", type=_terminal, help="of one terminal")
+    some.add_argument("--all", action="store_true", help="those that are settled too")
+    some.add_argument("--json", action="store_true", help="a JSON list")
+    one = actions.add_parser("show", help="a batch with its records, and which of them headquarters holds otherwise")
+    one.add_argument("--json", action="store_true", help="a JSON object")
+    again = actions.add_parser("release", help="try to take a batch once more, after `trust` or an update")
+    away = actions.add_parser("drop", help="settle a batch without taking it; it is kept as evidence")
+    away.add_argument("--why", metavar="TEXT", required=True, help="the reason; it is kept with the batch")
+    for action in (one, again, away):
+        action.add_argument("number", metavar="NUMBER", type=int, help="as `quarantine list` names it")
+    for action in (some, one, again, away):
+        _add_database(action)
+
+
+def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    backup = commands.add_parser("backup", help="back up headquarters, so that terminals may forget what is old")
+    actions = backup.add_subparsers(dest="action", required=True, metavar="ACTION")
+    whole = actions.add_parser("make", help="copy an embedded database, verify the copy, and tell the terminals")
+    whole.add_argument("to", metavar="FILE", type=Path, help="where the copy goes, on another medium")
+    actions_begin = actions.add_parser("begin", help="before a backup by other tools (pg_dump); prints its NUMBER")
+    done = actions.add_parser("done", help="after it, once it is known to be whole: tell the terminals")
+    done.add_argument("number", metavar="NUMBER", type=int, help="as `backup begin` printed it")
+    for action in (whole, actions_begin, done):
+        _add_database(action)
 
 
 def _add_database(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -145,6 +180,82 @@ def _list(options: argparse.Namespace) -> int:
     report = summarize(options.database)
     print(msgspec.json.encode(report).decode() if options.json else as_text(report))
     return 0
+
+
+def _quarantine(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from fleet.quarantine import drop, listed, release, shown
+    from fleet.report import quarantine_as_text
+    from fleet.store import open_made
+
+    now_ms = time.time_ns() // 1_000_000
+    if options.action == "list":
+        found = listed(options.database, options.terminal, settled=options.all)
+        print(msgspec.json.encode(found).decode() if options.json else quarantine_as_text(found))
+        return 0
+    if options.action == "show":
+        held, lines = shown(options.database, options.number)
+        if options.json:
+            print(msgspec.json.encode({"batch": held, "records": lines}).decode())
+        else:
+            print(quarantine_as_text([held]))
+            for line in lines:
+                print(f"    {line.seq} {line.type} (held: {line.held}) {bytes(line.body).decode()}")
+        return 0
+    with contextlib.closing(open_made(options.database, now_ms=now_ms)) as store:
+        if options.action == "drop":
+            drop(store, options.number, options.why, now_ms)
+            return 0
+        refusals = release(store, options.number, now_ms)
+    for refusal in refusals:
+        print(f"terminald-fleet: {refusal.code}: {refusal.detail}", file=sys.stderr)
+    return 1 if refusals else 0
+
+
+def _forks(options: argparse.Namespace) -> int:
+    import msgspec
+
+    from fleet.quarantine import forks
+    from fleet.report import quarantine_as_text
+
+    found = forks(options.database)
+    if options.json:
+        print(msgspec.json.encode(found).decode())
+        return 0
+    for fork in found:
+        print(f"{fork.terminal}:")
+        for twins in fork.twins:
+            print(f"    TWO TERMINALS: {twins}")
+        if fork.batches:
+            print(quarantine_as_text(fork.batches))
+    return 0
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from fleet.backup import BackupError, begin, copy, finish
+    from fleet.store import Server, open_made
+
+    now_ms = time.time_ns() // 1_000_000
+    if options.action == "make" and isinstance(options.database, Server):
+        raise BackupError("a server is backed up by its own tools, between `backup begin` and `backup done`")
+    with contextlib.closing(open_made(options.database, now_ms=now_ms)) as store:
+        if options.action == "begin":
+            print(begin(store, now_ms))
+            return 0
+        if options.action == "make":
+            number = begin(store, now_ms)
+            copy(options.database, options.to)
+        else:
+            number = options.number
+        print(f"{finish(store, number, now_ms)} epochs are archived further")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order, "quarantine": _quarantine,
+    "forks": _forks, "backup": _backup,
+}  # fmt: skip
 
 
 def _broker(text: str) -> str:

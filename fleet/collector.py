@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -16,10 +17,10 @@ import msgspec
 
 from core import nesting, topics
 from core.card import wipe, wipe_all
-from core.delivery import AckError, encode_ack, open_ack
+from core.delivery import Ack, AckError, encode_ack, open_ack
 from core.ports import Clock, Signer
 from fleet.database import DatabaseAway
-from fleet.intake import Arrival, Intake, Mark, Presence, commit
+from fleet.intake import Arrival, Intake, Mark, Presence, announce, commit
 from fleet.store import NUMBER_MAX, Store
 from terminald.broker import Message
 from terminald.mqtt import Connection
@@ -35,6 +36,8 @@ PRESENCE_EVERY_S = 2.0
 RETRY_S = 0.2
 RETRY_S_MAX = 5.0
 """Pauses while a database server is away, from the first, doubling, to the longest."""
+ANNOUNCE_EVERY_S = 10.0
+"""How often it is looked whether a backup was made, or people decided about a quarantine."""
 SHARED_GROUP = "terminald"
 """The name under which several collectors divide the batches among themselves."""
 TERMINALS_MAX = 100_000
@@ -89,6 +92,7 @@ class Collector:
         self._presences: dict[str, Presence] = {}
         self._wake = asyncio.Event()
         self._paused = False
+        self._announce_at_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self, connection: Connection, number: int) -> None:
@@ -148,11 +152,32 @@ class Collector:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, RETRY_S_MAX)
         self._answer(connection, group, intake)
+        await self._announce(connection)
         if self._waiting:
             self._wake.set()
         if self._paused and len(self._waiting) <= WAITING_MAX // 2:
             self._paused = False
             connection.resume()
+
+    async def _announce(self, connection: Connection) -> None:
+        """Tells terminals what is due though they did not ask. What the broker loses of it, the next batch's answer says."""
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._announce_at_s:
+            return
+        self._announce_at_s = loop.time() + ANNOUNCE_EVERY_S
+        try:
+            acks = await asyncio.shield(
+                loop.run_in_executor(self._thread, announce, self._database, self._clock.stamp().time_ms)
+            )
+        except DatabaseAway as error:
+            _log.warning("terminals were not told of backups: %s", error)
+            return
+        self._acknowledge(connection, acks)
+
+    def _acknowledge(self, connection: Connection, acks: Iterable[tuple[str, Ack]]) -> None:
+        for terminal, ack in acks:
+            answer = connection.publish(topics.ack(terminal), encode_ack(terminal, ack, self._key.sign), retain=True)
+            answer.add_done_callback(_complain)
 
     def _answer(self, connection: Connection, group: list[_Waiting], intake: Intake) -> None:
         for refusal in intake.refusals:
@@ -161,9 +186,7 @@ class Collector:
             _log.log(level, "batch of %s %s: %s: %s", refusal.terminal, taken, refusal.code, refusal.detail)
         if intake.raised:
             _log.critical("this database holds less than it once acknowledged: terminals are asked to send again")
-        for terminal, ack in intake.acks:
-            answer = connection.publish(topics.ack(terminal), encode_ack(terminal, ack, self._key.sign), retain=True)
-            answer.add_done_callback(_complain)
+        self._acknowledge(connection, intake.acks)
         for waiting in group:
             connection.acknowledge(waiting.message)
 

@@ -32,6 +32,8 @@ from fleet.twins import twins_of
 
 EVIDENCE_MAX = 100
 """Unproven payloads kept of one terminal; of more, only the log tells."""
+ANNOUNCED_MAX = 500
+"""Epochs whose terminals are told of a backup at a time."""
 GENERATION_MAX = 1 << 53
 """No honest generation comes near it: they begin at Unix milliseconds."""
 
@@ -140,6 +142,22 @@ def commit(
         return intake.result()
 
 
+def announce(database: Store, now_ms: int) -> tuple[tuple[str, Ack], ...]:
+    """What terminals are to be told though they sent nothing: a backup was made, or people decided. Raises DatabaseError."""
+    with database.transaction() as statements:
+        untold = statements.execute(
+            "SELECT terminal, epoch FROM epoch WHERE archived_hwm > told_archived ORDER BY terminal, epoch LIMIT ?",
+            (ANNOUNCED_MAX,),
+        ).fetchall()
+        if not untold:
+            return ()
+        statements.lock(terminal for terminal, _ in untold)
+        intake = _Transaction(statements, now_ms)
+        for place in untold:
+            intake.tell(*place)
+        return intake.result().acks
+
+
 def trust(database: Store, terminal: str, public_key: bytes, now_ms: int) -> None:
     """Pins the key that a terminal is known by from now on. Raises DatabaseError."""
     with database.transaction() as connection:
@@ -215,6 +233,11 @@ class _Transaction:
                 (raised, raised),
             ).fetchone()
             self._raised = True
+
+    def tell(self, terminal: str, epoch: str) -> None:
+        """The terminal hears of this epoch."""
+        self._touched[terminal, epoch] = self._epoch(terminal, epoch)
+        self._run("UPDATE epoch SET told_archived = archived_hwm WHERE terminal = ? AND epoch = ?", (terminal, epoch))
 
     def see(self, presence: Presence) -> None:
         """Notes a sign of life; a status of an older connection of the same boot changes nothing."""

@@ -1,12 +1,17 @@
 """What headquarters holds, as people and programs read it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from core.money import currency
 from fleet.store import Address, Statements, reading
 from fleet.twins import Twins, twins_of
+
+if TYPE_CHECKING:
+    from fleet.quarantine import Held
 
 
 class EpochReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +125,20 @@ def _epoch(statements: Statements, terminal: str, epoch: str, hwm: int, archived
     return EpochReport(
         epoch=epoch, hwm=hwm, archived_hwm=archived_hwm, records=records, gaps=max(top_seq - hwm, 0) - above
     )
+
+
+def quarantine_as_text(batches: Iterable["Held"]) -> str:
+    """A line a batch."""
+    lines = [f"{'NUMBER':>6} {'TERMINAL':<16} {'RECEIVED (UTC)':<20} {'RECORDS':<15} {'TIMES':>5} REASON"]
+    for each in batches:
+        received = datetime.fromtimestamp(each.received_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        records = "-" if each.first is None else f"{each.first}-{each.last}"
+        end = each.decision or ("passed over" if each.passed else "")
+        lines.append(
+            f"{each.id:>6} {each.terminal:<16} {received:<20} {records:<15} {each.times:>5} {each.reason}"
+            f"{f' ({end})' if end else ''}: {each.detail}"
+        )
+    return "\n".join(lines)
 
 
 def as_text(report: Report) -> str:

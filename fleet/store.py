@@ -117,6 +117,14 @@ def open_store(address: Address, *, now_ms: int) -> Store:
     return embedded.Database.open(address, now_ms=now_ms)
 
 
+def open_made(address: Address, *, now_ms: int) -> Store:
+    """Opens a database that a collector has made. Raises DatabaseAbsent, DatabaseError."""
+    with reading(address) as statements:
+        if statements.execute("SELECT 1 FROM headquarters").fetchone() is None:
+            raise embedded.DatabaseAbsent(f"no collector has made its tables in {address} yet")
+    return open_store(address, now_ms=now_ms)
+
+
 @contextlib.contextmanager
 def reading(address: Address) -> Iterator[Statements]:
     """Statements that see one state of a database, and change nothing. Raises DatabaseError."""
