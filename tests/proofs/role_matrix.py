@@ -35,6 +35,7 @@ MATRIX: dict[str, Row] = {
     "sale.resume": ("cashier", {}),
     "sale.subtotal": ("cashier", {}),
     "sale.cash": ("cashier", {}),
+    "sale.account": ("cashier", {}),
     "sale.card": ("cashier", {}),
     "sale.cancel": ("cashier", {}),
     "receipt.reprint": ("cashier", {}),
