@@ -12,6 +12,7 @@ from core.view import HeldView, ShopView, TenderView, View
 from tests.ui.fake_till import FakeTill
 from tests.ui.test_counter import watched
 from tests.ui.views import basket, last, notice, sale, view
+from ui.merchant.actions import FLOWS, MENU
 from ui.say import Speaker, say
 from ui.text import WORDS
 
@@ -79,6 +80,17 @@ async def test_panels_and_help(till: FakeTill) -> None:
             assert expected in shown, shown
             assert not re.findall(r"[A-Za-z]{3,}", _KEPT.sub("", shown)), shown
             await at.press("escape")
+
+
+async def test_the_menu_and_the_first_question_of_each_of_its_places(till: FakeTill) -> None:
+    everything = tuple(sorted({flow.event for flow in FLOWS.values()} - {"weight_keyed", "age_keyed"}))
+    async with watched(till) as at:
+        for revision, keys in enumerate((("f10",), *(("f10", entry.letter) for entry in MENU)), 2):
+            await at.show(_view(revision=revision, sale=_ours(allowed=everything)))
+            await at.press(*keys)
+            shown = at.text()
+            assert not re.findall(r"[A-Za-z]{3,}", _KEPT.sub("", shown)), f"{keys}: {shown}"
+            await at.press("escape", "escape")
 
 
 async def test_another_language_while_it_runs(till: FakeTill) -> None:
