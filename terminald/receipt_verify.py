@@ -78,7 +78,7 @@ def _words(verdict: Verdict) -> list[str]:
         said = [f"terminal {code.terminal}", f"receipt {code.number:06d}"]
         if code.ended:
             said += [code.ended.replace("T", " "), f"total {_amount(code)} {code.currency}"]
-        rows.append(", ".join(said))
+        rows.append(("" if verdict.finding == "genuine" else "It claims: ") + ", ".join(said))
     return rows
 
 

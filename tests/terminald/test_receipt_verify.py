@@ -73,6 +73,11 @@ def test_what_it_says_of_the_receipt(capsys: pytest.CaptureFixture[str]) -> None
     )
 
 
+def test_what_is_not_proven_is_a_claim(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["receipt", "verify", FORGED, "--key", KEY.key.hex()])
+    assert capsys.readouterr().out.splitlines()[1].startswith("It claims: terminal till-3, receipt 000017")
+
+
 def test_the_same_source_gives_the_same_program(program: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.pyz"
     subprocess.run([sys.executable, ROOT / "tools" / "receipt-verifier", again], check=True, capture_output=True)
