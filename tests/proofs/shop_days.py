@@ -11,7 +11,7 @@ from core import events as v
 from core.history import Assembler, Original, Transaction
 from core.sale import read, step
 from core.state import Authorizing, Enquiring, Idle, Ringing, Tendering, Till, apply, basket_of
-from core.step import Facts, ItemWanted, OriginalWanted, ParkedWanted, Step
+from core.step import CustomerWanted, Facts, ItemWanted, OriginalWanted, ParkedWanted, Step
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 from tests.proofs.shop_model import GOODS, Disagreement, Piece, ShopModel
 
@@ -41,6 +41,7 @@ class CoreTill:
             local_time=NOW,
             question=question,
             item=CATALOGUE.get(question.reading.gtin) if isinstance(question, ItemWanted) else None,
+            customer="c0ffee" if isinstance(question, CustomerWanted) else None,
             items=tuple(CATALOGUE[gtin] for gtin in question.gtins) if isinstance(question, ParkedWanted) else (),
             original=self.original(question.number) if isinstance(question, OriginalWanted) else None,
         )
@@ -90,7 +91,7 @@ class Day:
     def run(self, steps: int) -> None:
         """So many events, and then everything that is open settles."""
         actions = (
-            (self._scan, 30), (self._quantity, 5), (self._void_line, 4), (self._cash, 16), (self._card, 10),
+            (self._scan, 30), (self._quantity, 5), (self._void_line, 4), (self._cash, 16), (self._card, 10), (self._voucher, 3), (self._account, 4),
             (self._answer, 24), (self._answer_again, 2), (self._cancel, 4), (self._return, 16), (self._return_all, 3),
             (self._void, 3), (self._park, 4), (self._unpark, 4), (self._other, 3),
         )  # fmt: skip
@@ -157,6 +158,17 @@ class Day:
 
     def _card(self) -> None:
         self.take(v.CardKeyed(amount_minor=self.chance.choice((None, None, 100, 700, 9999))))
+
+    def _voucher(self) -> None:
+        code = f"{self.chance.choice(('V5C', 'V5F', 'V10'))}-{self.chance.randrange(60)}"
+        used = code in self.model.vouchers
+        if not self.take(v.Scanned(device="scanner", data=code)).refused and used:
+            raise Disagreement(f"voucher {code} was taken again")
+
+    def _account(self) -> None:
+        if self.chance.random() < 0.5:
+            self.take(v.TagPresented(device="nfc", uid="04", technology="type2"))
+        self.take(v.AccountKeyed(amount_minor=self.chance.choice((None, None, 300))))
 
     def _cancel(self) -> None:
         self.take(v.CancelKeyed())
@@ -321,7 +333,18 @@ class Day:
                 for tender in last.completed.basket.tenders:
                     moved[tender.kind] += -tender.amount_minor if tender.refund_of else tender.amount_minor
                 kept = last.completed.sale
-                self.model.finished(kept.number, kept.total_minor, kept.change_minor, moved["CASH"], moved["CREDIT"])
+                self.model.finished(
+                    kept.number,
+                    kept.total_minor,
+                    kept.change_minor,
+                    moved["CASH"],
+                    moved["CREDIT"],
+                    moved["VOUCHER"] + moved["CUST_ACCT"],
+                )
+                for tender in last.completed.basket.tenders:
+                    if tender.voucher in self.model.vouchers:
+                        raise Disagreement(f"voucher {tender.voucher} has paid twice")
+                self.model.vouchers |= {t.voucher for t in last.completed.basket.tenders if t.voucher}
                 if entry.voids is not None:
                     self.model.receipts[entry.voids.number].voided = True
             case e.TransactionCancelled():
@@ -342,8 +365,9 @@ class Day:
                 asked = self.asked.pop(0)
                 self._hand_on(self._outcome(asked, answers=True, does=isinstance(asked, x.ReversePayment)))
             elif isinstance(sale, Ringing | Tendering):
-                if self.take(v.CancelKeyed()).refused and self.take(v.CashKeyed()).refused:
-                    self.take(v.CardKeyed())
+                for event in (v.CancelKeyed(), v.CashKeyed(), v.CardKeyed(), v.AccountKeyed()):
+                    if not self.take(event).refused:
+                        break
             elif isinstance(sale, Authorizing | Enquiring):
                 raise Disagreement("a payment waits that nobody asks about")
             else:

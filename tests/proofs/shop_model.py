@@ -58,6 +58,9 @@ class ShopModel:
     parked: dict[int, list[Piece]] = field(default_factory=dict)
     receipts: dict[int, Receipt] = field(default_factory=dict)
     drawer_minor: int = 0
+    billed_minor: int = 0
+    """What customers are billed for, and vouchers that were taken."""
+    vouchers: set[str] = field(default_factory=set)
     sold_minor: int = 0
     unmade_minor: int = 0
     """Refunds that count as given and that the payment device has not made: told, and paid out by other means."""
@@ -86,17 +89,19 @@ class ShopModel:
         price_minor = self.receipts[number].pieces[line][0]
         self.counter.append(Piece(price_minor, -count, of=(number, line)))
 
-    def finished(self, number: int, total_minor: int, change_minor: int, cash_minor: int, cards_minor: int) -> None:
-        """The transaction is final: of cash and cards so much came in, less what went out, the change not counted."""
+    def finished(
+        self, number: int, total_minor: int, change_minor: int, cash_minor: int, cards_minor: int, other_minor: int
+    ) -> None:
+        """The transaction is final: of each so much came in, less what went out, the change not counted."""
         if total_minor != self.total_minor():
             raise Disagreement(f"#{number} comes to {total_minor}, and its goods to {self.total_minor()}")
-        if cash_minor + cards_minor != total_minor + change_minor:
-            raise Disagreement(
-                f"#{number}: {cash_minor} + {cards_minor} is not {total_minor} and {change_minor} change"
-            )
+        if cash_minor + cards_minor + other_minor != total_minor + change_minor:
+            paid = f"{cash_minor} + {cards_minor} + {other_minor}"
+            raise Disagreement(f"#{number}: {paid} is not {total_minor} and {change_minor} change")
         if number in self.receipts:
             raise Disagreement(f"#{number} is finished twice")
         self.drawer_minor += cash_minor - change_minor
+        self.billed_minor += other_minor
         self.sold_minor += total_minor
         standing = {at: piece for at, piece in enumerate(self.counter, 1) if not piece.voided}
         sold = {at: (piece.price_minor, piece.count) for at, piece in standing.items() if piece.count > 0}
@@ -119,7 +124,7 @@ class ShopModel:
 
     def balanced(self) -> None:
         """All money is somewhere. Raises Disagreement."""
-        have = self.drawer_minor + self.ledger.total_minor()
+        have = self.drawer_minor + self.ledger.total_minor() + self.billed_minor
         if have != self.sold_minor + self.unmade_minor:
             raise Disagreement(f"there is {have}, and {self.sold_minor} was sold, {self.unmade_minor} not given back")
 
