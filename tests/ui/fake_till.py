@@ -13,7 +13,7 @@ from terminald.control import ControlServer, Method, Params, Refused
 from tests.ui.views import view
 
 METHODS = (
-    "sale.scan", "sale.quantity", "sale.weight", "sale.age", "sale.open_price", "sale.void", "sale.cash", "sale.card", "sale.cancel",
+    "sale.scan", "sale.quantity", "sale.weight", "sale.age", "sale.open_price", "sale.void", "sale.cash", "sale.card", "sale.account", "sale.cancel",
     "sale.coupon", "sale.line_discount", "sale.total_discount", "sale.price", "sale.tax_exemption", "sale.item",
     "sale.deposit_return", "sale.price_check", "sale.suspend", "sale.resume", "receipt.reprint", "drawer.open",
     "operator.sign_on", "operator.sign_off", "operator.lock", "operator.claim",

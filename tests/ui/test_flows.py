@@ -17,7 +17,7 @@ from ui.merchant.parking import _since
 from ui.merchant.questions import QUICK_MAX
 
 GOODS = ("price_check_keyed", "item_keyed", "deposit_return_keyed")
-SELLING = (*RINGING, *GOODS, "coupon_presented", "suspend_keyed")
+SELLING = (*RINGING, *GOODS, "account_keyed", "coupon_presented", "suspend_keyed")
 PRICES = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
 TAXES = (TaxClassView(code="A", rate_bp=700), TaxClassView(code="B", rate_bp=1950))
 PIN = tuple("730915")
@@ -47,6 +47,9 @@ ORDERS: tuple[tuple[str, tuple[str, dict[str, Any]]], ...] = (
     ("f10 e 4 2 enter 6 enter", ("sale.deposit_return", {"data": "42", "count": 6})),
     ("f6 enter", ("sale.suspend", {})),
     ("f6 m e i enter", ("sale.suspend", {"label": "mei"})),
+    ("f5 1 5 enter", ("sale.card", {"amount_minor": 500})),
+    ("f5 2 V 7 enter", ("sale.scan", {"data": "V7"})),
+    ("f5 3", ("sale.account", {})),
     ("f10 escape f10 l escape delete", ("sale.void", {})),
 )
 

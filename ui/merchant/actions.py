@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from core.language import later
 from core.text import Message, message
 from core.view import Mode, SaleView, View
-from ui.merchant import parking, returning, selling, staff, till_day
+from ui.merchant import parking, paying, returning, selling, staff, till_day
 from ui.merchant.flows import Flow
 from ui.say import say
 
@@ -24,6 +24,7 @@ class Action:
 ACTIONS = (
     Action(name="cash", key="f1", cap="F1", label=later("Cash"), pay=True),
     Action(name="card", key="f2", cap="F2", label=later("Card"), pay=True),
+    Action(name="other", key="f5", cap="F5", label=later("Other"), pay=True),
     Action(name="code", key="f3", cap="F3", label=later("Code")),
     Action(name="quantity", key="f4", cap="F4", label=later("Quantity")),
     Action(name="void", key="delete", cap="Del", label=later("Void")),
@@ -68,7 +69,10 @@ MENU = (
 )
 
 OF_STAFF = frozenset(flow.name for flow in staff.FLOWS)
-FLOWS = {flow.name: flow for flow in (*selling.FLOWS, *parking.FLOWS, *returning.FLOWS, *till_day.FLOWS, *staff.FLOWS)}
+FLOWS = {
+    flow.name: flow
+    for flow in (*selling.FLOWS, *paying.FLOWS, *parking.FLOWS, *returning.FLOWS, *till_day.FLOWS, *staff.FLOWS)
+}
 
 CANCEL_LABELS: dict[Mode, str] = {
     "weighing": later("Not this"),

@@ -173,7 +173,8 @@ class Counter(Widget):
                 return True
         if self._receipt.shown:
             self._receipt.put_away()
-            return True
+            if key in ("escape", "enter", "space"):
+                return True  # Any other key does what it does anyway: the merchant has gone on.
         match self._panel:
             case "pad":
                 return self._pad.key_in(key, character)

@@ -104,6 +104,7 @@ _HELP = (
     ("F3", "Code: a pad for a number to type"),
     ("F4", "Quantity of the line; weight of what waits to be weighed, where it may be typed"),
     ("Del", "Void: takes the line back"),
+    ("F5", "Other: a part by card, a voucher, the customer's account"),
     ("F6", "Puts the basket aside; between two sales takes one up again"),
     ("F7", "Return: scan the receipt or type its number, choose what comes back"),
     ("F8", "Reprint the last receipt, marked as a copy"),
