@@ -24,6 +24,8 @@ RETRY_S_MAX = 5.0
 """How long an order whose answer was lost with the connection waits to be asked for again, under the same key."""
 DELAY_S_MIN = 0.05
 DELAY_S_MAX = 1.0
+_KEYLESS = frozenset(("operator.sign_on", "operator.claim", "return.receipt"))
+"""What is asked of the link and is no order of a sale: it takes no key, and asking again changes nothing."""
 
 
 class CallFailed(Exception):
@@ -152,7 +154,7 @@ class Link:
 
         Raises CallRefused, CallFailed, or Disconnected when the daemon stayed away for RETRY_S_MAX.
         """
-        keyed = {**(params or {}), "key": uuid.uuid4().hex}
+        keyed = {**(params or {}), **({} if method in _KEYLESS else {"key": uuid.uuid4().hex})}
         try:
             async with asyncio.timeout(RETRY_S_MAX) as patience:
                 while True:

@@ -106,25 +106,25 @@ def approval(flow: Flow, orders: tuple[Order, ...]) -> Flow:
 
 
 def again(flow: Flow, orders: tuple[Order, ...], why: Message) -> Flow | None:
-    """The flow that has a refused order confirmed, where saying yes makes the till take it: what is unusual, and a closing
-    while card payments are open."""
+    """The flow that has a refused order confirmed, where saying yes makes the till take it: what is unusual, a closing while
+    card payments are open, and a date that the clock cannot vouch for."""
     method, params = orders[0]
     if why.id == "payments-open":
-        title, yes = say("Close without these card payments?\nThey are settled later."), "open_payments"
+        title = say("Close without these card payments?\nThey are settled later.")
+        confirmed: tuple[Order, ...] = ((method, {**params, "open_payments": True}),)
+    elif why.id == "date-not-confirmed":
+        day = plain(str(why.params.get("business_day", "")))
+        title = say("Is today {day}?", day=day)
+        confirmed = (("till.business_day", {"business_day": day}), *orders)
     elif why.id.endswith("-unusual"):
-        title, yes = say("Is that right?\nIt is far from what is usual."), "confirmed"
+        title = say("Is that right?\nIt is far from what is usual.")
+        confirmed = ((method, {**params, "confirmed": True}),)
     else:
         return None
-    asked = Question(
-        name="sure",
-        kind="confirm",
-        title=title,
-        accept=later("Take it"),
-        no=later("No"),
-    )
+    asked = Question(name="sure", kind="confirm", title=title, accept=later("Yes"), no=later("No"))
     return Flow(
         name="again", label=flow.label, event=flow.event, ask=in_turn(lambda _: asked),
-        order=lambda _, said: (method, {**params, yes: True}) if said["sure"] == "yes" else None, told=flow.told,
+        order=lambda _, said: confirmed if said["sure"] == "yes" else None, told=flow.told,
     )  # fmt: skip
 
 
