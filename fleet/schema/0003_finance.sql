@@ -73,10 +73,10 @@ WITH said AS (
     FROM completed_step c WHERE type = 'discounts_applied'
 )
 SELECT s.terminal AS workstation_id, s.number AS sequence_number, s.business_day AS business_day_date,
-       CAST(h.value ->> 0 AS INTEGER) AS line_item_number, CAST(h.value ->> 1 AS INTEGER) AS amount_minor,
-       d.value ->> 'reason' AS reason_code, coalesce(d.value ->> 'promotion', '') AS promotion_id,
-       coalesce(CAST(d.value ->> 'whole' AS INTEGER), 0) AS whole_basket, s.epoch, s.seq AS record_seq
-FROM said s, json_each(s.body, '$.discounts') d, json_each(d.value, '$.shares') h
+       CAST(CASE WHEN h.type = 'array' THEN h.value ->> 0 END AS INTEGER) AS line_item_number, CAST(CASE WHEN h.type = 'array' THEN h.value ->> 1 END AS INTEGER) AS amount_minor,
+       (CASE WHEN d.type = 'object' THEN d.value END) ->> 'reason' AS reason_code, coalesce((CASE WHEN d.type = 'object' THEN d.value END) ->> 'promotion', '') AS promotion_id,
+       coalesce(CAST((CASE WHEN d.type = 'object' THEN d.value END) ->> 'whole' AS INTEGER), 0) AS whole_basket, s.epoch, s.seq AS record_seq
+FROM said s, json_each(CASE WHEN json_type(s.body, '$.discounts') = 'array' THEN s.body -> 'discounts' ELSE '[]' END) d, json_each(CASE WHEN json_type(CASE WHEN d.type = 'object' THEN d.value END, '$.shares') = 'array' THEN (CASE WHEN d.type = 'object' THEN d.value END) -> 'shares' ELSE '[]' END) h
 WHERE s.step = s.last_step;
 
 -- POSLog LineItem: a transaction's lines as they stood at its completion, those taken back included (void_flag 1).
@@ -122,23 +122,23 @@ FROM line l;
 -- POSLog Tender: what was taken by each kind of tender, change already given back; below zero is what was given.
 CREATE VIEW pos_tender AS
 SELECT t.terminal AS workstation_id, t.number AS sequence_number, t.business_day AS business_day_date,
-       t.currency AS currency_code, j.value ->> 'kind' AS tender_type_code, CAST(j.value ->> 'amount_minor' AS INTEGER) AS amount_minor,
+       t.currency AS currency_code, (CASE WHEN j.type = 'object' THEN j.value END) ->> 'kind' AS tender_type_code, CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'amount_minor' AS INTEGER) AS amount_minor,
        t.epoch, t.seq AS record_seq
 FROM retail_transaction t
 JOIN record_body r ON r.terminal = t.terminal AND r.epoch = t.epoch AND r.seq = t.seq,
-     json_each(r.body, '$.tenders') j;
+     json_each(CASE WHEN json_type(r.body, '$.tenders') = 'array' THEN r.body -> 'tenders' ELSE '[]' END) j;
 
 -- POSLog Tax: a row for each tax group. The rate is percent_bp hundredths of a percent and more_ppm millionths.
 CREATE VIEW pos_tax AS
 SELECT t.terminal AS workstation_id, t.number AS sequence_number, t.business_day AS business_day_date,
-       t.currency AS currency_code, j.value ->> 'code' AS tax_group, CAST(j.value ->> 'rate_bp' AS INTEGER) AS percent_bp,
-       coalesce(CAST(j.value ->> 'more_ppm' AS INTEGER), 0) AS more_ppm, coalesce(CAST(j.value ->> 'included' AS INTEGER), 0) AS tax_included,
-       CAST(j.value ->> 'gross_minor' AS INTEGER) AS gross_minor, CAST(j.value ->> 'net_minor' AS INTEGER) AS taxable_amount_minor,
-       CAST(j.value ->> 'tax_minor' AS INTEGER) AS tax_amount_minor, coalesce(CAST(j.value ->> 'exempt' AS INTEGER), 0) AS exempt,
-       coalesce(CAST(j.value ->> 'exempt_tax_minor' AS INTEGER), 0) AS exempt_tax_amount_minor, t.epoch, t.seq AS record_seq
+       t.currency AS currency_code, (CASE WHEN j.type = 'object' THEN j.value END) ->> 'code' AS tax_group, CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'rate_bp' AS INTEGER) AS percent_bp,
+       coalesce(CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'more_ppm' AS INTEGER), 0) AS more_ppm, coalesce(CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'included' AS INTEGER), 0) AS tax_included,
+       CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'gross_minor' AS INTEGER) AS gross_minor, CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'net_minor' AS INTEGER) AS taxable_amount_minor,
+       CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'tax_minor' AS INTEGER) AS tax_amount_minor, coalesce(CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'exempt' AS INTEGER), 0) AS exempt,
+       coalesce(CAST((CASE WHEN j.type = 'object' THEN j.value END) ->> 'exempt_tax_minor' AS INTEGER), 0) AS exempt_tax_amount_minor, t.epoch, t.seq AS record_seq
 FROM retail_transaction t
 JOIN record_body r ON r.terminal = t.terminal AND r.epoch = t.epoch AND r.seq = t.seq,
-     json_each(r.body, '$.taxes') j;
+     json_each(CASE WHEN json_type(r.body, '$.taxes') = 'array' THEN r.body -> 'taxes' ELSE '[]' END) j;
 
 -- ARTS TillSettlementTransaction: how each session of a till ended.
 CREATE VIEW pos_till_settlement AS
