@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_key(release)
     _add_quarantine(commands)
     _add_backup(commands)
+    whole = commands.add_parser("verify", help="look through all records: hashes, chains, signatures, finance's rows")
+    _add_database(whole)
     forked = commands.add_parser("forks", help="what says that there are two of one terminal")
     forked.add_argument("--json", action="store_true", help="a JSON list")
     _add_database(forked)
@@ -232,6 +234,16 @@ def _forks(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from fleet.verify import verify_all
+
+    records, found = verify_all(options.database)
+    for finding in found:
+        print(f"{finding.kind}: {finding.terminal} {finding.epoch} at record {finding.seq}")
+    print(f"{records} records looked at, {len(found)} findings")
+    return 1 if found else 0
+
+
 def _backup(options: argparse.Namespace) -> int:
     from fleet.backup import BackupError, begin, copy, finish
     from fleet.store import Server, open_made
@@ -254,7 +266,7 @@ def _backup(options: argparse.Namespace) -> int:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order, "quarantine": _quarantine,
-    "forks": _forks, "backup": _backup,
+    "forks": _forks, "backup": _backup, "verify": _verify,
 }  # fmt: skip
 
 
