@@ -22,13 +22,19 @@ def hint(view: View | None, tried: Collection[str], *, network_cut: bool, paper_
         return "The broker is down. Go on selling: the journal keeps all of it. n lets headquarters catch up."
     if paper_out:
         return "No paper. Sell on: the receipts wait. p puts a new roll in."
+    if view.sale.owed_minor:
+        return "Goods come back: F1 gives the cash, F2 the card's money. The receipt says what came back."
     if view.sale.mode == "idle":
+        if view.sale.parked:
+            return "A basket was put aside: F6 takes it up again, after a pulled plug too."
         if view.day.transactions == 0:
             return "Press 1 to scan a jar of Nutella, or click on anything."
         return _next(tried)
     if "k" not in tried:
         return "F1 takes cash, F2 a card. Or pull the plug with k now: the basket comes back."
-    return "F1 takes cash (Enter for the exact sum), F2 a card; t is a customer's loyalty tag."
+    return (
+        "F1 takes cash (Enter for the exact sum), F2 a card; F6 puts the basket aside, F10 has discounts and the rest."
+    )
 
 
 def _next(tried: Collection[str]) -> str:
@@ -36,7 +42,7 @@ def _next(tried: Collection[str]) -> str:
     for key, words in _LESSONS:
         if key not in tried:
             return words
-    return "Nothing you do here can lose a sale. a sends a crowd of shoppers; Ctrl-Q ends the demonstration."
+    return "Give goods back with F7 and the number on a receipt; F10 has the till's day. Ctrl-Q ends the demonstration."
 
 
 _LESSONS = (

@@ -3,7 +3,7 @@
 from ui.merchant import palette
 
 COMPACT_BELOW_ROWS = 30
-WIDE_FROM_COLUMNS = 130
+WIDE_FROM_COLUMNS = 150
 NARROW_BELOW_COLUMNS = 72
 """Below it six keys in a row would have no room for their words."""
 
@@ -31,7 +31,7 @@ COUNTER_CSS = f"""
         &.-list Lines, &.-list Idle, &.-list Details, &.-pieces Idle {{ display: none; }}
         &.-wide .main {{ layout: horizontal; }}
         &.-wide .goods {{ width: 1fr; height: 100%; }}
-        &.-wide .side {{ width: 68; height: 100%; padding-top: 1; }}
+        &.-wide .side {{ width: 80; height: 100%; padding-top: 1; }}
         &.-wide .spacer {{ display: block; }}
         &.-narrow .touch {{ height: 9; grid-size: 4 3; grid-gutter: 0 1; }}
         &.-narrow .touch TouchKey {{ border-top: tall {palette.GROUND}; border-bottom: tall {palette.GROUND}; }}
