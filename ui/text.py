@@ -174,7 +174,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "account-of-nobody": ("Whose account is it?", "Let the customer show his card or tag first."),
     "account-over-limit": ("This account takes {amount_minor} more at most.", "Take the rest in cash or by card."),
     "tender-over-due": ("Card, account and voucher pay {amount_minor} at most: no more is due.", ""),
-    "refund-to-account": ("{amount_minor} goes back to the account first.", "Press Account."),
+    "refund-to-account": ("{amount_minor} goes back to the account first.", "Press F5, then On account."),
     "no-account-to-credit": ("These goods were not charged to an account.", "Give cash, or press Card."),
     "refund-to-card": ("{amount_minor} goes back to the card first.", "Press Card."),
     "refund-over-owed": ("No more than {amount_minor} is given back.", "Type the amount again."),

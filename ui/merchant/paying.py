@@ -7,7 +7,7 @@ from ui.say import say
 
 _WAYS = (
     ("card_keyed", Quick(label=later("Part by card"), text="card")),
-    ("card_keyed", Quick(label=later("Voucher"), text="voucher")),
+    ("code_keyed", Quick(label=later("Voucher"), text="voucher")),
     ("account_keyed", Quick(label=later("On account"), text="account")),
 )
 _CODE_LENGTH_MAX = 70
