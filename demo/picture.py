@@ -24,7 +24,7 @@ SETTLE_S = 60.0
 
 # A crowd with the plug pulled and the network cut under it, then a sale in cash, then a basket that stays open.
 _CROWD_S = 6.0
-_CASH_SALE = ("2", "3", "5", "4", "right", "1", "left", "f1", "2", "0", "enter")
+_CASH_SALE = ("2", "3", "5", "4", "f1", "2", "0", "enter")
 _BASKET = ("1", "right", "5", "5", "3", "left", "4", "right", "8", "right", "4", "4", "left", "left", "5")
 _PAUSE_S = 0.35
 
