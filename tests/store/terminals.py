@@ -18,8 +18,8 @@ CONTENTS: dict[Schema, tuple[str, str, tuple[Any, ...]]] = {
         (bytes(32), "0" * 32),
     ),
     "credentials": (
-        "INSERT INTO pin (role, hash) VALUES (?, ?)",
-        "SELECT role, hash FROM pin ORDER BY role",
+        "INSERT INTO pin (subject, hash) VALUES (?, ?)",
+        "SELECT subject, hash FROM pin ORDER BY subject",
         ("owner", "hash"),
     ),
 }

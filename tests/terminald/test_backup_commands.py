@@ -6,11 +6,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.entries import RESTORED, EpochOpened, TransactionOpened, decode
 from core.ledger import open_record
 from core.state import Till, apply
+from core.till import Books
 from store.backup_format import MANIFEST
 from store.keys import KeyFile
 from store.keys_recovery import make_recovery
@@ -290,4 +292,4 @@ def test_what_was_open_at_the_backup_is_not_open_after_it() -> None:
     """The sale was finished elsewhere, or is for people to look into: it is never finished twice."""
     state = apply(Till(), TransactionOpened(number=7, business_day="2026-11-22", currency="EUR"))
     state = apply(state, EpochOpened(terminal=NAME, reason=RESTORED, signing_key="", number=10_007))
-    assert state == Till(next_number=10_008)
+    assert msgspec.structs.replace(state, books=Books()) == Till(next_number=10_008)
