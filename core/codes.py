@@ -4,11 +4,13 @@ from typing import assert_never
 
 from core import events as v
 from core import receipt_code
+from core.card import is_card_number
 from core.product_recall import gtins_in
-from core.scan import Method, classify, reading, refusal
+from core.scan import Method, Scan, bare, classify, reading, refusal
 from core.state import Idle, Ringing, Shop, Tendering, Till, voucher_kind
-from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, OriginalWanted, Question
+from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, OriginalWanted, Question, WalletShown
 from core.text import message
+from core.wallet import WalletCode
 
 
 def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str) -> Question:
@@ -16,6 +18,9 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
     aim = event.aim if isinstance(event, v.Scanned) else None
     method: Method = "scanned" if isinstance(event, v.Scanned) else "keyed"
     scan = classify(event.data, aim, shop.code_rules(), tendering=isinstance(till.sale, Tendering))
+    if scan.reason == "wallet-too-early" and shop.wallets and isinstance(till.sale, Ringing):
+        # It can be nothing else, and where phones pay nobody has to say first that the goods are finished.
+        scan = classify(event.data, aim, shop.code_rules(), tendering=True)
     match scan.kind:
         case "gtin" | "gs1" | "digital_link" | "variable_measure":
             item = reading(scan, method, today)
@@ -24,7 +29,7 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
             # As the number on a swiped card: the same customer by whichever way.
             return CustomerWanted(uid=f"card:{scan.identity}".encode().hex())
         case "wallet":
-            return message("wallet-not-taken")
+            return _wallet(shop, till, scan, event.data)
         case "voucher":
             pays = voucher_kind(shop, scan.identity or "") is not None and isinstance(till.sale, Ringing)
             return CouponShown(
@@ -43,3 +48,15 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
         case "unknown" | "rejected":
             return refusal(scan, event.data)
     assert_never(scan.kind)
+
+
+def _wallet(shop: Shop, till: Till, scan: Scan, data: str) -> Question:
+    """The payment that a phone's code stands for, where the payment device takes it."""
+    if scan.wallet is None or scan.wallet not in shop.wallets:
+        return message("wallet-not-taken")
+    code = bare(data)
+    if is_card_number(code):
+        # Some of them are by chance what a card's number may be, and no such number leaves a till in the clear.
+        return message("wallet-like-card")
+    recalled_by = gtins_in(till.sale.basket) if isinstance(till.sale, Ringing) else ()
+    return WalletShown(shown=WalletCode(wallet=scan.wallet, code=code), recalled_by=recalled_by)

@@ -6,6 +6,7 @@ import msgspec
 
 from core.document import Document
 from core.entries import CardTotal
+from core.wallet import WalletCode
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
@@ -43,11 +44,12 @@ class OpenDrawer(Effect, frozen=True, kw_only=True, tag="open_drawer"):
 
 
 class RequestPayment(Effect, frozen=True, kw_only=True, tag="request_payment"):
-    """Ask the payment device to charge a card. Never sent twice for one reference."""
+    """Ask the payment device to charge a card, or the wallet whose code is shown. Never sent twice for one reference."""
 
     reference: str
     amount_minor: int
     currency: str
+    wallet: WalletCode | None = None
 
 
 class RequestRefund(Effect, frozen=True, kw_only=True, tag="request_refund"):

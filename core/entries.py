@@ -3,7 +3,7 @@
 No personal data and no tag's UID stands in any of them, and never a card number beyond its last four digits.
 """
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import msgspec
 
@@ -457,8 +457,14 @@ class CashRefunded(Entry, tag="cash_refunded", frozen=True, kw_only=True):
     approver: str = ""
 
 
+DeviceTender = Literal["CREDIT", "MOBILE"]
+"""The kinds of tender that the payment device moves: a card, and a phone's wallet, for which ODM has no TenderTypeCode (it
+is called as nexo's PaymentInstrumentType)."""
+DEVICE_TENDERS: tuple[str, ...] = get_args(DeviceTender)
+
+
 class RefundRequested(Entry, tag="refund_requested", frozen=True, kw_only=True):
-    """The intent to give money back to the card of the payment `original`, durable before the payment device hears of it.
+    """The intent to give money back to the card or wallet of the payment `original`, durable before the device hears of it.
 
     It has a `reference` of its own; PaymentApproved, PaymentDeclined and PaymentUnknown say what became of it.
     """
@@ -471,15 +477,18 @@ class RefundRequested(Entry, tag="refund_requested", frozen=True, kw_only=True):
     poi_transaction: str
     operator: str = ""
     approver: str = ""
+    kind: DeviceTender = "CREDIT"
 
 
 class PaymentRequested(Entry, tag="payment_requested", frozen=True, kw_only=True):
-    """The intent to charge a card, durable before the payment device hears of it. `reference` is asked about later."""
+    """The intent to charge a card or a wallet, durable before the payment device hears of it. `reference` is asked about
+    later; a wallet's code is not in here."""
 
     MOVES_MONEY = True
     tender: int
     reference: str
     amount_minor: int
+    kind: DeviceTender = "CREDIT"
 
 
 class PaymentApproved(Entry, tag="payment_approved", frozen=True, kw_only=True):

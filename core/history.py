@@ -231,11 +231,11 @@ class Assembler:
                 )
                 self.open = msgspec.structs.replace(was, payments=(*was.payments, account))
             case e.PaymentRequested():
-                asked = Payment(kind="CREDIT", amount_minor=entry.amount_minor, reference=entry.reference)
+                asked = Payment(kind=entry.kind, amount_minor=entry.amount_minor, reference=entry.reference)
                 self.open = msgspec.structs.replace(was, asked=(*was.asked, asked))
             case e.RefundRequested():
                 asked = Payment(
-                    kind="CREDIT",
+                    kind=entry.kind,
                     amount_minor=entry.amount_minor,
                     reference=entry.reference,
                     refund_of=entry.original,

@@ -1,6 +1,6 @@
-"""Money: cash with change, cards whose outcome may be unknown, reversals, completion and cancelling."""
+"""Money: cash with change, cards and wallets whose outcome may be unknown, reversals, completion and cancelling."""
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 import msgspec
 
@@ -23,11 +23,14 @@ from core.state import (
 )
 from core.step import NOTHING, Facts, Step, refuse
 from core.text import message
+from core.wallet import WalletCode
 
 CASH_MINOR_MAX = 10_000_000
 ENQUIRY_PAUSE_S = 3.0
 REVERSAL_PAUSE_S = 3.0
 EPOCH_LETTERS = 8
+_DECLINED = {"refund": "refund-declined", "wallet": "wallet-declined", "payment": "payment-declined"}
+_UNKNOWN = {"refund": "refund-unknown", "wallet": "wallet-unknown", "payment": "payment-unknown"}
 
 PaymentEvent = v.PaymentAnswered | v.PaymentRefused | v.PaymentUnanswered | v.PaymentTakenBack | v.ReversalUnanswered
 
@@ -107,6 +110,7 @@ def _refund_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -
         amount_minor=amount_minor,
         original=origin.reference,
         poi_transaction=origin.poi_transaction,
+        kind="MOBILE" if origin.kind == "MOBILE" else "CREDIT",
     )
     effect = x.RequestRefund(
         reference=requested.reference,
@@ -119,13 +123,13 @@ def _refund_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -
 
 
 def _cards_left(basket: Basket) -> list[tuple[e.RefundableTender, int]]:
-    """The cards of the finished sales that money can still go back to, and how much."""
-    return _left(basket, "CREDIT")
+    """The cards and wallets of the finished sales that money can still go back to, and how much."""
+    return _left(basket, *e.DEVICE_TENDERS)
 
 
-def _left(basket: Basket, kind: str) -> list[tuple[e.RefundableTender, int]]:
+def _left(basket: Basket, *kinds: str) -> list[tuple[e.RefundableTender, int]]:
     left = []
-    for tender in (tender for begun in basket.originals for tender in begun.tenders if tender.kind == kind):
+    for tender in (tender for begun in basket.originals for tender in begun.tenders if tender.kind in kinds):
         given = sum(back.amount_minor for back in basket.tenders if back.refund_of == tender.reference)
         if tender.amount_minor > given and tender.reference not in basket.unrefunded:
             left.append((tender, tender.amount_minor - given))
@@ -159,15 +163,33 @@ def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) ->
         return refuse("amount-not-positive")
     if amount_minor > due:
         return refuse("amount-over-due", amount_minor=due)
+    return _requested(shop, basket, priced, amount_minor, facts, wallet=None)
+
+
+def charge_wallet(shop: Shop, basket: Basket, shown: WalletCode, facts: Facts) -> Step:
+    """The intent to charge what is due to the wallet whose code a phone shows. The code goes to the payment device alone:
+    should its answer be lost, the device is asked by the reference, and the customer shows no code for it again."""
+    priced = price(shop, basket)
+    due = priced.payable_minor - paid_minor(basket)
+    if due <= 0:
+        return refuse("nothing-due")
+    return _requested(shop, basket, priced, due, facts, wallet=shown)
+
+
+def _requested(
+    shop: Shop, basket: Basket, priced: Pricing, amount_minor: int, facts: Facts, *, wallet: WalletCode | None
+) -> Step:
     tender = basket.tenders_begun + 1
-    reference = _reference(basket, tender, facts)
-    return Step(
-        entries=(
-            *fixed_discounts(basket, priced),
-            e.PaymentRequested(tender=tender, reference=reference, amount_minor=amount_minor),
-        ),
-        effects=(x.RequestPayment(reference=reference, amount_minor=amount_minor, currency=shop.currency.code),),
+    requested = e.PaymentRequested(
+        tender=tender,
+        reference=_reference(basket, tender, facts),
+        amount_minor=amount_minor,
+        kind="CREDIT" if wallet is None else "MOBILE",
     )
+    effect = x.RequestPayment(
+        reference=requested.reference, amount_minor=amount_minor, currency=shop.currency.code, wallet=wallet
+    )
+    return Step(entries=(*fixed_discounts(basket, priced), requested), effects=(effect,))
 
 
 def take_answer(
@@ -186,9 +208,7 @@ def take_answer(
         case v.PaymentRefused():
             return Step(
                 entries=(e.PaymentDeclined(reference=event.reference, reason=event.reason),),
-                notice=message(
-                    "refund-declined" if sale.pending.refund_of else "payment-declined", reason=event.reason
-                ),
+                notice=message(_DECLINED[_kind(sale.pending)], reason=event.reason),
                 level="error",
             )
         case v.PaymentUnanswered():
@@ -199,10 +219,17 @@ def take_answer(
             return Step(
                 entries=(e.PaymentUnknown(reference=event.reference),) if first else (),
                 effects=(enquire,),
-                notice=message("refund-unknown" if sale.pending.refund_of else "payment-unknown") if first else None,
+                notice=message(_UNKNOWN[_kind(sale.pending)]) if first else None,
                 level="warning",
             )
     assert_never(event)
+
+
+def _kind(pending: Tender) -> Literal["refund", "wallet", "payment"]:
+    """What is told apart where it is told that a payment was not approved."""
+    if pending.refund_of:
+        return "refund"
+    return "wallet" if pending.kind == "MOBILE" else "payment"
 
 
 def _approved(event: v.PaymentAnswered) -> e.PaymentApproved:
@@ -293,10 +320,10 @@ def _tender_totals(basket: Basket, change_minor: int) -> tuple[e.TenderTotal, ..
 
 
 def cancel(shop: Shop, basket: Basket) -> Step:
-    """The basket is given up; approved cards are paid back first. What was given back for goods cannot be fetched."""
+    """The basket is given up; approved cards and wallets are paid back first. What was given back for goods cannot be fetched."""
     if any(tender.refund_of for tender in basket.tenders):
         return refuse("refund-given")
-    cards = [tender for tender in basket.tenders if tender.kind == "CREDIT"]
+    cards = [tender for tender in basket.tenders if tender.kind in e.DEVICE_TENDERS]
     if not cards:
         return _cancelled(basket, ())
     return Step(

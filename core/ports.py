@@ -14,6 +14,7 @@ from core.entries import CardTotal
 from core.events import DeviceEvent, PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ledger import Draft, Head, Record, Stamp
 from core.stripe import CardRange
+from core.wallet import WalletCode
 
 Emit = Callable[[DeviceEvent], None]
 """How a driver hands an event on; called on the event loop's thread, never blocks."""
@@ -249,8 +250,10 @@ class PaymentTotals(msgspec.Struct, frozen=True, kw_only=True):
 class PaymentDevice(Device, Protocol):
     """A payment terminal (nexo POI). `reference` is ours and unique: the device is asked about it later."""
 
-    async def pay(self, reference: str, amount_minor: int, currency: str) -> PaymentAnswered | PaymentRefused:
-        """Charges a card. Raises DeviceError when the outcome is not certain."""
+    async def pay(
+        self, reference: str, amount_minor: int, currency: str, wallet: WalletCode | None = None
+    ) -> PaymentAnswered | PaymentRefused:
+        """Charges a card, or the wallet whose code is given. Raises DeviceError when the outcome is not certain."""
 
     async def refund(
         self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str

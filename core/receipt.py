@@ -16,6 +16,7 @@ _MINUTE_CHARACTERS = len("2026-11-24T14:03")
 _TENDERS = {
     "CASH": later("Cash"),
     "CREDIT": later("Card"),
+    "MOBILE": later("Phone"),
     "VOUCHER": later("Voucher"),
     "CUST_ACCT": later("On account"),
 }

@@ -283,10 +283,10 @@ def _begun(shop: Shop, basket: Basket, original: Original, void_reason: str = ""
 
 
 def _cards(original: Original) -> list[e.RefundableTender]:
-    """What the sale charged to cards and accounts, less what went back to them."""
+    """What the sale charged to cards, wallets and accounts, less what went back to them."""
     cards = []
     for payment in original.sold.payments:
-        if payment.kind not in ("CREDIT", "CUST_ACCT") or payment.refund_of:
+        if payment.kind not in (*e.DEVICE_TENDERS, "CUST_ACCT") or payment.refund_of:
             continue
         given = sum(
             back.amount_minor

@@ -36,6 +36,7 @@ from core.payment import (
     PaymentEvent,
     cancel,
     charge_card,
+    charge_wallet,
     give_up_reversal,
     ignore_stray,
     reverse,
@@ -77,6 +78,7 @@ from core.step import (
     RecallsWanted,
     Step,
     UsualWanted,
+    WalletShown,
     refuse,
 )
 from core.tenders import charge_account, take_voucher
@@ -327,6 +329,12 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return refuse("paper-sale-is-cash")
         taken = take_voucher(shop, till, basket, facts.question.code, facts)
         return refuse("power-weak") if till.power_weak else _recalled(sale, facts) or taken
+    if isinstance(facts.question, WalletShown) and isinstance(event, v.Scanned | v.CodeKeyed):
+        if basket.paper:
+            return refuse("paper-sale-is-cash")
+        if till.power_weak:
+            return refuse("power-weak")
+        return _recalled(sale, facts) or charge_wallet(shop, basket, facts.question.shown, facts)
     match event:
         case v.Scanned() | v.CodeKeyed():
             if isinstance(sale, Tendering) and isinstance(facts.question, ItemWanted | CouponShown):

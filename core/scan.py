@@ -186,6 +186,12 @@ def refusal(scan: Scan, data: str) -> Message:
     return message("code-unknown", length=len(data))
 
 
+def bare(data: str) -> str:
+    """A code without what scanners put around it."""
+    text = data.lstrip(_OUTER).rstrip(_OUTER + GS)
+    return text[3:] if _AIM.match(text) else text
+
+
 def shown(code: str) -> str:
     """A code that may be told to people: what could be a card's number, with zeros before it or not, keeps its last four
     digits alone."""

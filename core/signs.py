@@ -64,6 +64,8 @@ def _display(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOn
             return x.ShowOnDisplay(
                 upper=("Paid", money(paid_minor(sale.basket))), lower=("To pay", money(due_minor(shop, sale.basket)))
             )
+        case Authorizing(pending=pending) if pending.kind == "MOBILE":
+            return x.ShowOnDisplay(upper=("Phone", money(pending.amount_minor)), lower=("Confirm on your phone", ""))
         case Authorizing():
             return x.ShowOnDisplay(upper=("Card", money(sale.pending.amount_minor)), lower=("See the card reader", ""))
         case Enquiring() | Reversing():

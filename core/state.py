@@ -16,6 +16,7 @@ from core.promotion import Rulebook
 from core.scan import CodeRules, VariableMeasure
 from core.tax import TaxRate, TaxRounding
 from core.till import Books, fold
+from core.wallet import Wallet
 
 VOUCHERS_MAX = 2_000
 """Vouchers that have paid and are remembered; the oldest are forgotten first."""
@@ -79,6 +80,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """Until this hour of the night what is done belongs to the business day before."""
     move_minor_max: int = 10**7
     """The most cash that goes into the till or out of it at once."""
+    wallets: tuple[Wallet, ...] = ()
+    """Those whose codes the payment device takes."""
 
     def code_rules(self) -> CodeRules:
         """What its codes are understood by."""
@@ -120,7 +123,7 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     """Money on its way or taken. A card's carries the `reference` by which the payment device is asked about it."""
 
     tender: int
-    kind: Literal["CASH", "CREDIT", "VOUCHER", "CUST_ACCT"]
+    kind: Literal["CASH", "CREDIT", "MOBILE", "VOUCHER", "CUST_ACCT"]
     amount_minor: int
     phase: Phase
     reference: str = ""
@@ -640,7 +643,7 @@ def _tendered(sale: Sale, entry: _TenderEntry) -> Sale:
         case e.RefundRequested():
             refund = Tender(
                 tender=entry.tender,
-                kind="CREDIT",
+                kind=entry.kind,
                 amount_minor=entry.amount_minor,
                 phase="pending",
                 reference=entry.reference,
@@ -650,7 +653,7 @@ def _tendered(sale: Sale, entry: _TenderEntry) -> Sale:
         case e.PaymentRequested():
             pending = Tender(
                 tender=entry.tender,
-                kind="CREDIT",
+                kind=entry.kind,
                 amount_minor=entry.amount_minor,
                 phase="pending",
                 reference=entry.reference,

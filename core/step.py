@@ -14,6 +14,7 @@ from core.scan import Reading
 from core.state import Completed
 from core.text import Message, message
 from core.usual import Usual
+from core.wallet import WalletCode
 
 
 class ItemWanted(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
@@ -69,6 +70,13 @@ class CouponShown(msgspec.Struct, frozen=True, kw_only=True, tag="coupon"):
     recalled_by: tuple[str, ...] = ()
 
 
+class WalletShown(msgspec.Struct, frozen=True, kw_only=True, tag="wallet"):
+    """A phone pays by this code; which of the basket's goods are recalled (GTINs) is asked then."""
+
+    shown: WalletCode
+    recalled_by: tuple[str, ...] = ()
+
+
 class OperatorWanted(msgspec.Struct, frozen=True, kw_only=True, tag="operator"):
     """Asks the credentials whose badge this is (hex, never kept); a code that was `typed` is not the badge itself."""
 
@@ -86,7 +94,7 @@ class Badge(msgspec.Struct, frozen=True, kw_only=True):
 
 Question = (
     ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | PaperWanted | OriginalWanted | CouponShown
-    | OperatorWanted | Message
+    | WalletShown | OperatorWanted | Message
 )  # fmt: skip
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 

@@ -13,6 +13,7 @@ from core.till import Session, expected_minor, shift_total
 _TENDERS = {
     "CASH": later("Cash"),
     "CREDIT": later("Card"),
+    "MOBILE": later("Phone"),
     "VOUCHER": later("Voucher"),
     "CUST_ACCT": later("On account"),
 }

@@ -74,7 +74,7 @@ class HeldView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenderView(msgspec.Struct, frozen=True, kw_only=True):
-    """Money already taken, or given back: `kind` is an ARTS TenderTypeCode (``CASH``, ``CREDIT``)."""
+    """Money already taken, or given back: `kind` is an ARTS TenderTypeCode (``CASH``, ``CREDIT``), or ``MOBILE``."""
 
     kind: str
     amount_minor: int

@@ -7,7 +7,10 @@ numbers overlap other codes, so they are only what they seem while something is 
 
 import base64
 import binascii
+import re
 from typing import Literal
+
+import msgspec
 
 from core.gs1 import CodeRejected
 from core.tlv import parse
@@ -21,6 +24,35 @@ MPM_BEGIN = "000201"
 _CPM_LENGTH_MAX = 1_024
 _FORMAT, _APPLICATION, _COMMON, _AID = 0x85, 0x61, 0x62, 0x4F
 _MPM_CRC = "6304"
+_SHOWN = re.compile(rf"(?<!\d)(\][A-Za-z]\d)?(\d{{16,25}})(?!\d)|{CPM_BEGIN}[A-Za-z0-9+/=]*")
+"""Where a payment code may stand in a scanner's traffic, with an AIM identifier before it or not."""
+
+
+class WalletCode(msgspec.Struct, frozen=True, kw_only=True):
+    """What a phone has shown to pay with. Whoever holds `code` may spend by it: it is kept nowhere, and never sent twice."""
+
+    wallet: Wallet
+    code: str
+
+    def __repr__(self) -> str:
+        """Without the code."""
+        return f"WalletCode({self.wallet})"
+
+
+def hide(text: str) -> str:
+    """`text` with what may be a payment code starred.
+
+    >>> hide("]Q1134567890123456789 and 4006381333931")
+    ']Q1****************** and 4006381333931'
+    """
+    return _SHOWN.sub(_starred, text)
+
+
+def _starred(found: re.Match[str]) -> str:
+    aim, digits = found[1] or "", found[2]
+    # The digit of an identifier may stand before it as a digit like others: keyboards' letters are not told apart.
+    pays = digits is None or payer_of(digits) or payer_of(digits[1:])
+    return aim + "*" * (len(found[0]) - len(aim)) if pays else found[0]
 
 
 def payer_of(digits: str) -> Wallet | None:

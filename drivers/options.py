@@ -1,6 +1,6 @@
 """What each driver can be told in its `[device.NAME]` table: one frozen dataclass a driver, without the driver's library.
 
-A field is a `str`, `int`, `float`, `bool`, `Path`, a `Literal` of strings, or one of these or None; its name is the key
+A field is a `str`, `int`, `float`, `bool`, `Path`, a `Literal` of strings, a tuple of such (a list in the table), or one of these or None; its name is the key
 in the table, its default the value of a missing key. `__post_init__` raises ValueError for a value out of range, its
 message beginning with the key. A relative Path counts from the configuration's own folder.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core.wallet import Wallet
 from drivers.codecs.apdu import AID_BYTES_MAX, AID_BYTES_MIN, is_payment
 from drivers.codecs.keymap import FUNCTION_KEYS
 from drivers.codecs.layout_choice import AUTO
@@ -274,6 +275,8 @@ class NexoOptions:
     """How long the device may take for everything that it answers by itself."""
     heartbeat_s: float = 30.0
     """How often an idle device is asked whether it is there."""
+    wallets: tuple[Wallet, ...] = ()
+    """The phones' wallets whose scanned codes it takes."""
 
     def __post_init__(self) -> None:
         _within("port", self.port, 1, 65_535)

@@ -23,6 +23,7 @@ from core.ports import (
     PaymentTotals,
     ProtocolError,
 )
+from core.wallet import WalletCode
 from drivers.answer import answer_to
 from drivers.codecs import nexo
 from drivers.codecs.nexo_outcome import LOGGED_OUT, NOT_FOUND, REASONS, payment_outcome, period_totals
@@ -87,10 +88,13 @@ class NexoPaymentDevice:
 
     # --- what is asked of it ---
 
-    async def pay(self, reference: str, amount_minor: int, currency: str) -> PaymentAnswered | PaymentRefused:
+    async def pay(
+        self, reference: str, amount_minor: int, currency: str, wallet: WalletCode | None = None
+    ) -> PaymentAnswered | PaymentRefused:
         if self._stream is None or self._fault is not None:
             return PaymentRefused(reference=reference, reason=NOT_CONNECTED)  # certain: nothing was sent
-        return await self._pay(reference, nexo.PaymentTransaction(amounts_req=_amounts(amount_minor, currency)), None)
+        by = nexo.by_wallet(wallet.wallet, wallet.code) if wallet is not None else None
+        return await self._pay(reference, nexo.PaymentTransaction(amounts_req=_amounts(amount_minor, currency)), by)
 
     async def refund(
         self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str

@@ -248,6 +248,11 @@ def _convert(value: object, hint: Any) -> object:
     if origin in (typing.Union, types.UnionType):
         hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
         return _convert(value, hint)
+    if origin is tuple:
+        (item, _) = typing.get_args(hint)
+        if not isinstance(value, list):
+            raise TypeError(f"must be a list, not {value!r}")
+        return tuple(_convert(each, item) for each in value)
     if origin is Literal:
         allowed = typing.get_args(hint)
         if value in allowed:

@@ -18,7 +18,7 @@ from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRang
 from core.topics import check_terminal
 from drivers import registry
 from drivers.nodes import Match
-from drivers.options import EscposPrinterOptions, PrinterDrawerOptions
+from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.shop_config import read_shop
 from terminald.toml_table import Fault, Lines, Table
@@ -197,6 +197,8 @@ def _config(root: Table, file: Path) -> Config:
     shop = read_shop(root.table("shop"), identity, scan, root.tables("promotion"), price_list, keyed_weight)
     shop = msgspec.structs.replace(shop, drawer_must_shut=drawer.truth("must_shut", False))
     shop = _till(root.table("till", optional=True), shop)
+    wallets = next((each.options.wallets for each in devices if isinstance(each.options, NexoOptions)), ())
+    shop = msgspec.structs.replace(shop, wallets=wallets)
     operators, badge_alone = _operators(root.table("operators")) if root.has("operators") else (None, False)
     shop = msgspec.structs.replace(shop, sign_on=operators is not None, badge_alone=badge_alone)
     journal = root.table("journal", optional=True)

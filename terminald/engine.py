@@ -41,6 +41,7 @@ from core.step import (
     RecallsWanted,
     Step,
     UsualWanted,
+    WalletShown,
 )
 from core.text import Message
 from core.training import in_training, unwrapped
@@ -116,7 +117,9 @@ def _goods_of(question: Question | None, item: Item | None) -> tuple[str, ...]:
     match question:
         case ItemWanted(reading=reading) if item is not None:
             return gtins_of(reading.gtin, item.item)
-        case RecallsWanted(gtins=gtins) | ParkedWanted(recalled_by=gtins) | CouponShown(recalled_by=gtins):
+        case RecallsWanted(gtins=gtins) | ParkedWanted(recalled_by=gtins):
+            return gtins
+        case CouponShown(recalled_by=gtins) | WalletShown(recalled_by=gtins):
             return gtins
         case _:
             return ()

@@ -243,7 +243,7 @@ class Peripherals:
             return
         try:
             if isinstance(request, x.RequestPayment):
-                answer = await device.pay(request.reference, request.amount_minor, request.currency)
+                answer = await device.pay(request.reference, request.amount_minor, request.currency, request.wallet)
             else:
                 answer = await device.refund(
                     request.reference,

@@ -65,6 +65,8 @@ _DEVICES = {
     "drawer": 'driver = "drawer-gpio"\nkick_pin = 17\nsensor_pin = 27\ncommanded_window_s = 0.5\n',
 }
 
+_DEVICES["card-and-phone"] = _DEVICES["card"] + 'wallets = ["alipay", "wechat"]\n'
+
 
 class Countertop:
     """One terminal at its bench. Made by `countertop`."""

@@ -33,7 +33,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "code-of-merchant": ("This is a code that is paid to.", "Ask for the code that the customer's phone pays with."),
     "codes-glued": ("Two codes came as one: neither was taken.", "Scan them again, one at a time."),
     "wallet-too-early": ("This looks like a phone's payment code.", "Finish the goods and take payment first."),
-    "wallet-not-taken": ("Phones cannot pay here yet.", "Take cash or a card."),
+    "wallet-not-taken": ("This shop does not take payment by this phone's code.", "Take cash or a card."),
+    "wallet-like-card": (
+        "This payment code could be a card's number: it was not taken.",
+        "Have the customer show a new code, or take cash or a card.",
+    ),
     "receipt-in-a-sale": ("This is one of our receipts.", "Finish or cancel the open sale first."),
     "scan-garbled": ("The scan came through {fault}.", "Scan it again."),
     "scan-layout-unknown": (
@@ -339,6 +343,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "payment-pending": ("A card is being paid.", "Wait for the payment device, or stop it with Esc."),
     "payment-stopping": ("The card payment is being stopped.", "Wait for the payment device's answer."),
     "payment-declined": ("The card did not pay: {reason}.", "Try another card, or take cash."),
+    "wallet-declined": (
+        "The phone did not pay: {reason}.",
+        "Have the customer show a new code, or take cash or a card.",
+    ),
+    "wallet-unknown": (
+        "The payment device does not say whether the phone has paid.",
+        "It is being asked. Scan no code again; Esc goes on without this payment.",
+    ),
     "payment-unknown": (
         "The payment device does not say whether the card has paid.",
         "It is being asked. Do not charge again; Esc goes on without this payment.",

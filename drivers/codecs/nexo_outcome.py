@@ -109,10 +109,16 @@ def _approval(answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:
         amount_minor=nexo.to_minor(amounts.authorized_amount, amounts.currency),
         poi_transaction=_named(wipe(answer.poi_data.poi_transaction_id.transaction_id)),
         authorisation=_only(_APPROVAL_CODE, acquirer.approval_code if acquirer is not None else None),
-        brand=_only(_BRAND, card.payment_brand if card is not None else None),
+        brand=_only(_BRAND, (card.payment_brand if card is not None else None) or _provider(instrument)),
         card=mask(card.masked_pan or card.masked_pan_too or "") if card is not None else "",
         signature=any(receipt.required_signature_flag for receipt in answer.payment_receipt),
     )
+
+
+def _provider(instrument: nexo.PaymentInstrumentData | None) -> str | None:
+    """Whose wallet paid."""
+    account = instrument.stored_value_account_id if instrument is not None else None
+    return account.stored_value_provider if account is not None else None
 
 
 def _only(shape: re.Pattern[str], text: str | None) -> str:

@@ -1,4 +1,5 @@
-"""A device's raw traffic as a file: JSON lines, a `Heading` and then `Piece`s, with whatever may be a card's number masked.
+"""A device's raw traffic as a file: JSON lines, a `Heading` and then `Piece`s, with whatever may be a card's number masked, and
+what a phone pays by.
 
 A mask holds traffic back until its text is whole (up to a terminator), because a number may come a byte at a time. The
 classes through which cards pass as a matter of course are not recorded at all.
@@ -12,6 +13,7 @@ import msgspec
 
 from core import nesting
 from core.card import wipe
+from core.wallet import hide
 from drivers.tap import Source
 
 RECORDED = frozenset(("Scanner", "Scale", "POSPrinter", "LineDisplay"))
@@ -33,6 +35,8 @@ _SEPARATORS = {57: " ", 52: ".", 12: "-"}
 _SHIFT_KEYS = frozenset((29, 42, 54, 56, 97, 100))
 _END_KEYS = frozenset((15, 28, 96))
 _ALT, _ZERO = 56, 11
+_CPM_KEYS = (35, 16, 47, 32, 22, 33, 21, 17, 50, 17)
+"""What a phone's EMVCo code begins with (`core.wallet.CPM_BEGIN`), as a US keyboard types it: the keys of hQVDUFYwMW."""
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,13 +133,22 @@ class KeyMask:
         return self._release()
 
     def _release(self, *, is_card: bool = False) -> list[Piece]:
-        is_card = is_card or any(wipe(text) != text for text in self._texts())
+        is_card = is_card or self._is_cpm() or any(wipe(hide(text)) != text for text in self._texts())
         released = [
             Piece(at_ms=at_ms, source=source, data=(self._hidden(event) if is_card else event).hex())
             for at_ms, source, event in self._held
         ]
         self._held = []
         return released
+
+    def _is_cpm(self) -> bool:
+        keys = [code for _, _, kind, code, value in map(_EVENT.unpack, self._events()) if kind == 1 and value == 1]
+        letters = [key for key in keys if key not in _SHIFT_KEYS]
+        count = len(_CPM_KEYS)
+        return any(tuple(letters[at : at + count]) == _CPM_KEYS for at in range(len(letters) - count + 1))
+
+    def _events(self) -> Iterator[bytes]:
+        return (event for _, _, event in self._held)
 
     def _texts(self) -> Iterator[str]:
         """What was typed, as digits by their keys; and what was typed by its number, with Alt held down."""
@@ -191,7 +204,7 @@ def read(lines: Iterable[bytes]) -> tuple[Heading, Sequence[Piece]]:
 
 def _masked(data: bytes) -> bytes:
     text = data.translate(_SEVEN_BITS).decode("ascii")
-    clean = wipe(text)
+    clean = wipe(hide(text))
     if clean == text:
         return data
     return bytes(byte if was == now else _STAR for byte, was, now in zip(data, text, clean, strict=True))

@@ -44,6 +44,8 @@ class Charge:
     is_reversed: bool = False
     refund_of: str = ""
     """The transaction that this money went back to."""
+    wallet: str = ""
+    """Whose wallet it was charged to; empty for a card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ class SimulatedPaymentDevice:
         """From request to answer; the charge happens at the end of it."""
         self.wants_signature = False
         """Whether its next cards ask for the customer's signature."""
+        self.wallets = {"wechat", "alipay", "unionpay", "emvco"}
+        """Those it has a contract with."""
         self.display = "Welcome"
         """What the customer reads."""
         self.charges: list[Charge] = []
@@ -86,6 +90,8 @@ class SimulatedPaymentDevice:
         """How often its day was ended."""
         self.miscount_minor = 0
         """What its next end of day tells too much."""
+        self._spent: set[str] = set()
+        """Wallets' codes that were charged: each is good once."""
         self._told = (0, 0, 0, 0, 0, 0)
         self._answered: dict[tuple[str, str], nexo.Message] = {}
         self._delayed: dict[tuple[str, str], asyncio.TimerHandle] = {}
@@ -238,12 +244,15 @@ class SimulatedPaymentDevice:
     def _hold(self, message: nexo.Message) -> None:
         reference, amount_minor, currency = _asked(message)
         self.held = HeldPayment(reference=reference, amount_minor=amount_minor, currency=currency, request=message)
-        self._show("Present card")
+        self._show("Confirm on your phone" if _wallet(message) is not None else "Present card")
 
     def _settle(self, message: nexo.Message) -> None:
         self._delayed.pop(_key(message), None)
         if self.behaviour is Behaviour.DECLINE or (self._refund_of(message) and not self._may_refund(message)):
             self._answer(message, _failure("Refusal"))
+            return
+        if (refused := self._wallet_refused(message)) is not None:
+            self._answer(message, _failure(refused))
             return
         self._record(message, response := self._charged(message))
         match self.behaviour:
@@ -253,6 +262,15 @@ class SimulatedPaymentDevice:
                 pass
             case _:
                 self._send(message, payment_response=response)
+
+    def _wallet_refused(self, message: nexo.Message) -> str | None:
+        """Why a wallet is not charged (nexo's ErrorCondition)."""
+        shown = _wallet(message)
+        if shown is None:
+            return None
+        if shown.stored_value_provider not in self.wallets:
+            return "UnavailableService"
+        return "Refusal" if shown.stored_value_id in self._spent else None
 
     def _charged(self, message: nexo.Message) -> nexo.PaymentResponse:
         """Moves the money."""
@@ -264,6 +282,9 @@ class SimulatedPaymentDevice:
             poi_transaction=f"{self.poi_id}.{len(self.charges) + 1:06}",
             refund_of=self._refund_of(message),
         )
+        if (shown := _wallet(message)) is not None:
+            charge.wallet = shown.stored_value_provider or ""
+            self._spent.add(shown.stored_value_id)
         self.charges.append(charge)
         self._show("Approved")
         return _approval(charge, signature=self.wants_signature)
@@ -403,9 +424,7 @@ def _approval(charge: Charge, *, signature: bool) -> nexo.PaymentResponse:
             poi_transaction_id=nexo.PoiTransactionIdentification(transaction_id=charge.poi_transaction)
         ),
         payment_result=nexo.PaymentResult(
-            payment_instrument_data=nexo.PaymentInstrumentData(
-                card_data=nexo.CardData(payment_brand=BRAND, masked_pan=MASKED_PAN)
-            ),
+            payment_instrument_data=_paid_by(charge),
             amounts_resp=nexo.AmountsResp(
                 currency=charge.currency, authorized_amount=nexo.to_amount(charge.amount_minor, charge.currency)
             ),
@@ -417,6 +436,21 @@ def _approval(charge: Charge, *, signature: bool) -> nexo.PaymentResponse:
             else ()
         ),
     )
+
+
+def _paid_by(charge: Charge) -> nexo.PaymentInstrumentData:
+    if charge.wallet:
+        account = nexo.StoredValueAccountId(stored_value_account_type="Other", stored_value_provider=charge.wallet)
+        return nexo.PaymentInstrumentData(payment_instrument_type="Mobile", stored_value_account_id=account)
+    card = nexo.CardData(payment_brand=BRAND, masked_pan=MASKED_PAN)
+    return nexo.PaymentInstrumentData(payment_instrument_type="Card", card_data=card)
+
+
+def _wallet(message: nexo.Message) -> nexo.StoredValueAccountId | None:
+    """What a phone has shown, where a request is to be paid by that."""
+    data = message.payment_request.payment_data if message.payment_request is not None else None
+    instrument = data.payment_instrument_data if data is not None else None
+    return instrument.stored_value_account_id if instrument is not None else None
 
 
 def _asked(message: nexo.Message) -> tuple[str, int, str]:

@@ -54,6 +54,7 @@ SHOP = Shop(
     ),
     account_limit_minor=5_000,
     loyalty=("L-",),
+    wallets=("alipay", "unionpay"),
 )
 
 CATALOGUE = {

@@ -3,6 +3,7 @@
 import string
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,6 +192,33 @@ def test_a_decoded_message_holds_no_card_number(number: str) -> None:
     )
     message = nexo.Message(message_header=header(message_type="Response"), payment_response=response)
     assert number not in repr(nexo.decode(nexo.frame(message)[4:]))
+
+
+def test_a_phones_code_travels_exact_and_is_told_to_nobody() -> None:
+    code = "6212345678901234569"  # by its looks a card's number
+    request = nexo.PaymentRequest(
+        sale_data=nexo.SaleData(sale_transaction_id=nexo.TransactionIdentification(transaction_id="r1")),
+        payment_transaction=nexo.PaymentTransaction(
+            amounts_req=nexo.AmountsReq(currency="EUR", requested_amount=Decimal("12.34"))
+        ),
+        payment_data=nexo.by_wallet("unionpay", code),
+    )
+    sent = nexo.Message(message_header=header(), payment_request=request)
+    payload = nexo.frame(sent)[4:]
+    assert msgspec.json.decode(payload)["SaleToPOIRequest"]["PaymentRequest"]["PaymentData"] == {
+        "PaymentInstrumentData": {
+            "PaymentInstrumentType": "Mobile",
+            "StoredValueAccountID": {
+                "StoredValueAccountType": "Other",
+                "StoredValueProvider": "unionpay",
+                "EntryMode": ["Scanned"],
+                "IdentificationType": "BarCode",
+                "StoredValueID": code,
+            },
+        }
+    }
+    assert nexo.decode(payload) == sent
+    assert code not in repr(sent)
 
 
 def test_service_ids_are_short_steady_and_apart() -> None:

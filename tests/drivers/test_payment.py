@@ -8,6 +8,7 @@ import pytest_asyncio
 
 from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import DeviceAbsent, DeviceBusy, DeviceError, DeviceGone, DeviceStalled, ProtocolError
+from core.wallet import WalletCode
 from drivers.options import NexoOptions
 from drivers.payment import NexoPaymentDevice
 from drivers.simulated.payment import Behaviour
@@ -32,6 +33,26 @@ async def test_a_payment_is_approved(counter: Counter) -> None:
         "unanswered": 0,
         "strays": 0,
     }
+
+
+async def test_a_phone_pays_once_by_its_code(counter: Counter) -> None:
+    shown = WalletCode(wallet="alipay", code="281234567890123456")
+    assert await counter.driver.pay("r1", 1234, "EUR", shown) == PaymentAnswered(
+        reference="r1", amount_minor=1234, poi_transaction="POI-1.000001", authorisation="123456", brand="alipay"
+    )
+    assert await counter.driver.pay("r2", 1234, "EUR", shown) == PaymentRefused(reference="r2", reason="declined")
+    assert [(charge.reference, charge.wallet) for charge in counter.far.charges] == [("r1", "alipay")]
+    assert await counter.driver.reverse("r1", 1234, "EUR", "POI-1.000001") == PaymentTakenBack(reference="r1")
+    assert counter.far.charged_minor() == 0
+
+
+async def test_a_wallet_without_a_contract_is_refused(counter: Counter) -> None:
+    counter.far.wallets.discard("wechat")
+    shown = WalletCode(wallet="wechat", code="134567890123456789")
+    assert await counter.driver.pay("r1", 1, "EUR", shown) == PaymentRefused(
+        reference="r1", reason="service-unavailable"
+    )
+    assert counter.far.charges == []
 
 
 @pytest.mark.parametrize(("currency", "amount_minor"), [("JPY", 500), ("KWD", 1001), ("EUR", 1)])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.card import wipe
+from core.wallet import CPM_BEGIN, hide
 from drivers.codecs.recording import ByteMask, Heading, KeyMask, Piece, read
 from drivers.tap import Source
 from tests.drivers.typing_scanner import alt_code, press, typed
@@ -103,6 +104,25 @@ def test_a_track_typed_by_a_wedge(set_to: str) -> None:
 
 def test_a_card_typed_by_the_numbers_of_its_digits() -> None:
     data = events([key for digit in PAN for key in alt_code(f"0{ord(digit):03}")] + press(28))
+    assert kept(passed(KeyMask(), [data])) != data
+
+
+@pytest.mark.parametrize("aim", ["", "]Q1"])
+@pytest.mark.parametrize("code", ["281234567890123456", "134567890123456789", f"{CPM_BEGIN}YTtPB6AAAAAA"])
+def test_a_phones_code_is_starred(aim: str, code: str) -> None:
+    line = f"4006381333931\r{aim}{code}\r".encode()
+    found = kept(passed(ByteMask(), [line]))
+    assert found == f"4006381333931\r{aim}{'*' * len(code)}\r".encode()
+
+
+def test_an_item_is_none_of_a_phones_codes() -> None:
+    text = "]d2010400638133393117261231\r]C100340123450000000000\r4006381333931\r]E04006381333931"
+    assert hide(text) == text
+
+
+@pytest.mark.parametrize("code", ["281234567890123456", f"{CPM_BEGIN}YTtPB6AAAAAA"])
+def test_keys_of_a_phones_code_tell_nothing(code: str) -> None:
+    data = events(typed(code))
     assert kept(passed(KeyMask(), [data])) != data
 
 

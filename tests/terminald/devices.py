@@ -7,6 +7,7 @@ from core.document import Document
 from core.effects import LightState, ShowOnDisplay, ToneName
 from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import DeviceAbsent, DeviceError, PaymentTotals
+from core.wallet import WalletCode
 
 
 class FakeDevice:
@@ -76,7 +77,9 @@ class FakePaymentDevice(FakeDevice):
         self.asked: list[tuple[str, str]] = []
         self._answers = iter(answers)
 
-    async def pay(self, reference: str, amount_minor: int, currency: str) -> PaymentAnswered | PaymentRefused:
+    async def pay(
+        self, reference: str, amount_minor: int, currency: str, wallet: WalletCode | None = None
+    ) -> PaymentAnswered | PaymentRefused:
         answer = self._answer("pay", reference)
         assert isinstance(answer, PaymentAnswered | PaymentRefused)
         return answer

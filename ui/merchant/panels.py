@@ -20,7 +20,13 @@ from ui.text import parts, plain
 _GAP = 3
 _DEVICES_CELLS = 76
 """What a row of 80 cells has room for; where all devices' names take more, those that work are counted."""
-_TENDERS = {"CASH": later("cash"), "CREDIT": later("card"), "VOUCHER": later("voucher"), "CUST_ACCT": later("account")}
+_TENDERS = {
+    "CASH": later("cash"),
+    "CREDIT": later("card"),
+    "MOBILE": later("phone"),
+    "VOUCHER": later("voucher"),
+    "CUST_ACCT": later("account"),
+}
 
 _DAYS = (later("Mon"), later("Tue"), later("Wed"), later("Thu"), later("Fri"), later("Sat"), later("Sun"))
 _MONTHS = (

@@ -99,7 +99,13 @@ def report_rows(report: e.Report, currency: Currency) -> tuple[tuple[str, str], 
     def tally(name: str, counted: Tally) -> tuple[tuple[str, str], ...]:
         return ((f"{name}  {counted.count}", money(counted.amount_minor)),) if counted.count else ()
 
-    kinds = {"CASH": say("Cash"), "CREDIT": say("Card"), "VOUCHER": say("Voucher"), "CUST_ACCT": say("On account")}
+    kinds = {
+        "CASH": say("Cash"),
+        "CREDIT": say("Card"),
+        "MOBILE": say("Phone"),
+        "VOUCHER": say("Voucher"),
+        "CUST_ACCT": say("On account"),
+    }
     rows = [
         (say("Business day"), report.business_day),
         *tally(say("Sales"), taken.sales),
