@@ -34,6 +34,7 @@ from core.state import (
 )
 from core.step import CustomerWanted, Facts, ItemWanted, Step
 from core.view import sale_view
+from core.wallet import WalletCode
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 
 SETTLING_STEPS_MAX = 500
@@ -154,7 +155,7 @@ class SaleMachine(RuleBasedStateMachine):
         self.cash_minor -= entry.change_minor
         self.sold_minor += entry.total_minor
         self.rounded_minor += entry.rounding_minor
-        self.card_sold_minor += sum(tender.amount_minor for tender in tenders if tender.kind == "CREDIT")
+        self.card_sold_minor += sum(tender.amount_minor for tender in tenders if tender.kind in e.DEVICE_TENDERS)
         self.basket = []
 
     def have_done(self, effect: x.AnyEffect, taken: Step) -> None:
@@ -238,6 +239,16 @@ class SaleMachine(RuleBasedStateMachine):
     @rule(amount_minor=st.none() | st.integers(-5, 3_000))
     def pay_by_card(self, amount_minor: int | None) -> None:
         self.take(v.CardKeyed(amount_minor=amount_minor))
+
+    @precondition(lambda self: self.in_sale())
+    @rule(last=st.integers(0, 9))
+    def pay_by_phone(self, last: int) -> None:
+        code = f"28123456789012345{last}"
+        taken = self.take(v.Scanned(device="scanner", data=code))
+        for effect in taken.effects:
+            assert isinstance(effect, x.RequestPayment)
+            assert effect.wallet == WalletCode(wallet="alipay", code=code)
+        assert not any(code.encode() in body for body in self.kept)
 
     @precondition(lambda self: self.in_sale() and not isinstance(self.till.sale, Ringing))
     @rule()

@@ -48,6 +48,17 @@ def test_a_wrong_type_is_told() -> None:
     ]
 
 
+def test_a_list_is_a_tuple_of_what_is_known() -> None:
+    table = {"host": "x", "port": 9000, "poi_id": "POI-1"}
+    options = options_for("payment-nexo", {**table, "wallets": ["alipay", "wechat"]}, WHERE)
+    assert isinstance(options, o.NexoOptions)
+    assert options.wallets == ("alipay", "wechat")
+    assert messages("payment-nexo", {**table, "wallets": "alipay"}) == ["wallets must be a list, not 'alipay'"]
+    assert messages("payment-nexo", {**table, "wallets": ["paypal"]}) == [
+        "wallets must be one of wechat, alipay, unionpay, emvco, not 'paypal'"
+    ]
+
+
 def test_a_missing_key_is_told() -> None:
     assert messages("scanner-serial", {}) == ["path is missing: scanner-serial needs it"]
 
