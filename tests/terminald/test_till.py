@@ -40,12 +40,13 @@ async def opened(counter: Countertop, day: str) -> None:
 
 
 async def with_idle(counter: Countertop) -> None:
-    """Until the till itself says that no sale is open and no paper waits."""
+    """Until the till itself says that no sale is open, and that the last one's paper is printed."""
     while True:
         view = await counter.call("view.get")
-        sale = view["sale"]
+        sale, last = view["sale"], view["last"]
         assert isinstance(sale, dict)
-        if sale["mode"] == "idle" and view["receipts_waiting"] == 0:
+        assert isinstance(last, dict)
+        if sale["mode"] == "idle" and last["printed"]:
             return
 
 
