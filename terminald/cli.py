@@ -65,11 +65,11 @@ def load_config(path: Path) -> "Config | None":
     return None
 
 
-def emit(value: Any) -> None:
-    """Prints a value as one line of JSON."""
+def emit(value: Any, *, now: bool = False) -> None:
+    """Prints a value as one line of JSON; with `now` a reader at the other end of a pipe has it at once."""
     import msgspec
 
-    print(msgspec.json.encode(value).decode())
+    print(msgspec.json.encode(value).decode(), flush=now)
 
 
 def _parser() -> argparse.ArgumentParser:

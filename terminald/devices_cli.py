@@ -127,13 +127,13 @@ async def _watch(config: Config, *, as_json: bool) -> None:
         async for view in client.views():
             for device in _changed(view, seen, quietly=not as_json):
                 if as_json:
-                    emit(device)
+                    emit(device, now=True)
                 else:
                     print(_row(device), flush=True)
             for name in set(seen) - {device.name for device in view.devices}:
                 gone = msgspec.structs.replace(seen.pop(name), phase="forgotten")
                 if as_json:
-                    emit(gone)
+                    emit(gone, now=True)
                 else:
                     print(_row(gone), flush=True)
 

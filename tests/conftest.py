@@ -1,6 +1,11 @@
 """What all tests share: the option that rewrites recorded expectations, and the tests that must not run side by side."""
 
+import os
+
 import pytest
+
+# Where it is set, programs that hold back what they say to a pipe would seem not to.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
