@@ -22,7 +22,7 @@ def unauthorised(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Ste
     """Why the event is not taken from whoever is signed on; None where it is."""
     if not shop.sign_on or is_badge(facts):
         return None
-    needed = needed_for(event.__struct_config__.tag)  # type: ignore[arg-type]
+    needed = needed_for(event.tag)
     if needed is None:
         return refuse("not-allowed")
     if needed == "anybody":
@@ -48,7 +48,7 @@ def signed(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts, taken: Step)
     if not shop.sign_on or not taken.entries:
         return taken
     who, approver = till.operator, facts.approver
-    needed = needed_for(event.__struct_config__.tag)  # type: ignore[arg-type]
+    needed = needed_for(event.tag)
     lent = approver is not None and needed is not None and (who is None or till.locked or not holds(who.role, needed))
     operator_id = who.id if who is not None else ""
     approver_id = approver.id if lent and approver is not None else ""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn, Self
 
-from core.ports import DeviceGone, ProtocolError
+from core.ports import DeviceError, DeviceGone, DeviceStalled, ProtocolError
 from drivers.answer import answer_to
 from drivers.blocking import off_loop
 from drivers.transport import Stream
@@ -39,6 +39,7 @@ class Child:
         self._name = name
         self._receive = receive
         self._rest = b""
+        self._heard = 0
         self._fault: ProtocolError | None = None
         self._process = process
         link.setblocking(False)
@@ -72,6 +73,20 @@ class Child:
         except DeviceGone:
             raise self._fault or DeviceGone(f"{self._name}: its helper process ended.") from None
 
+    async def watched(self, silence_s: float) -> NoReturn:
+        """As `lost`; and where it says nothing for so long, it is killed: DeviceStalled."""
+        while True:
+            heard = self._heard
+            try:
+                async with asyncio.timeout(silence_s):
+                    await self.lost()
+            except TimeoutError as error:
+                if isinstance(error, DeviceError):
+                    raise
+                if self._heard == heard:
+                    self.kill()
+                    raise DeviceStalled(f"{self._name}: no sign of life in {silence_s} s.") from None
+
     async def answer(self, answered: asyncio.Future[None], timeout_s: float) -> None:
         """Waits for what `receive` will set. Raises DeviceStalled after `timeout_s`, or what `lost` raises before."""
         await answer_to(f"{self._name}: its helper process", answered, self.lost, timeout_s)
@@ -104,6 +119,7 @@ class Child:
             self._stream.close()
             return
         for line in lines:
+            self._heard += 1
             self._receive(line)
 
 

@@ -9,18 +9,7 @@ import asyncio
 from typing import Final, assert_never
 
 from core.events import TagPresented, TagTorn
-from core.ports import (
-    Clock,
-    DeviceAbsent,
-    DeviceBusy,
-    DeviceDenied,
-    DeviceError,
-    DeviceGone,
-    DeviceStalled,
-    Emit,
-    LibraryMissing,
-    ProtocolError,
-)
+from core.ports import Clock, DeviceError, Emit, ProtocolError
 from drivers.child import Child
 from drivers.codecs import nfc_lines as l
 from drivers.hotplug import identity
@@ -42,7 +31,6 @@ class NfcReader:
         self._helper: Child | None = None
         self._ready: asyncio.Future[None] | None = None
         self._fault: DeviceError | None = None
-        self._heard_s = 0.0
         self._chipset = ""
         self._counts = {"reads": 0, "torn": 0}
 
@@ -65,8 +53,7 @@ class NfcReader:
     async def serve(self) -> None:
         assert self._helper is not None, "open() comes first"
         try:
-            while True:
-                await self._while_alive(self._helper)
+            await self._helper.watched(self._options.stall_timeout_s)
         except DeviceError as error:
             raise self._why(error) from None
 
@@ -78,27 +65,11 @@ class NfcReader:
     def facts(self) -> dict[str, str | int]:
         return {"chipset": self._chipset, **self._counts}
 
-    async def _while_alive(self, helper: Child) -> None:
-        """Returns when it is time to look again whether the helper has spoken. Raises DeviceError."""
-        self._heard_s = asyncio.get_running_loop().time()
-        heard_s = self._heard_s
-        try:
-            async with asyncio.timeout(self._options.stall_timeout_s):
-                await helper.lost()
-        except TimeoutError as error:
-            if isinstance(error, DeviceError):
-                raise
-            if self._heard_s == heard_s:
-                helper.kill()
-                stalled = f"{self._name}: no sign of life in {self._options.stall_timeout_s} s."
-                raise DeviceStalled(stalled) from None
-
     def _why(self, error: DeviceError) -> DeviceError:
         """What the helper said of its end, where it could."""
         return self._fault or error
 
     def _on_line(self, data: bytes) -> None:
-        self._heard_s = asyncio.get_running_loop().time()
         try:
             line = l.decode(data)
         except ProtocolError as error:
@@ -119,17 +90,6 @@ class NfcReader:
                 self._counts["torn"] += 1
                 self._emit(TagTorn(device=self._name))
             case l.Fault():
-                self._fault = _KINDS[line.kind](f"{self._name}: {line.detail}")
+                self._fault = l.error_of(self._name, line)
             case _:
                 assert_never(line)
-
-
-_KINDS: dict[l.FaultKind, type[DeviceError]] = {
-    l.FaultKind.ABSENT: DeviceAbsent,
-    l.FaultKind.GONE: DeviceGone,
-    l.FaultKind.DENIED: DeviceDenied,
-    l.FaultKind.BUSY: DeviceBusy,
-    l.FaultKind.STALLED: DeviceStalled,
-    l.FaultKind.PROTOCOL: ProtocolError,
-    l.FaultKind.LIBRARY: LibraryMissing,
-}

@@ -163,21 +163,8 @@ class NfcOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsbNfcOptions:
+class UsbNfcOptions(NfcOptions):
     """nfc-usb: an NFC reader on USB: ACR122U, or one with a PN533 such as the SCL3711."""
-
-    path: Path
-    sense_interval_s: float = 0.05
-    """The pause between two looks for a tag."""
-    presence_interval_s: float = 0.1
-    """The pause between two looks whether a tag is still there."""
-    stall_timeout_s: float = 15.0
-    """The longest time without a sign of life from the reader."""
-
-    def __post_init__(self) -> None:
-        _within("sense_interval_s", self.sense_interval_s, 0.005, 5.0)
-        _within("presence_interval_s", self.presence_interval_s, 0.02, 5.0)
-        _within("stall_timeout_s", self.stall_timeout_s, 1.0, 300.0)
 
 
 MsrReport = Literal["magtek", "idtech"]

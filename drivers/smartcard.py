@@ -7,21 +7,10 @@ import asyncio
 from typing import Final, assert_never
 
 from core.events import CardFault, CardGarbled, CardRefused, CardSwiped
-from core.ports import (
-    Clock,
-    DeviceAbsent,
-    DeviceBusy,
-    DeviceDenied,
-    DeviceError,
-    DeviceGone,
-    DeviceStalled,
-    Emit,
-    LibraryMissing,
-    ProtocolError,
-)
+from core.ports import Clock, DeviceError, Emit, ProtocolError
 from drivers.child import Child
 from drivers.codecs import smartcard_lines as l
-from drivers.codecs.nfc_lines import Alive, Fault, FaultKind, Ready, Torn
+from drivers.codecs.nfc_lines import Alive, Fault, Ready, Torn, error_of
 from drivers.options import SmartCardOptions
 
 OPEN_TIMEOUT_S: Final = 10.0
@@ -38,7 +27,6 @@ class PcscReader:
         self._helper: Child | None = None
         self._ready: asyncio.Future[None] | None = None
         self._fault: DeviceError | None = None
-        self._heard_s = 0.0
         self._counts = {"reads": 0, "bad_reads": 0}
 
     async def open(self) -> None:
@@ -59,8 +47,7 @@ class PcscReader:
     async def serve(self) -> None:
         assert self._helper is not None, "open() comes first"
         try:
-            while True:
-                await self._while_alive(self._helper)
+            await self._helper.watched(self._options.stall_timeout_s)
         except DeviceError as error:
             raise self._why(error) from None
 
@@ -72,26 +59,11 @@ class PcscReader:
     def facts(self) -> dict[str, str | int]:
         return dict(self._counts)
 
-    async def _while_alive(self, helper: Child) -> None:
-        """Returns when it is time to look again whether the helper has spoken. Raises DeviceError."""
-        heard_s = self._heard_s = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout(self._options.stall_timeout_s):
-                await helper.lost()
-        except TimeoutError as error:
-            if isinstance(error, DeviceError):
-                raise
-            if self._heard_s == heard_s:
-                helper.kill()
-                stalled = f"{self._name}: no sign of life in {self._options.stall_timeout_s} s."
-                raise DeviceStalled(stalled) from None
-
     def _why(self, error: DeviceError) -> DeviceError:
         """What the helper said of its end, where it could."""
         return self._fault or error
 
     def _on_line(self, data: bytes) -> None:
-        self._heard_s = asyncio.get_running_loop().time()
         try:
             line = l.decode(data)
         except ProtocolError as error:
@@ -115,17 +87,6 @@ class PcscReader:
                 self._counts["bad_reads"] += 1
                 self._emit(CardGarbled(device=self._name, fault=CardFault.TORN))
             case Fault():
-                self._fault = _KINDS[line.kind](f"{self._name}: {line.detail}")
+                self._fault = error_of(self._name, line)
             case _:
                 assert_never(line)
-
-
-_KINDS: dict[FaultKind, type[DeviceError]] = {
-    FaultKind.ABSENT: DeviceAbsent,
-    FaultKind.GONE: DeviceGone,
-    FaultKind.DENIED: DeviceDenied,
-    FaultKind.BUSY: DeviceBusy,
-    FaultKind.STALLED: DeviceStalled,
-    FaultKind.PROTOCOL: ProtocolError,
-    FaultKind.LIBRARY: LibraryMissing,
-}

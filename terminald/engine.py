@@ -325,7 +325,7 @@ class Engine:
         if key is not None and await self._is_known(key):
             return Step(notice=Message(id="already-done"))
         stamp = self._time.stamp()
-        if event.__struct_config__.tag in NEEDED:
+        if event.tag in NEEDED:
             self.touched_ms = stamp.mono_ms
         if isinstance(event, v.Scanned) and self.doubles.is_double(event, stamp.mono_ms):
             return Step(notice=Message(id="double-read"))

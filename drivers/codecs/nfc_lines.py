@@ -5,7 +5,16 @@ import enum
 import msgspec
 
 from core import nesting
-from core.ports import ProtocolError
+from core.ports import (
+    DeviceAbsent,
+    DeviceBusy,
+    DeviceDenied,
+    DeviceError,
+    DeviceGone,
+    DeviceStalled,
+    LibraryMissing,
+    ProtocolError,
+)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -51,6 +60,22 @@ class Fault(Line, frozen=True, kw_only=True, tag="fault"):
 
     kind: FaultKind
     detail: str
+
+
+_ERRORS: dict[FaultKind, type[DeviceError]] = {
+    FaultKind.ABSENT: DeviceAbsent,
+    FaultKind.GONE: DeviceGone,
+    FaultKind.DENIED: DeviceDenied,
+    FaultKind.BUSY: DeviceBusy,
+    FaultKind.STALLED: DeviceStalled,
+    FaultKind.PROTOCOL: ProtocolError,
+    FaultKind.LIBRARY: LibraryMissing,
+}
+
+
+def error_of(device: str, fault: Fault) -> DeviceError:
+    """The error that a helper's last line stands for."""
+    return _ERRORS[fault.kind](f"{device}: {fault.detail}")
 
 
 AnyLine = Ready | Alive | Presented | Torn | Fault
