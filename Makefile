@@ -11,11 +11,12 @@ READY_TEST := .venv/.ready-test
 SET_UP := tools/set-up tools/machine tools/install-packages requirements/build.txt setup.cfg
 ARGS ?=
 
-.PHONY: help venv demo test check prove bench lock transcripts install uninstall clean
+.PHONY: help venv demo test explore check prove bench lock transcripts install uninstall clean
 
 help:
 	echo "make demo     the virtual counter"
 	echo "make test     all tests"
+	echo "make explore  the properties of the tests, on examples drawn anew"
 	echo "make check    format, lint, types, import contracts"
 	echo "make prove    the properties that are promised    ARGS='--only R3 --scale commit --json'"
 	echo "make bench    the figures that are quoted         ARGS='--only P1 --json'"
@@ -42,6 +43,9 @@ test: $(READY_TEST)
 	  echo "make test: what failed is run once more, alone: on a busy machine real processes are late" >&2; \
 	  $(PY) -m pytest --last-failed --last-failed-no-failures none $(ARGS); }; \
 	exit $$failed
+
+explore: $(READY_TEST)
+	$(PY) -m pytest -n 2 -m hypothesis --hypothesis-profile explore $(ARGS)
 
 check: $(READY_TEST)
 	.venv/bin/ruff format --check --quiet

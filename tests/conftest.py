@@ -3,6 +3,13 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# Properties are checked without a deadline for each example: on a shared machine it would measure its neighbours. The
+# examples follow from the code, so that a change is judged by itself and not by luck; `make explore` draws new ones.
+settings.register_profile("counter", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile("counter")
 
 # Where it is set, programs that hold back what they say to a pipe would seem not to.
 os.environ.pop("PYTHONUNBUFFERED", None)

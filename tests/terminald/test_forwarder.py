@@ -37,15 +37,23 @@ class Headquarters:
 
     def __init__(self, connection: Connection) -> None:
         self.batches: list[Batch] = []
+        """What came, in order, each once: on a busy machine a batch is sent again before the test has answered."""
+        self.heard: list[tuple[int, int]] = []
+        """The ranges of all that came."""
         self._connection = connection
 
     def hear(self, message: Message) -> None:
-        self.batches.append(decode(message.payload))
+        batch = decode(message.payload)
+        self.heard.append((batch.header.first, batch.header.last))
+        if (batch.header.first, batch.header.head) not in [
+            (each.header.first, each.header.head) for each in self.batches
+        ]:
+            self.batches.append(batch)
         self._connection.acknowledge(message)
 
     @property
     def ranges(self) -> list[tuple[int, int]]:
-        """What came, in order."""
+        """What came, in order, each once."""
         return [(batch.header.first, batch.header.last) for batch in self.batches]
 
     async def acknowledge(
@@ -164,26 +172,25 @@ async def test_noise_in_place_of_an_acknowledgement_is_told(tmp_path: Path, mosq
 
 
 async def test_a_lower_mark_is_ignored_and_a_restored_headquarters_is_not(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    async with open_till(tmp_path) as till, headquarters(mosquitto) as hq, forwarding(till, mosquitto) as forwarder:
+    async with open_till(tmp_path) as till, headquarters(mosquitto) as hq:
         await till.sell_many(3, Random(1))
-        forwarder.notify()
-        await eventually(lambda: len(hq.batches) == 1)
-        synced = till.journal.synced
-        third = head_of((await till.journal.read(synced.epoch, 2, 1))[0])
-        await hq.acknowledge(synced)
-        await eventually(lambda: forwarder.acknowledged_seq == synced.seq)
-        await hq.acknowledge(third)
-        await hq.acknowledge(third, generation=4)
-        await till.sell(1)
-        forwarder.notify()
-        await eventually(lambda: len(hq.batches) == 2)
-        assert hq.ranges[1][0] == synced.seq + 1
-        await hq.acknowledge(third, generation=6)
-        await eventually(lambda: len(hq.batches) == 3)
-        assert hq.ranges[2] == (4, till.journal.synced.seq)
-        kept = await till.journal.acknowledged(synced.epoch)
-        assert kept is not None
-        assert kept.seq == 3
+        async with forwarding(till, mosquitto) as forwarder:
+            await eventually(lambda: len(hq.batches) == 1)
+            synced = till.journal.synced
+            third = head_of((await till.journal.read(synced.epoch, 2, 1))[0])
+            await hq.acknowledge(synced)
+            await eventually(lambda: forwarder.acknowledged_seq == synced.seq)
+            await hq.acknowledge(third)
+            await hq.acknowledge(third, generation=4)
+            await till.sell(1)
+            forwarder.notify()
+            await eventually(lambda: len(hq.batches) == 2)
+            assert hq.ranges[1][0] == synced.seq + 1
+            await hq.acknowledge(third, generation=6)
+            await eventually(lambda: (4, till.journal.synced.seq) in hq.ranges)
+            kept = await till.journal.acknowledged(synced.epoch)
+            assert kept is not None
+            assert kept.seq == 3
 
 
 @pytest.mark.parametrize("how", ["ahead", "other hash"])
@@ -370,6 +377,6 @@ async def test_what_headquarters_lost_and_the_heir_never_had_does_not_hold_up_ne
         await hq.acknowledge(Head(epoch=older[0].epoch, seq=2, hash=bytes(32)), generation=9)
         await eventually(lambda: "headquarters-lacks" in (forwarder.fault or ""))
         await eventually(lambda: hq.ranges[-1] == (1, 1))
-        assert hq.ranges.count((5, len(older) + 4)) >= 2
+        assert hq.heard.count((5, len(older) + 4)) >= 2
         await hq.acknowledge(head_of(newer[-1]), generation=9)
         await eventually(lambda: forwarder.acknowledged_seq == 1)
