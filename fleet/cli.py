@@ -6,12 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
-if TYPE_CHECKING:
-    from fleet.store import Address
-
-T = TypeVar("T")
+from fleet.arguments import Commands, add_database, add_key, broker, public_key, terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,10 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from fleet.database import DatabaseError
     from fleet.keys import KeyFileError
+    from fleet.refusal import Refused
 
     try:
-        return _COMMANDS[options.command](options)
-    except (DatabaseError, KeyFileError) as error:
+        run: Callable[[argparse.Namespace], int] = getattr(options, "run", None) or _COMMANDS[options.command]
+        return run(options)
+    except (DatabaseError, KeyFileError, Refused) as error:
         print(f"terminald-fleet: {error.code}: {error}\n{error.remedy}", file=sys.stderr)
         return 1
 
@@ -32,46 +30,48 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     collect = commands.add_parser("collect", help="take the terminals' records from the broker into the database")
     collect.add_argument("--config", metavar="FILE", type=Path, help="TOML with these settings; options go before it")
-    collect.add_argument("--broker", metavar="URL", type=_broker, help="mqtt://[user:password@]host:port")
-    _add_database(collect, required=False)
-    _add_key(collect)
+    collect.add_argument("--broker", metavar="URL", type=broker, help="mqtt://[user:password@]host:port")
+    add_database(collect, required=False)
+    add_key(collect)
     collect.add_argument(
         "--ack-public-key-file", metavar="FILE", type=Path, help="write the key's public half (hex) there"
     )
     key = commands.add_parser("key", help="print the public key for the terminals' headquarters.ack_key")
-    _add_database(key)
-    _add_key(key)
+    add_database(key)
+    add_key(key)
     trust = commands.add_parser("trust", help="pin the key that a terminal signs with")
-    trust.add_argument("terminal", metavar="TERMINAL", type=_terminal)
-    trust.add_argument("public_key", metavar="HEX", type=_public_key, help="its Ed25519 public key")
-    _add_database(trust)
+    trust.add_argument("terminal", metavar="TERMINAL", type=terminal)
+    trust.add_argument("public_key", metavar="HEX", type=public_key, help="its Ed25519 public key")
+    add_database(trust)
     show = commands.add_parser("list", help="what headquarters holds of each terminal")
     show.add_argument("--json", action="store_true", help="one JSON object")
-    _add_database(show)
+    add_database(show)
     order = commands.add_parser("order", help="sign an order for one terminal, to be carried there")
     orders = order.add_subparsers(dest="order", required=True, metavar="ORDER")
     release = orders.add_parser("release-tamper", help="let a terminal sell again whose case was opened")
-    release.add_argument("terminal", metavar="TERMINAL", type=_terminal)
+    release.add_argument("terminal", metavar="TERMINAL", type=terminal)
     release.add_argument("incident", metavar="INCIDENT", help="as `terminald tamper status` there names it")
     release.add_argument("--hours", type=float, default=24.0, metavar="N", help="for how long it is good")
     release.add_argument("--role", default="security", metavar="NAME", help="in whose name; it is kept there")
-    _add_database(release)
-    _add_key(release)
+    add_database(release)
+    add_key(release)
     _add_quarantine(commands)
     _add_backup(commands)
     whole = commands.add_parser("verify", help="look through all records: hashes, chains, signatures, finance's rows")
-    _add_database(whole)
+    add_database(whole)
     forked = commands.add_parser("forks", help="what says that there are two of one terminal")
     forked.add_argument("--json", action="store_true", help="a JSON list")
-    _add_database(forked)
+    add_database(forked)
+    for area in _AREAS:
+        area(commands)
     return parser
 
 
-def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_quarantine(commands: Commands) -> None:
     quarantine = commands.add_parser("quarantine", help="batches that were not taken")
     actions = quarantine.add_subparsers(dest="action", required=True, metavar="ACTION")
     some = actions.add_parser("list", help="those that nobody has decided about")
-    some.add_argument("--terminal", metavar="TERMINAL", type=_terminal, help="of one terminal")
+    some.add_argument("--terminal", metavar="TERMINAL", type=terminal, help="of one terminal")
     some.add_argument("--all", action="store_true", help="those that are settled too")
     some.add_argument("--json", action="store_true", help="a JSON list")
     one = actions.add_parser("show", help="a batch with its records, and which of them headquarters holds otherwise")
@@ -82,10 +82,10 @@ def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     for action in (one, again, away):
         action.add_argument("number", metavar="NUMBER", type=int, help="as `quarantine list` names it")
     for action in (some, one, again, away):
-        _add_database(action)
+        add_database(action)
 
 
-def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_backup(commands: Commands) -> None:
     backup = commands.add_parser("backup", help="back up headquarters, so that terminals may forget what is old")
     actions = backup.add_subparsers(dest="action", required=True, metavar="ACTION")
     whole = actions.add_parser("make", help="copy an embedded database, verify the copy, and tell the terminals")
@@ -94,26 +94,7 @@ def _add_backup(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     done = actions.add_parser("done", help="after it, once it is known to be whole: tell the terminals")
     done.add_argument("number", metavar="NUMBER", type=int, help="as `backup begin` printed it")
     for action in (whole, actions_begin, done):
-        _add_database(action)
-
-
-def _add_database(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    parser.add_argument(
-        "--database",
-        metavar="URL",
-        required=required,
-        type=_database,
-        help="a path, sqlite:////absolute/path, or postgresql://[user[:password]@]host/database",
-    )
-
-
-def _add_key(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--key",
-        metavar="FILE",
-        type=Path,
-        help="signs acknowledgements and orders; made where there is none. It lies beside a database that is a file",
-    )
+        add_database(action)
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -122,14 +103,14 @@ def _collect(options: argparse.Namespace) -> int:
 
     try:
         config = load(options.config) if options.config else CollectorConfig()
-        broker, database = options.broker or config.broker, options.database or config.database
-        if broker is None or database is None:
-            raise ConfigError(f"give --{'database' if broker else 'broker'}, or --config with it")
+        address, database = options.broker or config.broker, options.database or config.database
+        if address is None or database is None:
+            raise ConfigError(f"give --{'database' if address else 'broker'}, or --config with it")
     except ConfigError as error:
         print(f"terminald-fleet: {error}", file=sys.stderr)
         return 2
     return collect(
-        broker=broker,
+        broker=address,
         database=database,
         key=options.key or config.key,
         ack_public_key_file=options.ack_public_key_file or config.ack_public_key_file,
@@ -264,51 +245,12 @@ def _backup(options: argparse.Namespace) -> int:
     return 0
 
 
+_AREAS: tuple[Callable[[Commands], None], ...] = ()
+"""What adds the commands of an area, each with its handler as `run`."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order, "quarantine": _quarantine,
     "forks": _forks, "backup": _backup, "verify": _verify,
 }  # fmt: skip
-
-
-def _broker(text: str) -> str:
-    from terminald.broker import parse_url
-
-    _checked(lambda: parse_url(text))
-    return text
-
-
-def _database(text: str) -> "Address":
-    from fleet.store import locate
-
-    return _checked(lambda: locate(text))
-
-
-def _terminal(text: str) -> str:
-    from core.topics import check_terminal
-
-    return _checked(lambda: check_terminal(text))
-
-
-def _public_key(text: str) -> bytes:
-    return _checked(lambda: _thirty_two_bytes(text))
-
-
-def _thirty_two_bytes(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise ValueError("a public key is 64 hex digits")
-    return key
-
-
-def _checked(parse: Callable[[], T]) -> T:
-    """argparse keeps the words of its own error alone."""
-    try:
-        return parse()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

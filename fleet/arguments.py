@@ -1,0 +1,78 @@
+"""Arguments that several commands of `terminald-fleet` have, and how each is read."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from fleet.store import Address
+
+T = TypeVar("T")
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_database(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """`--database`: `fleet.store.Address`."""
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        required=required,
+        type=database,
+        help="a path, sqlite:////absolute/path, or postgresql://[user[:password]@]host/database",
+    )
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    """`--key`: a path or None."""
+    parser.add_argument(
+        "--key",
+        metavar="FILE",
+        type=Path,
+        help="signs acknowledgements and orders; made where there is none. It lies beside a database that is a file",
+    )
+
+
+def broker(text: str) -> str:
+    """A broker's address that was looked at."""
+    from terminald.broker import parse_url
+
+    checked(lambda: parse_url(text))
+    return text
+
+
+def database(text: str) -> "Address":
+    """Where a database is."""
+    from fleet.store import locate
+
+    return checked(lambda: locate(text))
+
+
+def terminal(text: str) -> str:
+    """A terminal's id."""
+    from core.topics import check_terminal
+
+    return checked(lambda: check_terminal(text))
+
+
+def public_key(text: str) -> bytes:
+    """An Ed25519 public key of 64 hex digits."""
+    return checked(lambda: _thirty_two_bytes(text))
+
+
+def checked(parse: Callable[[], T]) -> T:
+    """What `parse` gives; argparse keeps the words of its own error alone."""
+    try:
+        return parse()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _thirty_two_bytes(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("a public key is 64 hex digits")
+    return key
