@@ -16,9 +16,12 @@ EVERY_TELE = f"{PREFIX}/+/tele/+"
 EVERY_BATCH = f"{PREFIX}/+/money/batch"
 EVERY_ACK = f"{PREFIX}/+/money/ack"
 EVERY_RECALL = f"{PREFIX}/+/money/recall"
+EVERY_RESULT = f"{PREFIX}/+/cmd/+/+/res"
+EVERY_REPORTED = f"{PREFIX}/+/config/reported"
 
 _TERMINAL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{TERMINAL_CHARACTERS_MAX - 1}}}")
 _GROUP = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 def check_terminal(terminal: str) -> str:
@@ -68,6 +71,54 @@ def recall(terminal: str) -> str:
 def replay(terminal: str) -> str:
     """What headquarters sends back to it."""
     return _under(terminal, "money/replay")
+
+
+def check_order_id(order_id: str) -> str:
+    """The same id. Raises ValueError where it could not stand in a topic."""
+    if not _ORDER_ID.fullmatch(order_id) or holds_card(order_id):
+        raise ValueError(
+            f"{order_id[:64]!r} is no order's id: 1 to 64 letters, digits, dashes and underscores are, with no card's"
+            " number among them"
+        )
+    return order_id
+
+
+def order(terminal: str, kind: str, order_id: str) -> str:
+    """Retained: an order of a kind (`core.orders.ORDERS`), signed. Only headquarters may write it."""
+    if not _GROUP.fullmatch(kind):
+        raise ValueError(f"{kind[:32]!r} is no kind of order")
+    return _under(terminal, f"cmd/{kind}/{check_order_id(order_id)}")
+
+
+def orders(terminal: str) -> str:
+    """The filter of all orders for a terminal; their results are one level deeper."""
+    return _under(terminal, "cmd/+/+")
+
+
+def result(terminal: str, kind: str, order_id: str) -> str:
+    """Retained: what became of an order, from the terminal (`core.order_results`)."""
+    return f"{order(terminal, kind, order_id)}/res"
+
+
+def order_of(topic: str) -> tuple[str, str]:
+    """The kind and the id in an order's topic, or in its result's. Raises ValueError for any other."""
+    terminal_of(topic)
+    _, _, _, *rest = topic.split("/")
+    if rest[-1:] == ["res"]:
+        rest.pop()
+    if len(rest) != 3 or rest[0] != "cmd" or not _GROUP.fullmatch(rest[1]):
+        raise ValueError(f"{topic[:200]!r} is no order's topic")
+    return rest[1], check_order_id(rest[2])
+
+
+def desired(terminal: str) -> str:
+    """Retained: the configuration that it is to have, signed. Only headquarters may write it."""
+    return _under(terminal, "config/desired")
+
+
+def reported(terminal: str) -> str:
+    """Retained: which configuration it has, and what became of the desired one."""
+    return _under(terminal, "config/reported")
 
 
 def terminal_of(topic: str) -> str:

@@ -37,3 +37,19 @@ def test_a_foreign_topic_has_no_terminal(topic: str) -> None:
 def test_a_telemetry_group_is_one_level() -> None:
     with pytest.raises(ValueError, match="telemetry group"):
         topics.tele("till-3", "a/b")
+
+
+def test_orders_and_their_results() -> None:
+    topic = topics.order("till-3", "lock", "o-1")
+    assert topic == "pos/v1/till-3/cmd/lock/o-1"
+    assert topics.result("till-3", "lock", "o-1") == f"{topic}/res"
+    assert topics.order_of(topic) == topics.order_of(f"{topic}/res") == ("lock", "o-1")
+    assert topics.orders("till-3") == "pos/v1/till-3/cmd/+/+"
+
+
+@pytest.mark.parametrize(
+    "topic", ["pos/v1/till-3/cmd/lock", "pos/v1/till-3/cmd/lock/a/b", "pos/v1/till-3/cmd/LOCK/a", "pos/v1/till-3/cmd"]
+)
+def test_another_topic_is_no_orders(topic: str) -> None:
+    with pytest.raises(ValueError, match="no order's topic"):
+        topics.order_of(topic)
