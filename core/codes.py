@@ -4,11 +4,11 @@ from typing import assert_never
 
 from core import events as v
 from core import receipt_code
-from core.card import is_card_number
 from core.product_recall import gtins_in
 from core.scan import Method, Scan, bare, classify, reading, refusal
 from core.state import Idle, Ringing, Shop, Tendering, Till, voucher_kind
 from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, OriginalWanted, Question, WalletShown
+from core.stripe import is_issued
 from core.text import message
 from core.wallet import WalletCode
 
@@ -55,8 +55,8 @@ def _wallet(shop: Shop, till: Till, scan: Scan, data: str) -> Question:
     if scan.wallet is None or scan.wallet not in shop.wallets:
         return message("wallet-not-taken")
     code = bare(data)
-    if is_card_number(code):
-        # Some of them are by chance what a card's number may be, and no such number leaves a till in the clear.
+    if is_issued(code):
+        # By chance what a scheme's card may have for its number, and no such number leaves a till in the clear.
         return message("wallet-like-card")
     recalled_by = gtins_in(till.sale.basket) if isinstance(till.sale, Ringing) else ()
     return WalletShown(shown=WalletCode(wallet=scan.wallet, code=code), recalled_by=recalled_by)

@@ -31,6 +31,7 @@ REVERSAL_PAUSE_S = 3.0
 EPOCH_LETTERS = 8
 _DECLINED = {"refund": "refund-declined", "wallet": "wallet-declined", "payment": "payment-declined"}
 _UNKNOWN = {"refund": "refund-unknown", "wallet": "wallet-unknown", "payment": "payment-unknown"}
+_ASIDE = {"refund": "refund-set-aside", "wallet": "wallet-set-aside", "payment": "payment-set-aside"}
 
 PaymentEvent = v.PaymentAnswered | v.PaymentRefused | v.PaymentUnanswered | v.PaymentTakenBack | v.ReversalUnanswered
 
@@ -136,13 +137,6 @@ def _left(basket: Basket, *kinds: str) -> list[tuple[e.RefundableTender, int]]:
     return left
 
 
-def set_refund_aside(shop: Shop, till: Till, sale: Enquiring, facts: Facts) -> Step:
-    """The sale goes on while nobody knows whether money went back: it counts as given, and must not be given twice."""
-    given = complete_if_paid(shop, till, (e.PaymentSetAside(reference=sale.pending.reference),), facts)
-    told = message("refund-set-aside", amount_minor=sale.pending.amount_minor)
-    return msgspec.structs.replace(given, notice=told, level="warning")
-
-
 def _reference(basket: Basket, tender: int, facts: Facts) -> str:
     """By what the payment device is asked about a payment, for all time."""
     reference = f"{basket.number}.{tender}"
@@ -190,6 +184,30 @@ def _requested(
         reference=requested.reference, amount_minor=amount_minor, currency=shop.currency.code, wallet=wallet
     )
     return Step(entries=(*fixed_discounts(basket, priced), requested), effects=(effect,))
+
+
+def refuse_while_paying(sale: Authorizing | Enquiring) -> Step:
+    """Nothing else is taken until the payment device has said how the payment ended."""
+    by_phone = _kind(sale.pending) == "wallet"
+    if isinstance(sale, Enquiring):
+        return refuse("wallet-unknown" if by_phone else "payment-unknown")
+    return refuse("wallet-pending" if by_phone else "payment-pending")
+
+
+def stop(sale: Authorizing) -> Step:
+    """The payment device is asked to stop; its answer says how the payment ended."""
+    told = "wallet-stopping" if _kind(sale.pending) == "wallet" else "payment-stopping"
+    return Step(effects=(x.AbortPayment(reference=sale.pending.reference),), notice=message(told))
+
+
+def set_aside(shop: Shop, till: Till, sale: Enquiring, facts: Facts) -> Step:
+    """The sale goes on without knowing how a payment ended: it is asked about until it is settled."""
+    told = message(_ASIDE[_kind(sale.pending)], amount_minor=sale.pending.amount_minor)
+    aside = Step(entries=(e.PaymentSetAside(reference=sale.pending.reference),))
+    if sale.pending.refund_of:
+        # It counts as given, and must not be given twice.
+        aside = complete_if_paid(shop, till, aside.entries, facts)
+    return msgspec.structs.replace(aside, notice=told, level="warning")
 
 
 def take_answer(

@@ -39,10 +39,12 @@ from core.payment import (
     charge_wallet,
     give_up_reversal,
     ignore_stray,
+    refuse_while_paying,
     reverse,
     reverse_again,
-    set_refund_aside,
+    set_aside,
     settle_aside,
+    stop,
     take_answer,
     take_back,
     take_cash,
@@ -459,11 +461,11 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
-            return refuse("payment-pending")
+            return refuse_while_paying(sale)
         case v.WeightSensed():
             return NOTHING
         case v.CancelKeyed():
-            return Step(effects=(x.AbortPayment(reference=sale.pending.reference),), notice=message("payment-stopping"))
+            return stop(sale)
         case v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered():
             return take_answer(shop, till, sale, event, facts)
         case v.PaymentTakenBack() | v.ReversalUnanswered():
@@ -481,17 +483,11 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed()
         ):  # fmt: skip
-            return refuse("payment-unknown")
+            return refuse_while_paying(sale)
         case v.WeightSensed():
             return NOTHING
-        case v.CancelKeyed() if sale.pending.refund_of:
-            return set_refund_aside(shop, till, sale, facts)
         case v.CancelKeyed():
-            return Step(
-                entries=(e.PaymentSetAside(reference=sale.pending.reference),),
-                notice=message("payment-set-aside", amount_minor=sale.pending.amount_minor),
-                level="warning",
-            )
+            return set_aside(shop, till, sale, facts)
         case v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered():
             return take_answer(shop, till, sale, event, facts)
         case v.PaymentTakenBack() | v.ReversalUnanswered():

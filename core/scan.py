@@ -15,7 +15,7 @@ from core.card import holds_card, is_card_number, wipe
 from core.gs1 import GS, CodeRejected, check_digit
 from core.measure import VariableMeasure, amounts, layout_of
 from core.money import Currency
-from core.stripe import is_payment
+from core.stripe import is_issued, is_payment
 from core.text import Message, message
 from core.wallet import CPM_BEGIN, Wallet, check_cpm, is_mpm, payer_of
 
@@ -238,7 +238,7 @@ def _number(digits: str, aim: str | None, rules: CodeRules, *, tendering: bool) 
         return Scan(kind="wallet", wallet=payer)
     if length in _GTIN_LENGTHS and not (length == 14 and is_card):
         raise CodeRejected("check-digit")
-    if is_card:
+    if is_card and (payer is None or is_issued(digits)):
         raise CodeRejected("card-number")
     parts = _glued(digits)
     if aim is None and (elements := _unmarked(digits, rules, is_also_glued=bool(parts))):

@@ -9,6 +9,8 @@ from typing import Literal, NoReturn, Self
 
 import msgspec
 
+from core.card import is_card_number
+
 CardKind = Literal["loyalty", "gift", "staff"]
 NUMBER_DIGITS_MIN = 4
 NUMBER_DIGITS_MAX = 19
@@ -32,6 +34,11 @@ _PAYMENT: tuple[tuple[str, str], ...] = (
     ("9792", "9792"),  # Troy
 )  # fmt: skip
 """First digits, from and to, of the numbers that payment schemes issue, as the schemes publish their ranges."""
+
+
+_MASTERCARD_2 = ("2221", "2720")
+_MASTERCARD_DIGITS = 16
+"""Of all of Mastercard's numbers that begin with 2; other schemes' numbers have 13 to 19."""
 
 
 class CardRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +78,19 @@ def is_payment(prefix: str) -> bool:
         if low[:width] <= prefix[:width] <= high[:width]:
             return True
     return False
+
+
+def is_issued(number: str) -> bool:
+    """Whether a payment scheme issues cards of such a number: by its check digit, its beginning and its length.
+
+    Alipay's codes of 18 digits begin as Mastercard's numbers of 16 may; UnionPay's codes are as long as its cards' numbers.
+
+    >>> is_issued("2720990000000007"), is_issued("270000000000000009"), is_issued("6212345678901234569")
+    (True, False, True)
+    """
+    if not is_card_number(number) or not is_payment(number):
+        return False
+    return len(number) == _MASTERCARD_DIGITS or not _begins_between(memoryview(number.encode()), *_MASTERCARD_2)
 
 
 class Opaque:

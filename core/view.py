@@ -99,7 +99,8 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     `cash_due_minor` is what is due if cash pays it (None: the same); `exempt` says that the customer pays no tax; `awaited` is what waits
     to be weighed. `parked` are the baskets that were put aside, their totals before discounts.
     `owed_minor` is what the customer is to be given back, for goods of the `receipts` (their numbers) or others;
-    `voiding` says that a finished transaction is made undone.
+    `voiding` says that a finished transaction is made undone. `pending` is the kind of tender that the payment device has in
+    hand, empty while it has none.
     """
 
     mode: Mode
@@ -122,6 +123,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     owed_minor: int = 0
     receipts: tuple[int, ...] = ()
     voiding: bool = False
+    pending: str = ""
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,6 +312,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         owed_minor=owed_minor(shown, priced),
         receipts=tuple(begun.link.number for begun in shown.originals),
         voiding=shown.voiding is not None,
+        pending=till.sale.pending.kind if isinstance(till.sale, Authorizing | Enquiring) else "",
         parked=tuple(
             ParkedView(
                 number=parked.basket.number,

@@ -341,6 +341,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "staff-card-not-taken": ("This is a staff card: it opens nothing here yet.", "Go on without it."),
     # cards
     "payment-pending": ("A card is being paid.", "Wait for the payment device, or stop it with Esc."),
+    "wallet-pending": (
+        "A phone is paying.",
+        "Have the customer confirm on the phone, or stop it with Esc.",
+    ),
+    "wallet-stopping": ("The phone's payment is being stopped.", "Wait for the payment device's answer."),
     "payment-stopping": ("The card payment is being stopped.", "Wait for the payment device's answer."),
     "payment-declined": ("The card did not pay: {reason}.", "Try another card, or take cash."),
     "wallet-declined": (
@@ -357,7 +362,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "payment-resolved": ("The card payment is settled.", ""),
     "payment-no-device": ("No payment device answers.", "Check its cable and power, or take cash."),
-    "payment-reversing": ("The card's money is being given back.", "Wait for the payment device."),
+    "payment-reversing": ("The money is being given back.", "Wait for the payment device."),
     "reversal-unanswered": (
         "The payment device has not confirmed that the money went back.",
         "It is asked again; Esc leaves it to the till.",
@@ -366,8 +371,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "The sale goes on without the card's {amount_minor}.",
         "Should the card have paid, it gets the money back by itself.",
     ),
-    "payment-settled-none": ("The open card payment of {amount_minor} had charged nothing.", ""),
-    "payment-settled-returned": ("The open card payment of {amount_minor} was given back.", ""),
+    "wallet-set-aside": (
+        "The sale goes on without the phone's {amount_minor}.",
+        "Should the phone have paid, it gets the money back by itself.",
+    ),
+    "payment-settled-none": ("The open payment of {amount_minor} had charged nothing.", ""),
+    "payment-settled-returned": ("The open payment of {amount_minor} was given back.", ""),
     # papers and drawer
     "receipt-waiting": ("The receipt waits for the printer.", "It is printed as soon as the printer is ready."),
     "nothing-to-reprint": ("There is no receipt to print again.", ""),

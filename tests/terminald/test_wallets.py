@@ -6,13 +6,14 @@ import pytest
 import pytest_asyncio
 
 from core import entries as e
+from core.card import is_card_number
 from demo import goods
 from drivers.simulated.payment import Behaviour
 from tests.countertop import COLA, NUTELLA, Countertop, countertop
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PAYS, LOST, UNKNOWN = "281234567890123456", "281234567890123457", "134567890123456781"
+PAYS, LOST, UNKNOWN = "281234567890123468", "281234567890123457", "134567890123456781"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,7 +38,8 @@ def assert_nowhere(counter: Countertop, *codes: str) -> None:
         assert not any(code in repr(request) for request in counter.bench.payment.requests)
 
 
-async def test_a_phone_pays(counter: Countertop) -> None:
+async def test_a_phone_pays_by_a_code_that_has_a_cards_check_digit(counter: Countertop) -> None:
+    assert is_card_number(PAYS)
     await counter.ring_up(goods.scan_bytes(NUTELLA))
     await counter.call("sale.scan", data=PAYS)
     await counter.completed()

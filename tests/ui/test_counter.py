@@ -456,6 +456,18 @@ async def test_what_is_wrong_with_the_stick_is_said(till: FakeTill) -> None:
         assert "The stick is full" in screen.text()
 
 
+async def test_a_phones_payment_is_told_as_one(till: FakeTill) -> None:
+    till.view = view(sale=sale(basket(), mode="authorizing", pending="MOBILE", allowed=("cancel_keyed",)))
+    async with watched(till) as screen:
+        assert "A phone is paying." in screen.text()
+        assert "Stop phone" in screen.text()
+        await screen.press("f1")
+        assert "A phone is paying." in screen.told()
+        await screen.show(view(sale=sale(basket(), mode="enquiring", pending="MOBILE", allowed=("cancel_keyed",))))
+        await screen.press("f1")
+        assert "whether the phone has paid" in screen.told()
+
+
 async def test_a_card_payment_can_be_stopped_without_a_question(till: FakeTill) -> None:
     till.view = view(sale=sale(basket(), mode="authorizing", allowed=("cancel_keyed",)))
     async with watched(till) as screen:

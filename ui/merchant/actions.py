@@ -121,6 +121,8 @@ def menu_flow(entry: Entry, sale: SaleView) -> Flow:
 def label_of(action: Action, sale: SaleView) -> str:
     """What a key is called now."""
     match action.name:
+        case "cancel" if sale.mode == "authorizing" and sale.pending == "MOBILE":
+            return say("Stop phone")
         case "cancel":
             return CANCEL_LABELS.get(sale.mode, action.label)
         case "park" if sale.mode == "idle" and sale.parked:
@@ -155,4 +157,6 @@ def why_off(flow: Flow, view: View) -> Message:
         return message(f"till-{view.till.state}")
     if flow.name == "resume" and not sale.parked:
         return message("nothing-parked")
+    if sale.pending == "MOBILE":
+        return message("wallet-pending" if sale.mode == "authorizing" else "wallet-unknown")
     return message(WHY_OFF[sale.mode])

@@ -47,10 +47,13 @@ def standing(view: View, currency: Currency) -> tuple[Level, str, str] | None:
             return "info", *parts(message("weight-awaited", name=sale.awaited or ""), currency)
         case "asking":
             return "warning", *parts(_asked(sale), currency)
+        case "authorizing" if sale.pending == "MOBILE":
+            return "info", *parts(message("wallet-pending"), currency)
         case "authorizing":
             return "info", say("The customer pays at the payment device."), say("Esc stops the payment.")
         case "enquiring":
-            return "warning", *parts(message("payment-unknown"), currency)
+            told = "wallet-unknown" if sale.pending == "MOBILE" else "payment-unknown"
+            return "warning", *parts(message(told), currency)
         case "reversing":
             return "warning", *parts(message("payment-reversing"), currency)
         case _:
