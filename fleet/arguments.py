@@ -33,6 +33,13 @@ def add_key(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sign_in(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    """`--as` (`operator`), with the database and the key that signing in takes: `fleet.session.signed_in`."""
+    parser.add_argument("--as", dest="operator", metavar="NAME", required=required, help="the operator who does it")
+    add_database(parser)
+    add_key(parser)
+
+
 def broker(text: str) -> str:
     """A broker's address that was looked at."""
     from terminald.broker import parse_url

@@ -131,7 +131,7 @@ def quarantine_as_text(batches: Iterable["Held"]) -> str:
     """A line a batch."""
     lines = [f"{'NUMBER':>6} {'TERMINAL':<16} {'RECEIVED (UTC)':<20} {'RECORDS':<15} {'TIMES':>5} REASON"]
     for each in batches:
-        received = datetime.fromtimestamp(each.received_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        received = moment(each.received_ms)
         records = "-" if each.first is None else f"{each.first}-{each.last}"
         end = each.decision or ("passed over" if each.passed else "")
         lines.append(
@@ -139,6 +139,11 @@ def quarantine_as_text(batches: Iterable["Held"]) -> str:
             f"{f' ({end})' if end else ''}: {each.detail}"
         )
     return "\n".join(lines)
+
+
+def moment(time_ms: int | None) -> str:
+    """A time for people, UTC, in 20 characters; a dash for none."""
+    return "-" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def as_text(report: Report) -> str:

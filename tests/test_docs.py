@@ -34,6 +34,7 @@ from drivers import registry
 from fleet import cli as fleet_cli
 from fleet.config import CollectorConfig
 from fleet.database import DatabaseError
+from fleet.refusal import Refused
 from terminald import cli, config
 from terminald.broker import MqttError
 from terminald.client import call_once
@@ -187,6 +188,7 @@ def summary(error: type[Exception]) -> str:
         ("technician.md", "journal errors", JournalError),
         ("technician.md", "link errors", MqttError),
         ("fleet.md", "database errors", DatabaseError),
+        ("fleet.md", "refused commands", Refused),
     ],
 )
 def test_each_error_with_its_remedy(guide: str, name: str, base: type[Exception], rewrite: bool) -> None:
