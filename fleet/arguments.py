@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from fleet.store import Address
+    from terminald.broker import Addresses, Broker
 
 T = TypeVar("T")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -31,6 +32,31 @@ def add_key(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="signs acknowledgements and orders; made where there is none. It lies beside a database that is a file",
     )
+
+
+def add_brokers(parser: argparse.ArgumentParser) -> None:
+    """`--broker` and what TLS to it takes: see `brokers_of`."""
+    parser.add_argument(
+        "--broker",
+        metavar="URL",
+        type=broker,
+        action="append",
+        help="mqtt://[user:password@]host[:port], or mqtts://; several are tried in order",
+    )
+    parser.add_argument("--ca", metavar="FILE", type=Path, help="who may sign the broker's certificate, for mqtts://")
+    parser.add_argument("--certificate", metavar="FILE", type=Path, help="proves to the broker who this is")
+    parser.add_argument("--certificate-key", metavar="FILE", type=Path, help="belongs to the certificate")
+
+
+def brokers_of(options: argparse.Namespace, configured: "Addresses") -> "tuple[Broker, ...]":
+    """The brokers that options say, else those of the configuration; none where neither does."""
+    from terminald.broker import parse_url
+    from terminald.tls_files import Tls
+
+    tls = configured.tls
+    own = (options.certificate, options.certificate_key) if options.certificate else (tls.certificate, tls.key)
+    files = Tls(ca=options.ca or tls.ca, certificate=own[0], key=own[1])
+    return tuple(parse_url(url, files) for url in options.broker or configured.brokers)
 
 
 def add_sign_in(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

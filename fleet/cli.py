@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fleet import operators_cli
-from fleet.arguments import Commands, add_database, add_key, broker, public_key, terminal
+from fleet.arguments import Commands, add_brokers, add_database, add_key, brokers_of, public_key, terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     collect = commands.add_parser("collect", help="take the terminals' records from the broker into the database")
     collect.add_argument("--config", metavar="FILE", type=Path, help="TOML with these settings; options go before it")
-    collect.add_argument("--broker", metavar="URL", type=broker, help="mqtt://[user:password@]host:port")
+    add_brokers(collect)
     add_database(collect, required=False)
     add_key(collect)
     collect.add_argument(
@@ -104,14 +104,14 @@ def _collect(options: argparse.Namespace) -> int:
 
     try:
         config = load(options.config) if options.config else CollectorConfig()
-        address, database = options.broker or config.broker, options.database or config.database
-        if address is None or database is None:
-            raise ConfigError(f"give --{'database' if address else 'broker'}, or --config with it")
+        brokers, database = brokers_of(options, config), options.database or config.database
+        if not brokers or database is None:
+            raise ConfigError(f"give --{'database' if brokers else 'broker'}, or --config with it")
     except ConfigError as error:
         print(f"terminald-fleet: {error}", file=sys.stderr)
         return 2
     return collect(
-        broker=address,
+        brokers=brokers,
         database=database,
         key=options.key or config.key,
         ack_public_key_file=options.ack_public_key_file or config.ack_public_key_file,

@@ -2,7 +2,10 @@
 
 ::
 
-    broker = "mqtt://127.0.0.1:1883"
+    broker = "mqtts://mqtt.example.com"          # or brokers = ["...", "..."], tried in order
+    ca = "ca.pem"                                # who signed the broker's certificate; else the system's authorities
+    certificate = "collector.pem"                # proves to the broker who this is
+    certificate_key = "collector.key"
     database = "headquarters.db"                 # relative paths are relative to the file's own folder
     # or "postgresql://collector:password@db.example.com/headquarters"
     key = "headquarters.db.ack-key"              # made where there is none
@@ -15,6 +18,8 @@ from pathlib import Path
 
 from fleet.store import Address, Server, locate
 from terminald.broker import parse_url
+from terminald.config import BROKERS_MAX
+from terminald.tls_files import NO_TLS_FILES, Tls
 
 
 class ConfigError(Exception):
@@ -25,10 +30,17 @@ class ConfigError(Exception):
 class CollectorConfig:
     """Where the collector takes batches from, and where it keeps what."""
 
-    broker: str | None = None
+    brokers: tuple[str, ...] = ()
+    tls: Tls = NO_TLS_FILES
     database: Address | None = None
     key: Path | None = None
     ack_public_key_file: Path | None = None
+
+
+SETTINGS = (
+    "broker", "brokers", "ca", "certificate", "certificate_key", "database", "key", "ack_public_key_file",
+)  # fmt: skip
+"""What a file may say."""
 
 
 def load(path: Path) -> CollectorConfig:
@@ -42,13 +54,12 @@ def load(path: Path) -> CollectorConfig:
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     for name, value in table.items():
-        if name not in CollectorConfig.__dataclass_fields__:
+        if name not in SETTINGS:
             raise ConfigError(f"{path}: there is no setting {name!r}")
-        if not isinstance(value, str):
+        if name != "brokers" and not isinstance(value, str):
             raise ConfigError(f"{path}: {name} must be text in quotes")
     try:
-        if "broker" in table:
-            parse_url(table["broker"])
+        brokers = _brokers(table)
         database = locate(table["database"]) if "database" in table else None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -58,8 +69,28 @@ def load(path: Path) -> CollectorConfig:
         return None if value is None else base / value
 
     return CollectorConfig(
-        broker=table.get("broker"),
+        brokers=brokers,
+        tls=Tls(
+            ca=beside(table.get("ca")),
+            certificate=beside(table.get("certificate")),
+            key=beside(table.get("certificate_key")),
+        ),
         database=database if isinstance(database, Server) else beside(database),
         key=beside(table.get("key")),
         ack_public_key_file=beside(table.get("ack_public_key_file")),
     )
+
+
+def _brokers(table: dict[str, object]) -> tuple[str, ...]:
+    """One, or several in order. Raises ValueError."""
+    if "brokers" not in table:
+        brokers = [table["broker"]] if "broker" in table else []
+    elif "broker" in table:
+        raise ValueError("broker and brokers say the same thing: keep one")
+    elif not isinstance(table["brokers"], list) or not 1 <= len(table["brokers"]) <= BROKERS_MAX:
+        raise ValueError(f"brokers must be a list of 1 to {BROKERS_MAX} addresses in quotes")
+    else:
+        brokers = table["brokers"]
+    for broker in brokers:
+        parse_url(broker if isinstance(broker, str) else "")
+    return tuple(map(str, brokers))

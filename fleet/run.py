@@ -5,6 +5,7 @@ import logging
 import secrets
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,7 @@ from fleet.database import DatabaseError
 from fleet.keys import AckKey, KeyFileError, beside, load_or_make
 from fleet.replay import Replayer
 from fleet.store import Address, Server, open_store
-from terminald.broker import parse_url
+from terminald.broker import Broker
 from terminald.clock import SystemClock
 from terminald.logs import configure
 from terminald.uplink import Uplink
@@ -25,7 +26,7 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
-def collect(*, broker: str, database: Address, key: Path | None, ack_public_key_file: Path | None) -> int:
+def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, ack_public_key_file: Path | None) -> int:
     """Runs until SIGTERM or SIGINT, finishes what is in hand, and gives 0. Raises DatabaseError, KeyFileError."""
     for number in _STOPS:
         signal.signal(number, lambda *_: sys.exit(0))  # until the loop takes them over
@@ -42,7 +43,7 @@ def collect(*, broker: str, database: Address, key: Path | None, ack_public_key_
     collector = Collector(database=opened, key=signer, clock=clock, shared=shared)
     replayer = Replayer(database=database, key=signer, shared=shared)
     try:
-        asyncio.run(_run(broker, collector, replayer, signer, clock, shared))
+        asyncio.run(_run(brokers, collector, replayer, signer, clock, shared))
     except BaseExceptionGroup as group:
         # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
         errors, others = group.split(DatabaseError)
@@ -56,13 +57,18 @@ def collect(*, broker: str, database: Address, key: Path | None, ack_public_key_
 
 
 async def _run(
-    broker: str, collector: Collector, replayer: Replayer, signer: AckKey, clock: SystemClock, shared: bool
+    brokers: Sequence[Broker],
+    collector: Collector,
+    replayer: Replayer,
+    signer: AckKey,
+    clock: SystemClock,
+    shared: bool,
 ) -> None:
     # One of several has a name of its own for its connection's life: a broker keeps nothing for the dead one, whose share
     # would else wait there for nobody.
     own = f"-{secrets.token_hex(4)}" if shared else ""
     uplink = Uplink(
-        broker=parse_url(broker),
+        brokers=brokers,
         client_id=f"headquarters-{signer.public_key.hex()[:16]}{own}",
         users=[collector, replayer],
         clock=clock,

@@ -185,7 +185,7 @@ def _check_headquarters(config: Config, inheritance: Inheritance) -> str:
     """What headquarters holds, if it can be asked: ``agrees`` or ``not-reached``. Raises AdoptionRefused."""
     if config.headquarters is None:
         return "not-reached"
-    broker = parse_url(inheritance.base.broker or config.headquarters.broker)
+    broker = parse_url(inheritance.base.broker or config.headquarters.brokers[0], config.headquarters.tls)
     try:
         ack = asyncio.run(_retained(broker, inheritance.terminal, config.headquarters.ack_key))
     except (MqttError, TimeoutError, OSError):

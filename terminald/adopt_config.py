@@ -22,7 +22,7 @@ def configured(path: Path, config: Config, terminal: str, broker: str) -> str:
     if config.terminal != terminal:
         wanted = _with_value(wanted, "terminal", "id", terminal)
     headquarters = config.headquarters
-    if headquarters is not None and broker and headquarters.broker != broker and "@" in broker:
+    if headquarters is not None and broker and broker not in headquarters.brokers and "@" in broker:
         wanted = _with_value(wanted, "headquarters", "broker", broker)
     if wanted != text:
         _try(path, wanted, terminal)

@@ -2,11 +2,12 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
+
+from terminald.tls_files import Tls
 
 # --- errors ------------------------------------------------------------------------------------------------------
 
@@ -30,6 +31,27 @@ class BrokerRefused(MqttError, PermissionError):
 
     code = "broker-refused"
     remedy = "Check the terminal's credentials at the broker; sales go on and are kept."
+
+
+class BrokerUntrusted(MqttError, PermissionError):
+    """The broker's certificate is not one that is trusted here."""
+
+    code = "broker-untrusted"
+    remedy = "Check [headquarters] ca, the broker's name and the clock; sales go on and are kept."
+
+
+class CertificateUnusable(MqttError, OSError):
+    """A file that TLS needs is missing, cannot be read, or does not fit the others."""
+
+    code = "certificate-unusable"
+    remedy = "Put the right files where [headquarters] ca, certificate and key say; sales go on and are kept."
+
+
+class CertificateRefused(MqttError, PermissionError):
+    """The broker does not take this terminal's certificate."""
+
+    code = "certificate-refused"
+    remedy = "Renew the certificate, or have headquarters enrol the terminal anew; sales go on and are kept."
 
 
 class SubscriptionRefused(MqttError, PermissionError):
@@ -63,13 +85,13 @@ class Congested(MqttError, BlockingIOError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """Where a broker is and how to enter it. `tls` makes the connection mutual TLS or plain TLS, as it was set up."""
+    """Where a broker is and how to enter it; with `tls` by TLS, which is mutual where that has a certificate."""
 
     host: str
     port: int
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    tls: Tls | None = None
 
     def __str__(self) -> str:
         """The address without credentials, for logs and screens."""
@@ -99,7 +121,24 @@ Dial = Callable[[Broker], Awaitable[socket.socket]]
 """Gives a connected, non-blocking socket. Raises OSError."""
 
 
-def parse_url(url: str, tls: ssl.SSLContext | None = None) -> Broker:
+class Addresses(Protocol):
+    """A configuration that says where brokers are, in the order in which they are tried, and the files of TLS."""
+
+    @property
+    def brokers(self) -> tuple[str, ...]:
+        """Their addresses."""
+
+    @property
+    def tls(self) -> Tls:
+        """The files, for those that are ``mqtts://``."""
+
+
+def brokers_of(addresses: Addresses) -> tuple[Broker, ...]:
+    """The brokers of a configuration. Raises ValueError naming the fault."""
+    return tuple(parse_url(url, addresses.tls) for url in addresses.brokers)
+
+
+def parse_url(url: str, tls: Tls | None = None) -> Broker:
     """The broker of ``mqtt://[user[:password]@]host[:port]`` (or ``mqtts://``). Raises ValueError naming the fault."""
     parts = urlsplit(url)
     if parts.scheme not in ("mqtt", "mqtts"):
@@ -116,7 +155,7 @@ def parse_url(url: str, tls: ssl.SSLContext | None = None) -> Broker:
         port=port or (8883 if secure else 1883),
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
-        tls=(tls or ssl.create_default_context()) if secure else None,
+        tls=(tls or Tls()) if secure else None,
     )
 
 
@@ -139,31 +178,3 @@ async def dial(broker: Broker) -> socket.socket:
         else:
             return sock
     raise failure
-
-
-async def handshake(context: ssl.SSLContext, sock: socket.socket, host: str) -> ssl.SSLSocket:
-    """TLS on a connected socket, without blocking the loop. Raises OSError (ssl.SSLError is one)."""
-    loop = asyncio.get_running_loop()
-    try:
-        secure = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-    except BaseException:
-        sock.close()
-        raise
-    try:
-        while True:
-            ready = asyncio.Event()
-            try:
-                secure.do_handshake()
-                return secure
-            except ssl.SSLWantReadError:
-                loop.add_reader(secure, ready.set)
-            except ssl.SSLWantWriteError:
-                loop.add_writer(secure, ready.set)
-            try:
-                await ready.wait()
-            finally:
-                loop.remove_reader(secure)
-                loop.remove_writer(secure)
-    except BaseException:
-        secure.close()
-        raise

@@ -21,8 +21,10 @@ from drivers.nodes import Match
 from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.shop_config import read_shop
+from terminald.tls_files import NO_TLS_FILES, Tls
 from terminald.toml_table import Fault, Lines, Table
 
+BROKERS_MAX = 8
 DEVICES_MAX = 64
 DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -51,10 +53,12 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadquartersConfig:
-    """Where batches go: the broker's URL, and the key (hex) that signs what headquarters acknowledges."""
+    """Where batches go: the brokers' URLs in the order in which they are tried, the files of TLS to them, and the public
+    key (Ed25519) that signs what headquarters says."""
 
-    broker: str
+    brokers: tuple[str, ...]
     ack_key: bytes
+    tls: Tls = NO_TLS_FILES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +226,7 @@ def _config(root: Table, file: Path) -> Config:
         history=base / history.file("path", str(Path(journal_path).with_name("history.db"))),
         socket=socket,
         socket_group=control.text("group", "") or None,
-        headquarters=_headquarters(root.table("headquarters")) if root.has("headquarters") else None,
+        headquarters=_headquarters(root.table("headquarters"), base) if root.has("headquarters") else None,
         double_read_ms=scan.whole("double_read_ms", 150, 0, 5_000),
         disk=_disk(root.table("disk", optional=True)),
         mirror=_mirror(root.table("mirror"), base) if root.has("mirror") else None,
@@ -305,16 +309,35 @@ def _keys(table: Table) -> KeysConfig:
     return config
 
 
-def _headquarters(table: Table) -> HeadquartersConfig:
-    broker = table.text("broker")
-    if broker and not _is_broker(broker):
-        table.fault("broker", f"broker {broker!r} must be mqtt://host:port or mqtts://host:port and nothing more")
+def _headquarters(table: Table, base: Path) -> HeadquartersConfig:
+    brokers = _brokers(table)
     key_text = table.text("ack_key")
     key = bytes.fromhex(key_text) if re.fullmatch(r"[0-9a-fA-F]{64}", key_text) else b""
     if key_text and not key:
         table.fault("ack_key", "ack_key must be 64 hexadecimal digits: `terminald-fleet key` prints them")
+    files = {name: base / table.file(name, name) for name in ("ca", "certificate", "key") if table.has(name)}
+    if "key" in files and "certificate" not in files:
+        table.fault("key", "key is of no use without the certificate that it belongs to")
+    if files and not any(url.startswith("mqtts:") for url in brokers):
+        table.fault(next(iter(files)), f"{', '.join(files)} need a broker at mqtts://")
     table.end()
-    return HeadquartersConfig(broker=broker, ack_key=key)
+    return HeadquartersConfig(brokers=brokers, ack_key=key, tls=Tls(**files))
+
+
+def _brokers(table: Table) -> tuple[str, ...]:
+    """One, or several in order."""
+    key, urls = "brokers", table.texts("brokers")
+    if not table.has("brokers"):
+        key, urls = "broker", (table.text("broker"),)
+    else:
+        if table.has("broker"):
+            table.fault("broker", "broker and brokers say the same thing: keep one")
+        if not 1 <= len(urls) <= BROKERS_MAX:
+            table.fault("brokers", f"brokers must name 1 to {BROKERS_MAX} of them")
+    for url in urls:
+        if not _is_broker(url) and (url or key == "brokers"):
+            table.fault(key, f"{key} {url!r} must be mqtt://host:port or mqtts://host:port and nothing more")
+    return urls
 
 
 def _is_broker(url: str) -> bool:

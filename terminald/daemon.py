@@ -30,7 +30,7 @@ from store.space import Room, Space
 from terminald import paths, unixsocket
 from terminald.backup_keeper import BackupKeeper, backup_facts, command_of
 from terminald.binding import binding_of
-from terminald.broker import parse_url
+from terminald.broker import brokers_of
 from terminald.clock import SystemClock, local_time
 from terminald.config import Config
 from terminald.control import ControlServer
@@ -326,7 +326,7 @@ class Terminal:
             terminal=self._config.terminal, boot=self._clock.boot, facts=self._facts, clock=self._clock
         )
         uplink = Uplink(
-            broker=parse_url(headquarters.broker),
+            brokers=brokers_of(headquarters),
             client_id=self._config.terminal,
             users=(forwarder, telemetry, *([self._recaller] if self._recaller is not None else [])),
             clock=self._clock,
@@ -451,7 +451,7 @@ class Terminal:
             estate=Estate(
                 identity=signer.seed(),
                 signing_key=signer.public_key,
-                broker=headquarters.broker if headquarters is not None else "",
+                broker=headquarters.brokers[0] if headquarters is not None else "",
             ),
             journal=self._journal,
             snapshot=self._engine.snapshot,

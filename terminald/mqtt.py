@@ -37,8 +37,8 @@ from terminald.broker import (
     SubscriptionRefused,
     Will,
     dial,
-    handshake,
 )
+from terminald.tls import TlsSocket, fault_of, secure
 
 CONNECT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
@@ -134,14 +134,16 @@ class Connection:
         return "5" if self.protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
 
     async def open(self, dial: Dial) -> None:
-        """Dials and waits until the broker lets us in. Raises BrokerUnreachable or BrokerRefused."""
+        """Dials and waits until the broker lets us in. Raises MqttError."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 sock = await dial(self._broker)
                 if self._broker.tls is not None:
-                    sock = await handshake(self._broker.tls, sock, self._broker.host)
+                    sock = await secure(self._broker, self._broker.tls, sock)
         except TimeoutError as error:
             raise BrokerUnreachable(f"{self._broker} did not answer within {CONNECT_TIMEOUT_S:g} s") from error
+        except MqttError:
+            raise
         except OSError as error:
             raise BrokerUnreachable(f"{self._broker}: {error.strerror or error}") from error
         self._socket = self._client.given = sock
@@ -330,10 +332,19 @@ class Connection:
             self._end(BrokerRefused(f"{self._broker} refuses the connection: {reason}"))
 
     def _on_disconnect(self, *arguments: object) -> None:
-        if self._accepted.done():
+        if (refused := self._refused_by_tls()) is not None:
+            self._end(refused)
+        elif self._accepted.done():
             self._end(ConnectionLost(f"the connection to {self._broker} ended: {arguments[3]}"))
         else:
             self._end(_NotUnderstood(f"{self._broker} hung up"))
+
+    def _refused_by_tls(self) -> MqttError | None:
+        """Under TLS 1.3 a broker looks at our certificate after the handshake, and refuses it instead of an answer."""
+        sock, tls = self._client.given, self._broker.tls
+        if tls is None or not isinstance(sock, TlsSocket) or sock.fault is None:
+            return None
+        return fault_of(self._broker, tls, sock.fault)
 
     def _deliver(self, handler: Handler, message: paho.MQTTMessage) -> None:
         try:

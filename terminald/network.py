@@ -9,7 +9,7 @@
 ``time``              local time, ISO 8601 with its offset
 ``clock``             ``ntp``, ``rtc``, ``restored`` or ``unsynced`` (core.ledger.ClockQuality)
 ``clock_error_ms``    the kernel's bound on the clock's error (adjtimex(2)); left out where it does not tell
-``broker``            the broker's address without credentials; empty: none is configured
+``broker``            the (first) broker's address without credentials; empty: none is configured
 ``lookup``            what its name stands for; ``lookup_ms``; or ``lookup_error``
 ``broker_tcp_ms``     how long a TCP connection takes
 ``broker_mqtt_ms``    from then to the broker's welcome (TLS and CONNECT to CONNACK), ``broker_mqtt_version``
@@ -58,7 +58,7 @@ def look(config: Config) -> dict[str, object]:
             "broker_remedy": "Name its broker under [headquarters], or leave the terminal to itself.",
         }
     try:
-        where = broker.parse_url(headquarters.broker)
+        where = broker.brokers_of(headquarters)[0]
     except ValueError as error:
         return said | {"broker": "", "broker_error": str(error), "broker_remedy": "Correct [headquarters] broker."}
     return said | {"broker": str(where)} | _reach(where, config.terminal)

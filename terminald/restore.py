@@ -36,7 +36,7 @@ from store.keys_recovery import load_recovery, recover
 from store.keys_rotate import finish
 from store.restore import Restored, Target, check_backup, is_there, restore_database, restore_journal, set_aside
 from terminald import paths
-from terminald.broker import parse_url
+from terminald.broker import brokers_of
 from terminald.cli import CANNOT, FINDING, emit, fail, load_config
 from terminald.clock import SystemClock
 from terminald.config import Config
@@ -260,11 +260,11 @@ def _ask(config: Config, signer: TerminalSigner) -> Holdings | None:
     headquarters = config.headquarters
     if headquarters is None:
         return None
-    return asyncio.run(
-        ask_holdings(
-            parse_url(headquarters.broker), config.terminal, signer, headquarters.ack_key, HEADQUARTERS_TIMEOUT_S
-        )
-    )
+    for broker in brokers_of(headquarters):
+        asking = ask_holdings(broker, config.terminal, signer, headquarters.ack_key, HEADQUARTERS_TIMEOUT_S)
+        if (known := asyncio.run(asking)) is not None:
+            return known
+    return None
 
 
 def _words(outcome: Outcome) -> list[str]:

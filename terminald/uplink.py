@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Protocol
 
@@ -18,6 +19,8 @@ USEFUL_AFTER_S = 1.0
 falls over under its fleet again and again is still left alone for longer."""
 STEADY_AFTER_S = 10.0
 """A connection that held this long starts the next backoff from the beginning."""
+EARLIER_AFTER_S = 300.0
+"""How often, give or take a half, a terminal on a later broker looks whether an earlier one lets it in."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,16 +32,21 @@ class User(Protocol):
         """Runs on the nth connection (from 1) until cancelled, when it is lost. Raises MqttError to begin anew."""
 
 
+class _Earlier(Exception):  # no error
+    """A broker that is to be preferred serves again."""
+
+
 class Uplink:
     """Connects, lets its users work on the connection, and connects again for ever, after jittered pauses.
 
-    The version of MQTT that the broker took is tried first the next time, as long as this object lives.
+    Of several brokers it takes the first that lets it in; on a later one it tries those before it now and then, and goes
+    back. The version of MQTT that a broker took is tried first the next time, as long as this object lives.
     """
 
     def __init__(
         self,
         *,
-        broker: Broker,
+        brokers: Sequence[Broker],
         client_id: str,
         users: Sequence[User],
         clock: Clock,
@@ -46,12 +54,14 @@ class Uplink:
         will: Callable[[int], Will] | None = None,
         on_change: Callable[[], None] = lambda: None,
         session_expiry_s: int = 0,
+        earlier_after_s: float = EARLIER_AFTER_S,
         dial: Dial = dial,
     ) -> None:
         self.connected = False
         self.fault: str | None = None
         """Why there is no connection, for technicians: a stable code, a colon and the details."""
-        self._broker = broker
+        self._brokers = tuple(brokers)
+        self._place = 0
         self._client_id = client_id
         self._users = users
         self._clock = clock
@@ -59,49 +69,74 @@ class Uplink:
         self._will = will
         self._on_change = on_change
         self._session_expiry_s = session_expiry_s
+        self._earlier_after_s = earlier_after_s
         self._dial = dial
         self._number = 0
-        self._version = MQTTProtocolVersion.MQTTv5
+        self._versions = [MQTTProtocolVersion.MQTTv5] * len(self._brokers)
 
     async def run(self) -> None:
         """Runs until cancelled, and then says goodbye to the broker."""
         attempt = 0
         while True:
-            began_s = self._clock.monotonic_s()
+            began_s, self.connected = self._clock.monotonic_s(), False
             error = await self._connection()
             _heed_cancellation()
+            if isinstance(error, _Earlier):
+                self._place = 0
+                continue
             held_s = self._clock.monotonic_s() - began_s
+            served = self.connected and held_s > USEFUL_AFTER_S
+            self._place = 0 if served else (self._place + 1) % len(self._brokers)
             attempt = 1 + (0 if held_s > STEADY_AFTER_S else attempt // 2 if held_s > USEFUL_AFTER_S else attempt)
             self._say(False, f"{error.code}: {error}")
             pause_s = backoff_s(attempt, self._random.random(), RECONNECT_AFTER_S, RECONNECT_AFTER_MAX_S)
             _log.warning("not connected: %s: %s; again in %.1f s", error.code, error, pause_s)
             await self._clock.sleep(pause_s)
 
-    async def _connection(self) -> MqttError:
+    async def _connection(self) -> MqttError | _Earlier:
         """One connection from beginning to end; why it ended."""
         self._number += 1
         will = self._will(self._number) if self._will is not None else None
-        ends: list[MqttError] = []
+        ends: list[MqttError | _Earlier] = []
         try:
-            async with connect(
-                self._broker,
-                self._client_id,
-                will=will,
-                session_expiry_s=self._session_expiry_s,
-                first=self._version,
-                dial=self._dial,
-            ) as connection:
-                self._version = connection.protocol
-                _log.info("connected to %s by MQTT %s", self._broker, connection.version)
+            place = self._place
+            async with self._connect(place, will) as connection:
+                self._versions[place] = connection.protocol
+                _log.info("connected to %s by MQTT %s", self._brokers[place], connection.version)
                 self._say(True, None)
                 async with asyncio.TaskGroup() as group:
                     for user in self._users:
                         name = f"mqtt-{type(user).__name__.lower()}"
                         group.create_task(user.serve(connection, self._number), name=name)
+                    if place:
+                        group.create_task(self._look_back(place), name="mqtt-earlier-broker")
                     await connection.lost()
-        except* MqttError as errors:
-            ends = [error for error in errors.exceptions if isinstance(error, MqttError)]
+        except* (MqttError, _Earlier) as errors:
+            ends = [error for error in errors.exceptions if isinstance(error, MqttError | _Earlier)]
         return ends[0] if ends else ConnectionLost("the connection ended")
+
+    def _connect(self, place: int, will: Will | None) -> AbstractAsyncContextManager[Connection]:
+        return connect(
+            self._brokers[place],
+            self._client_id,
+            will=will,
+            session_expiry_s=self._session_expiry_s,
+            first=self._versions[place],
+            dial=self._dial,
+        )
+
+    async def _look_back(self, place: int) -> None:
+        """While a later broker serves: tries those before it, and raises _Earlier once one lets us in."""
+        while True:
+            await self._clock.sleep(self._earlier_after_s * (0.5 + self._random.random()))
+            for earlier in range(place):
+                try:
+                    async with self._connect(earlier, None):
+                        pass
+                except MqttError as error:
+                    _log.info("%s does not serve yet: %s", self._brokers[earlier], error)
+                else:
+                    raise _Earlier(f"{self._brokers[earlier]} serves again")
 
     def _say(self, connected: bool, fault: str | None) -> None:
         self.connected, self.fault = connected, fault

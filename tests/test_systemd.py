@@ -159,7 +159,7 @@ def test_the_first_configuration_writes_where_the_service_may() -> None:
 
 def test_headquarters_first_configuration_writes_where_its_service_may() -> None:
     config = load_fleet(SYSTEMD / "fleet.toml")
-    assert config.broker is not None
+    assert config.brokers
     for path in (config.database, config.ack_public_key_file):
         assert isinstance(path, Path)
         assert path.parent == Path("/var/lib/terminald-fleet")

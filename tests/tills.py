@@ -98,7 +98,7 @@ class Till:
     def uplink(self, forwarder: Forwarder, url: str, *, seed: int = 1) -> Uplink:
         """A connection for the forwarder alone."""
         return Uplink(
-            broker=parse_url(url), client_id=self.name, users=[forwarder], clock=self.clock, random=Random(seed)
+            brokers=[parse_url(url)], client_id=self.name, users=[forwarder], clock=self.clock, random=Random(seed)
         )
 
 

@@ -29,7 +29,7 @@ async def collecting(folder: Path, url: str) -> AsyncIterator[Callable[[], Repor
     clock = SystemClock()
     collector = Collector(database=Database.open(path, now_ms=clock.stamp().time_ms), key=HEADQUARTERS, clock=clock)
     uplink = Uplink(
-        broker=parse_url(url), client_id="headquarters", users=[collector], clock=clock, random=Random(2),
+        brokers=[parse_url(url)], client_id="headquarters", users=[collector], clock=clock, random=Random(2),
         session_expiry_s=60,
     )  # fmt: skip
     task = asyncio.create_task(uplink.run(), name="collector")

@@ -112,7 +112,7 @@ def _as_backup(path: Path, records: list[Record]) -> None:
 @contextlib.asynccontextmanager
 async def connected(url: str, name: str, *users: User) -> AsyncIterator[None]:
     clock = SystemClock()
-    uplink = Uplink(broker=parse_url(url), client_id=name, users=users, clock=clock, random=Random(5))
+    uplink = Uplink(brokers=[parse_url(url)], client_id=name, users=users, clock=clock, random=Random(5))
     task = asyncio.create_task(uplink.run(), name=name)
     try:
         yield

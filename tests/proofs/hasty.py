@@ -40,7 +40,7 @@ async def _collect(broker: str, database: Path, key: Path) -> None:
         database=Database.open(database, now_ms=clock.stamp().time_ms), key=load_or_make(key), clock=clock
     )
     uplink = Uplink(
-        broker=parse_url(broker), client_id="headquarters", users=[collector], clock=clock, random=Random(),
+        brokers=[parse_url(broker)], client_id="headquarters", users=[collector], clock=clock, random=Random(),
         session_expiry_s=60,
     )  # fmt: skip
     stopped = asyncio.Event()

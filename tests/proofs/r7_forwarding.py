@@ -285,7 +285,7 @@ async def _collecting(
                 continue
             collector = collector_type(database=database, key=HEADQUARTERS, clock=clock, shared=shared)
             uplink = Uplink(
-                broker=parse_url(url), client_id=name, users=[collector], clock=clock, random=rng,
+                brokers=[parse_url(url)], client_id=name, users=[collector], clock=clock, random=rng,
                 session_expiry_s=0 if shared else 60,
             )  # fmt: skip
             try:

@@ -239,7 +239,7 @@ def _forwarder(journal: SqlJournal, signer: TerminalSigner, clock: SystemClock) 
 @contextlib.asynccontextmanager
 async def _connected(url: str, clock: SystemClock, *users: User, name: str = NAME) -> AsyncIterator[None]:
     uplink = Uplink(
-        broker=parse_url(url), client_id=name, users=users, clock=clock, random=Random(2),
+        brokers=[parse_url(url)], client_id=name, users=users, clock=clock, random=Random(2),
         session_expiry_s=60 if name != NAME else 0,
     )  # fmt: skip
     task = asyncio.create_task(uplink.run(), name=name)

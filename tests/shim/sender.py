@@ -98,7 +98,11 @@ async def start(folder: Path, route: Route, fault: Fault | None = None) -> Async
         )
         await forwarder.load()
         uplink = Uplink(
-            broker=parse_url(route.broker), client_id=route.terminal, users=[forwarder], clock=_clock, random=Random(1)
+            brokers=[parse_url(route.broker)],
+            client_id=route.terminal,
+            users=[forwarder],
+            clock=_clock,
+            random=Random(1),
         )
         task = asyncio.create_task(uplink.run(), name="uplink")
         try:

@@ -326,7 +326,7 @@ def test_the_account_at_the_broker_is_taken_over(tmp_path: Path, capsys: pytest.
     assert said(capsys)["headquarters"] == "not-reached"
     config = load(spare.config)
     assert config.headquarters is not None
-    assert config.headquarters.broker == account
+    assert config.headquarters.brokers == (account,)
     assert b"cret" not in b"".join(path.read_bytes() for path in dead.stick.rglob("*.mirror"))
 
 

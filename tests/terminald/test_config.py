@@ -10,9 +10,11 @@ from core.tax import TaxRate
 from drivers.nodes import Match
 from drivers.options import SerialScannerOptions
 from terminald.config import AdoptConfig, Config, ConfigError, load
+from terminald.tls_files import Tls
 from terminald.toml_table import Fault
 
 SHOP = '[terminal]\nid = "till-3"\n[shop]\nname = "Corner Shop"\n'
+HEADQUARTERS = f'[headquarters]\nack_key = "{"ab" * 32}"\n'
 
 
 def _load(folder: Path, text: str | bytes) -> Config:
@@ -58,6 +60,14 @@ def test_all_of_it(tmp_path: Path) -> None:
     assert config.headquarters is not None
     assert config.headquarters.ack_key == b"\xab" * 32
     assert config.devices[0].options == SerialScannerOptions(path=Path("/dev/ttyACM0"), baud=115_200)
+
+
+def test_several_brokers_by_mutual_tls(tmp_path: Path) -> None:
+    files = 'ca = "ca.pem"\ncertificate = "till-3.pem"\nkey = "/etc/till-3.key"\n'
+    config = _load(tmp_path, SHOP + HEADQUARTERS + 'brokers = ["mqtts://a", "mqtt://b"]\n' + files).headquarters
+    assert config is not None
+    assert config.brokers == ("mqtts://a", "mqtt://b")
+    assert config.tls == Tls(ca=tmp_path / "ca.pem", certificate=tmp_path / "till-3.pem", key=Path("/etc/till-3.key"))
 
 
 def test_a_weight_is_typed_where_there_is_no_scale_or_where_it_is_said(tmp_path: Path) -> None:
@@ -122,6 +132,12 @@ def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
         (SHOP + f'[headquarters]\nbroker = "mqtt://x:99999"\nack_key = "{"ab" * 32}"\n', 6, "mqtt://host:port"),
         (SHOP + '[headquarters]\nbroker = "mqtt://x"\nack_key = "ab"\n', 7, "64 hexadecimal digits"),
         (SHOP + '[headquarters]\nbroker = "mqtt://x"\n', 5, "ack_key is missing"),
+        (SHOP + HEADQUARTERS + 'broker = "mqtt://x"\nbrokers = ["mqtt://y"]\n', 7, "say the same thing"),
+        (SHOP + HEADQUARTERS + "brokers = []\n", 7, "1 to 8"),
+        (SHOP + HEADQUARTERS + 'brokers = ["mqtt://x", "y"]\n', 7, "brokers 'y' must be mqtt://host:port"),
+        (SHOP + HEADQUARTERS + 'broker = "mqtts://x"\nkey = "own.key"\n', 8, "without the certificate"),
+        (SHOP + HEADQUARTERS + 'broker = "mqtt://x"\nca = "ca.pem"\n', 8, "ca need a broker at mqtts://"),
+        (SHOP + HEADQUARTERS + 'broker = "mqtts://x"\nca = ""\n', 8, "must name a file"),
         (SHOP + "[device.scanner]\n", 5, "driver is missing"),
         (SHOP + "device = 3\n", 5, "unknown key 'device'"),
         ('journal = "x"\n' + SHOP, 1, "journal must be a table"),

@@ -306,7 +306,7 @@ async def test_an_older_epoch_is_delivered_before_the_current_one(mosquitto: Mos
         terminal=TERMINAL, journal=journal, signer=KEY, ack_key=HEADQUARTERS.public_key, clock=clock, random=Random(1)
     )
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
+        brokers=[parse_url(mosquitto.url)], client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
     )
     async with headquarters(mosquitto) as hq, running(uplink):
         await eventually(lambda: len(hq.batches) == 1)
@@ -325,7 +325,7 @@ async def test_an_epoch_that_headquarters_disowns_gives_way_to_the_newer_one(mos
         terminal=TERMINAL, journal=journal, signer=KEY, ack_key=HEADQUARTERS.public_key, clock=clock, random=Random(1)
     )
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
+        brokers=[parse_url(mosquitto.url)], client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
     )
     async with headquarters(mosquitto) as hq, running(uplink):
         await eventually(lambda: len(hq.batches) == 1)
@@ -350,7 +350,7 @@ async def test_an_epoch_that_was_adopted_is_sent_from_where_it_begins_here(mosqu
         terminal=TERMINAL, journal=journal, signer=KEY, ack_key=HEADQUARTERS.public_key, clock=clock, random=Random(1)
     )
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
+        brokers=[parse_url(mosquitto.url)], client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
     )
     async with headquarters(mosquitto) as hq, running(uplink):
         await hq.acknowledge(journal.bases[older[0].epoch])  # the retained answer to the one that is dead
@@ -370,7 +370,7 @@ async def test_what_headquarters_lost_and_the_heir_never_had_does_not_hold_up_ne
         pacing=Pacing(resend_after_s=0.1, resend_after_max_s=0.1),
     )  # fmt: skip
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
+        brokers=[parse_url(mosquitto.url)], client_id=TERMINAL, users=[forwarder], clock=clock, random=Random(1)
     )
     async with headquarters(mosquitto) as hq, running(uplink):
         await eventually(lambda: len(hq.batches) == 1)

@@ -337,7 +337,7 @@ class Talker:
 async def test_an_uplink_connects_again_for_ever(mosquitto: Mosquitto) -> None:
     talker, states = Talker(), list[tuple[bool, str | None]]()
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id="till", users=[talker], clock=SystemClock(), random=Random(1),
+        brokers=[parse_url(mosquitto.url)], client_id="till", users=[talker], clock=SystemClock(), random=Random(1),
         on_change=lambda: states.append((uplink.connected, uplink.fault)),
     )  # fmt: skip
     running = asyncio.create_task(uplink.run(), name="uplink")
@@ -362,7 +362,7 @@ async def test_a_users_own_mistake_ends_the_uplink(mosquitto: Mosquitto) -> None
             raise ZeroDivisionError
 
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id="till", users=[Broken()], clock=SystemClock(), random=Random(1)
+        brokers=[parse_url(mosquitto.url)], client_id="till", users=[Broken()], clock=SystemClock(), random=Random(1)
     )
     with pytest.raises(ExceptionGroup) as caught:
         await uplink.run()
@@ -384,7 +384,7 @@ async def test_an_uplink_that_is_cancelled_while_it_loses_its_connection_ends(mo
 
     user = Slow()
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id="till", users=[user], clock=SystemClock(), random=Random(1)
+        brokers=[parse_url(mosquitto.url)], client_id="till", users=[user], clock=SystemClock(), random=Random(1)
     )
     running = asyncio.create_task(uplink.run(), name="uplink")
     await eventually(lambda: uplink.connected)
@@ -394,3 +394,46 @@ async def test_an_uplink_that_is_cancelled_while_it_loses_its_connection_ends(mo
     done, _ = await asyncio.wait((running,), timeout=5)
     assert done == {running}
     assert running.cancelled()
+
+
+async def test_brokers_are_tried_in_order_with_a_way_back(tmp_path: Path) -> None:
+    class Where:
+        """A user that says through which broker it can be heard."""
+
+        connection: Connection | None = None
+
+        async def serve(self, connection: Connection, number: int) -> None:
+            self.connection = connection
+            await asyncio.Event().wait()
+
+    with mosquitto_in(tmp_path) as first, mosquitto_in(tmp_path) as second:
+        first.stop()
+        user = Where()
+        uplink = Uplink(
+            brokers=[parse_url(first.url), parse_url(second.url)], client_id="till", users=[user],
+            clock=SystemClock(), random=Random(1), earlier_after_s=0.2,
+        )  # fmt: skip
+
+        async def heard_at(url: str) -> None:
+            """Until what the user sends comes out at this broker."""
+            inbox = list[Message]()
+            async with connect(parse_url(url), "ear") as ear:
+                await ear.subscribe("x", inbox.append, qos=0)
+
+                def speak() -> bool:
+                    if user.connection is not None:
+                        user.connection.publish("x", b"", qos=0)
+                    return bool(inbox)
+
+                await eventually(speak)
+
+        running = asyncio.create_task(uplink.run(), name="uplink")
+        try:
+            await heard_at(second.url)
+            first.start()
+            await heard_at(first.url)
+            first.stop()
+            await heard_at(second.url)
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))

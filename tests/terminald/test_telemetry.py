@@ -36,7 +36,7 @@ async def watching(mosquitto: Mosquitto) -> AsyncIterator[list[Message]]:
 @contextlib.asynccontextmanager
 async def telling(telemetry: Telemetry, mosquitto: Mosquitto) -> AsyncIterator[asyncio.Task[None]]:
     uplink = Uplink(
-        broker=parse_url(mosquitto.url), client_id="till-3", users=[telemetry], clock=SystemClock(), random=Random(1),
+        brokers=[parse_url(mosquitto.url)], client_id="till-3", users=[telemetry], clock=SystemClock(), random=Random(1),
         will=telemetry.will,
     )  # fmt: skip
     task = asyncio.create_task(uplink.run(), name="uplink")
