@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from fleet.store import Address
-    from terminald.broker import Addresses, Broker
+    from terminald.addresses import Addresses
+    from terminald.broker import Broker
 
 T = TypeVar("T")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -50,8 +51,8 @@ def add_brokers(parser: argparse.ArgumentParser) -> None:
 
 def brokers_of(options: argparse.Namespace, configured: "Addresses") -> "tuple[Broker, ...]":
     """The brokers that options say, else those of the configuration; none where neither does."""
+    from terminald.addresses import Tls
     from terminald.broker import parse_url
-    from terminald.tls_files import Tls
 
     tls = configured.tls
     own = (options.certificate, options.certificate_key) if options.certificate else (tls.certificate, tls.key)

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.store import Address, Server, locate
+from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
 from terminald.broker import parse_url
-from terminald.config import BROKERS_MAX
-from terminald.tls_files import NO_TLS_FILES, Tls
 
 
 class ConfigError(Exception):

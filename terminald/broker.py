@@ -4,10 +4,10 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
-from terminald.tls_files import Tls
+from terminald.addresses import Addresses, Tls
 
 # --- errors ------------------------------------------------------------------------------------------------------
 
@@ -119,18 +119,6 @@ class Will:
 
 Dial = Callable[[Broker], Awaitable[socket.socket]]
 """Gives a connected, non-blocking socket. Raises OSError."""
-
-
-class Addresses(Protocol):
-    """A configuration that says where brokers are, in the order in which they are tried, and the files of TLS."""
-
-    @property
-    def brokers(self) -> tuple[str, ...]:
-        """Their addresses."""
-
-    @property
-    def tls(self) -> Tls:
-        """The files, for those that are ``mqtts://``."""
 
 
 def brokers_of(addresses: Addresses) -> tuple[Broker, ...]:

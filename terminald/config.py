@@ -20,11 +20,10 @@ from drivers import registry
 from drivers.nodes import Match
 from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
+from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
 from terminald.shop_config import read_shop
-from terminald.tls_files import NO_TLS_FILES, Tls
 from terminald.toml_table import Fault, Lines, Table
 
-BROKERS_MAX = 8
 DEVICES_MAX = 64
 DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 

@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from terminald.addresses import Tls
 from terminald.broker import (
     Broker,
     BrokerUnreachable,
@@ -21,7 +22,6 @@ from terminald.broker import (
     CertificateUnusable,
     MqttError,
 )
-from terminald.tls_files import Tls
 
 _VERIFY_WORDS = {
     9: "is not valid yet: is the clock here right?",

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from terminald.tls_files import Tls
+from terminald.addresses import Tls
 from tests.brokers import Mosquitto
 
 DAY = timedelta(days=1)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from core.tax import TaxRate
 from drivers.nodes import Match
 from drivers.options import SerialScannerOptions
+from terminald.addresses import Tls
 from terminald.config import AdoptConfig, Config, ConfigError, load
-from terminald.tls_files import Tls
 from terminald.toml_table import Fault
 
 SHOP = '[terminal]\nid = "till-3"\n[shop]\nname = "Corner Shop"\n'

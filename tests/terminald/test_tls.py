@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from terminald.addresses import Tls
 from terminald.broker import (
     BrokerUnreachable,
     BrokerUntrusted,
@@ -20,7 +21,6 @@ from terminald.broker import (
 )
 from terminald.clock import SystemClock
 from terminald.mqtt import Connection, connect
-from terminald.tls_files import Tls
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, mosquitto_in
 from tests.certificates import Authority, listening, secure_url

@@ -1,7 +1,10 @@
-"""Which files TLS to a broker takes. Apart from their use, so that reading a configuration loads no network."""
+"""What a configuration says of brokers. Apart from its use, so that reading one loads no network."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+BROKERS_MAX = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,3 +22,15 @@ class Tls:
 
 NO_TLS_FILES = Tls()
 """The system's authorities, and nothing to prove who we are."""
+
+
+class Addresses(Protocol):
+    """A configuration that says where brokers are, in the order in which they are tried, and the files of TLS."""
+
+    @property
+    def brokers(self) -> tuple[str, ...]:
+        """Their addresses."""
+
+    @property
+    def tls(self) -> Tls:
+        """The files, for those that are ``mqtts://``."""
