@@ -67,7 +67,9 @@ def order(shop: Shop, till: Till, event: TillEvent, facts: Facts) -> Step:
 
 
 def no_sale_now(shop: Shop, till: Till, facts: Facts) -> Step | None:
-    """Why no transaction may begin, by the till's own day; None where one may."""
+    """Why no transaction may begin, by headquarters' word or by the till's own day; None where one may."""
+    if till.orders.locked is not None:
+        return refuse("terminal-locked", text=till.orders.locked)
     session = till.books.session
     if session is not None and session.counting:
         return refuse("till-counting")

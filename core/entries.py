@@ -3,7 +3,7 @@
 No personal data and no tag's UID stands in any of them, and never a card number beyond its last four digits.
 """
 
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -1035,6 +1035,83 @@ class CaseOpened(Entry, tag="case_opened", frozen=True, kw_only=True):
     role: str
 
 
+class OrderTaken(Entry, tag="order_taken", frozen=True, kw_only=True):
+    """Headquarters' signed order was taken (`core.orders.Order`): its number counts no second time. `params` are left out
+    where it is refused."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    id: str
+    order: str
+    epoch: int
+    counter: int
+    role: str
+    issuer: str
+    not_after_ms: int
+    issued_ms: int = 0
+    not_before_ms: int = 0
+    seconded: str = ""
+    params: dict[str, Any] = {}
+
+
+class OrderBegun(Entry, tag="order_begun", frozen=True, kw_only=True):
+    """It is carried out from here on. `mark` is what tells, after a power cut, how far it came."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    id: str
+    mark: str = ""
+
+
+class OrderEnded(Entry, tag="order_ended", frozen=True, kw_only=True):
+    """What became of it: a state of `core.order_results`, and why."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    id: str
+    order: str
+    state: str
+    code: str = ""
+    text: str = ""
+
+
+class TerminalLocked(Entry, tag="terminal_locked", frozen=True, kw_only=True):
+    """No new sale begins from here on; the screen shows `text`. By the order of this id."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    order: str
+    text: str
+
+
+class TerminalUnlocked(Entry, tag="terminal_unlocked", frozen=True, kw_only=True):
+    """It sells again."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    order: str
+
+
+class NotePosted(Entry, tag="note_posted", frozen=True, kw_only=True):
+    """A line for people in the shop stands on the screen from here on, until somebody has seen it."""
+
+    STREAM = Stream.TECHNICAL
+    order: str
+    text: str
+
+
+class NoteSeen(Entry, tag="note_seen", frozen=True, kw_only=True):
+    """Somebody has."""
+
+    STREAM = Stream.TECHNICAL
+    order: str
+    operator: str = ""
+
+
+OrderEntry = OrderTaken | OrderBegun | OrderEnded | TerminalLocked | TerminalUnlocked | NotePosted | NoteSeen
+"""What is kept of headquarters' orders."""
+
+
 class DeviceReported(Entry, tag="device_reported", frozen=True, kw_only=True):
     """A device became ready, or stopped being so; `fault` is the error's code."""
 
@@ -1050,7 +1127,7 @@ AnyEntry = (
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | CopyOrdered | InvoiceOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
     | DrawerStayedShut
-    | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
+    | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | OrderEntry | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
     | TrainingBegun | TrainingEnded | Trained
     | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | OperatorAdministered

@@ -612,6 +612,10 @@ class SignOffKeyed(Event, frozen=True, kw_only=True, tag="sign_off_keyed"):
 Change = Literal["added", "removed", "role", "pin", "badge", "unlocked"]
 
 
+class NoteSeenKeyed(Event, frozen=True, kw_only=True, tag="note_seen_keyed"):
+    """Somebody has seen the oldest of headquarters' lines on the screen."""
+
+
 class OperatorAdministered(Event, frozen=True, kw_only=True, tag="operator_administered"):
     """An operator is to be made, changed or removed; the store does it once this is kept. `role` is his from now on."""
 
@@ -679,7 +683,7 @@ AnyEvent = (
     DeviceEvent | PaymentAnswered | PaymentRefused | PaymentUnanswered | PaymentTakenBack | ReversalUnanswered
     | ReceiptTaken | ReceiptUncertain | CodeKeyed | QuantityKeyed | WeightKeyed | VoidKeyed | CashKeyed | CardKeyed | CancelKeyed | ReprintKeyed
     | ItemKeyed | AgeKeyed | OpenPriceKeyed | PriceCheckKeyed | DepositReturnKeyed
-    | LockKeyed | SignOffKeyed | TrainingKeyed | OperatorAdministered | OperatorChecked | TillIdled
+    | LockKeyed | SignOffKeyed | NoteSeenKeyed | TrainingKeyed | OperatorAdministered | OperatorChecked | TillIdled
     | BusinessDayKeyed | TillOpenKeyed | CashMoveKeyed | CountBegunKeyed | CountKeyed | CountGivenUpKeyed
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | InvoiceKeyed | InvoiceTorn

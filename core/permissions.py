@@ -77,6 +77,7 @@ NEEDED: Mapping[str, Needed] = {
     "operator_checked": "anybody",
     "lock_keyed": "anybody",
     "sign_off_keyed": "anybody",
+    "note_seen_keyed": "cashier",
     "operator_administered": "supervisor",
     "training_keyed": "supervisor",
 }

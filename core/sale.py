@@ -30,6 +30,7 @@ from core.goods import (
     void,
     weighing_reference,
 )
+from core.notes import see_note
 from core.operators import is_badge, lock_at_start, permitted, show_badge, signed, staff, unauthorised
 from core.papers import invoice, paper_wanted, print_again, print_receipt, reprint
 from core.payment import (
@@ -153,6 +154,8 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return staff(shop, till, event)
         case v.TrainingKeyed():
             return turn(till, event)
+        case v.NoteSeenKeyed():
+            return see_note(till)
         case v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() if is_badge(facts):
             return show_badge(shop, till, facts)
         case v.Booted():
@@ -234,7 +237,8 @@ def allowed(shop: Shop, till: Till) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
-    always = ("drawer_keyed", "reprint_keyed", "invoice_keyed", "price_check_keyed", *report_orders(till))
+    notes = ("note_seen_keyed",) if till.orders.notes else ()
+    always = ("drawer_keyed", "reprint_keyed", "invoice_keyed", "price_check_keyed", *report_orders(till), *notes)
     match till.sale:
         case Idle():
             return (*always, *till_orders(shop, till), "training_keyed")

@@ -11,6 +11,7 @@ import msgspec
 from core import entries as e
 from core.language import Tag
 from core.money import Currency, Rounding
+from core.order_book import OrderBook, fold_order
 from core.permissions import Operator
 from core.promotion import Rulebook
 from core.scan import CodeRules, VariableMeasure
@@ -302,6 +303,7 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     books: Books = Books()
     papers: tuple[Papers, ...] = ()
     """Of the receipts of which a paper was asked for last, the newest last."""
+    orders: OrderBook = OrderBook()
 
 
 def voucher_kind(shop: Shop, code: str) -> VoucherKind | None:
@@ -354,10 +356,16 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
                     vouchers=till.vouchers,
                     books=till.books,
                     next_practice=till.next_practice,
+                    orders=till.orders,
                 )
             return msgspec.structs.replace(till, next_number=next_number)
         case e.RecordsReturned():
             return _returned(till, entry)
+        case (
+            e.OrderTaken() | e.OrderBegun() | e.OrderEnded() | e.TerminalLocked() | e.TerminalUnlocked()
+            | e.NotePosted() | e.NoteSeen()
+        ):  # fmt: skip
+            return msgspec.structs.replace(till, orders=fold_order(till.orders, entry))
         case (
             e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()

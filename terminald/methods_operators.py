@@ -118,6 +118,9 @@ def operator_methods(orders: Orders, staff: Staff | None) -> Mapping[str, Method
             handler=sign_on,
         ),
         "operator.sign_off": orders.keyed("Signs the operator off", Keyed, lambda _: v.SignOffKeyed()),
+        "note.seen": orders.keyed(
+            "Headquarters' oldest message on the screen was read", Keyed, lambda _: v.NoteSeenKeyed()
+        ),
         "operator.lock": orders.keyed("Locks the till; its basket stays", Keyed, lambda _: v.LockKeyed()),
         "operator.claim": Method(
             summary="Makes the first supervisor, by the claim that stands on the screen",

@@ -174,6 +174,7 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.OperatorChecked(outcome="unknown"),
     v.LockKeyed(),
     v.SignOffKeyed(),
+    v.NoteSeenKeyed(),
     v.TillIdled(),
     v.TrainingKeyed(on=True),
     v.TrainingKeyed(on=False),

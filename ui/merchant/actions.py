@@ -64,6 +64,7 @@ MENU = (
     Entry(letter="x", flow="x"),
     Entry(letter="z", flow="z"),
     Entry(letter="b", flow="day"),
+    Entry(letter="r", flow="note-seen"),
     Entry(letter="q", flow="lock"),
     Entry(letter="o", flow="sign-off"),
 )
