@@ -21,7 +21,7 @@ settled by whoever may run that command.
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -36,6 +36,12 @@ COLUMNS = (
 
 COLUMNS_NEEDED = COLUMNS[:5]
 FORMAT = 1
+
+
+Unit = Literal["each", "kg", "l", "m"]
+"""What a price is for: a piece; a kilogram, which is weighed; a litre or a metre, which the counter measures and types."""
+UNITS: tuple[Unit, ...] = get_args(Unit)
+MEASURED: tuple[Unit, ...] = ("l", "m")
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,7 +60,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     gtin: str
     name: str
-    unit: Literal["each", "kg"]
+    unit: Unit
     unit_price_minor: int
     tax: str
     item: str | None = None

@@ -189,13 +189,15 @@ class OutlierNoticed(Entry, tag="outlier_noticed", frozen=True, kw_only=True):
 
 
 class ItemHeld(Entry, tag="item_held", frozen=True, kw_only=True):
-    """An item waits for an answer: whether the customer has its `min_age` (POSLog AgeRestriction), or what it costs."""
+    """An item waits for an answer: whether the customer has its `min_age` (POSLog AgeRestriction), what it costs, or how much
+    of it there is, where it is sold by a `unit` that the counter measures."""
 
-    about: Literal["age", "price"]
+    about: Literal["age", "price", "quantity"]
     gtin: str
     name: str
     reading: Reading
     min_age: int = 0
+    unit: str = ""
 
 
 class AgeChecked(Entry, tag="age_checked", frozen=True, kw_only=True):
@@ -223,7 +225,7 @@ class ItemAdded(Entry, tag="item_added", frozen=True, kw_only=True):
     """A line was rung up. `quantity_milli` is in thousandths of `unit`; `amount_minor` is the ExtendedAmount.
 
     `item` is the GTIN of the item where `gtin` is another code of it, of which one unit of the line holds `contains`.
-    `weighed` says where the weight of a line comes from that was weighed at the counter.
+    `weighed` says where the weight of a line comes from that was weighed at the counter; what is measured is ``keyed``.
     `linked` is the line of the goods whose deposit this is; a deposit that was given back has a quantity below zero.
     So have goods that come back (POSLog Return): `returned` says of which sale's line, `reason` why.
     """

@@ -342,7 +342,8 @@ class CodeKeyed(Event, frozen=True, kw_only=True, tag="code_keyed"):
 
 
 class QuantityKeyed(Event, frozen=True, kw_only=True, tag="quantity_keyed"):
-    """A line gets another quantity, in thousandths of its unit. `line` 0 is the last one.
+    """A line gets another quantity, in thousandths of its unit; or so much is sold of the item that waits for it. `line` 0 is
+    the last one.
 
     `confirmed` takes one that is far outside what is usual.
     """

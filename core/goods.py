@@ -7,7 +7,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
-from core.catalogue import Item
+from core.catalogue import MEASURED, Item
 from core.money import divide_half_up, extend
 from core.product_recall import doubt, gtins_of, hit
 from core.scan import Reading, shown
@@ -58,7 +58,7 @@ def ring_up(shop: Shop, basket: Basket, facts: Facts) -> Step:
 
 
 def hold(basket: Basket, item: Item, reading: Reading) -> Step | None:
-    """An item that asks something first: the customer's age, once a basket; its own price."""
+    """An item that asks something first: the customer's age, once a basket; its own price; how much of it there is."""
     failed = [check.min_age for check in basket.ages if not check.passed]
     if item.min_age and failed and item.min_age >= min(failed):
         return msgspec.structs.replace(
@@ -71,6 +71,9 @@ def hold(basket: Basket, item: Item, reading: Reading) -> Step | None:
     if item.open_price and reading.price_minor is None:
         held = e.ItemHeld(about="price", gtin=item.gtin, name=item.name, reading=reading)
         return Step(entries=(held,), notice=message("price-asked", name=item.name))
+    if item.unit in MEASURED and reading.quantity_milli is None and reading.price_minor is None:
+        held = e.ItemHeld(about="quantity", gtin=item.gtin, name=item.name, reading=reading, unit=item.unit)
+        return Step(entries=(held,), notice=message("quantity-asked", name=item.name, unit=item.unit))
     return None
 
 
@@ -183,18 +186,19 @@ def _await_weight(basket: Basket, item: Item, reading: Reading) -> Step:
 
 
 def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
-    """The line for an item: by the piece, by the weight in its code, or by the price in its code.
+    """The line for an item: by the piece, by the measure that was typed, by the weight in its code, or by the price in its code.
 
     A price in the code is the amount to the cent; the weight is then worked back from it, for the receipt.
     """
-    quantity_milli = 1000 * item.count if reading.weight_g is None else reading.weight_g
+    measured = reading.weight_g if reading.quantity_milli is None else reading.quantity_milli
+    quantity_milli = 1000 * item.count if measured is None else measured
     unit_price_minor = item.unit_price_minor
     amount_minor = extend(unit_price_minor, quantity_milli)
     if reading.price_minor is not None:
         amount_minor = reading.price_minor
         if item.unit == "each":
             quantity_milli, unit_price_minor = 1000, amount_minor
-        if item.unit == "kg" and item.unit_price_minor > 0 and reading.weight_g is None:
+        if item.unit != "each" and item.unit_price_minor > 0 and measured is None:
             quantity_milli = max(1, divide_half_up(amount_minor * 1000, item.unit_price_minor))
     return e.ItemAdded(
         line=number,
@@ -213,12 +217,13 @@ def _line_of(number: int, item: Item, reading: Reading) -> e.ItemAdded:
         item=item.item,
         contains=item.contains,
         discountable=item.discountable,
+        weighed="keyed" if reading.quantity_milli is not None else None,
     )
 
 
 def _is_sellable(item: Item, reading: Reading, added: e.ItemAdded) -> bool:
-    """A label that says nothing was weighed, or that weighs what is sold by the piece, is a fault of the label."""
-    if reading.price_minor == 0 or (reading.weight_g is not None and item.unit == "each"):
+    """A label that says nothing was weighed, or that weighs what is not sold by weight, is a fault of the label."""
+    if reading.price_minor == 0 or (reading.weight_g is not None and item.unit != "kg"):
         return False
     return 0 < added.quantity_milli <= QUANTITY_MILLI_MAX
 
@@ -255,8 +260,13 @@ def ask_about(
     if about == "price":
         asked = refuse("price-unusual", name=name, price_minor=value, usual_minor=middle)
     else:
-        asked = refuse("quantity-unusual", name=name, quantity=value // 1000, usual=middle // 1000)
+        asked = refuse("quantity-unusual", name=name, quantity=_quantity(value), usual=_quantity(middle))
     return msgspec.structs.replace(asked, entries=(noticed,))
+
+
+def _quantity(quantity_milli: int) -> str | int:
+    whole, part = divmod(quantity_milli, 1000)
+    return f"{whole}.{part:03d}" if part else whole
 
 
 def and_then(noticed: Step | None, step: Step) -> Step:
@@ -269,7 +279,7 @@ def and_then(noticed: Step | None, step: Step) -> Step:
 
 
 def change_quantity(basket: Basket, event: v.QuantityKeyed, facts: Facts) -> Step:
-    """A line gets another quantity; what is weighed has none to change."""
+    """A line gets another quantity; what was weighed, or came with its price, has none to change."""
     line = find_line(basket, event.line)
     if line is None or line.voided:
         return refuse("line-not-found", line=event.line)
@@ -279,8 +289,10 @@ def change_quantity(basket: Basket, event: v.QuantityKeyed, facts: Facts) -> Ste
         return refuse("line-is-deposit")
     if line.item.serial is not None:
         return refuse("quantity-is-one")
-    if line.item.unit != "each" or event.quantity_milli % 1000:
-        return refuse("quantity-is-weighed" if line.item.unit != "each" else "quantity-not-valid")
+    if line.item.unit == "each" and event.quantity_milli % 1000:
+        return refuse("quantity-not-valid")
+    if line.item.unit != "each" and not (line.item.unit in MEASURED and line.item.weighed == "keyed"):
+        return refuse("quantity-is-weighed")
     noticed = ask_about(
         facts, "quantity", line.item.gtin, line.item.name, event.quantity_milli, confirmed=event.confirmed
     )

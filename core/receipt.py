@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from core.card import wipe
+from core.catalogue import MEASURED
 from core.document import Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
 from core.entries import TaxExempted, TaxPart, TaxTotal, TransactionCompleted
 from core.language import Words, later, words
@@ -159,6 +160,10 @@ def _line(line: Line, currency: Currency, say: Words) -> list[Element]:
         elements += [Text(left=item.name), Text(left=weighed, right=amount)]
         if item.weighed == "keyed":
             elements.append(Text(left=say("  weight typed by hand")))
+    elif item.unit in MEASURED:
+        price = currency.format(item.unit_price_minor)
+        measured = f"  {item.quantity_milli / 1000:.3f} {item.unit} x {price}/{item.unit}"
+        elements += [Text(left=item.name), Text(left=measured, right=amount)]
     elif item.quantity_milli != 1000:
         counted = f"{item.quantity_milli // 1000} x {currency.format(item.unit_price_minor)}"
         elements += [Text(left=item.name), Text(left=f"  {counted}", right=amount)]

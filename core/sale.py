@@ -15,7 +15,7 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core import parked, returns
-from core.asking import answer_age, answer_price, give_up, refuse_while_asking
+from core.asking import ANSWERS, answer_age, answer_price, answer_quantity, give_up, refuse_while_asking
 from core.closing import day_of_sale, no_sale_now, order, report_orders, till_orders, written_by_hand
 from core.codes import question
 from core.counter import ORDERS, sense
@@ -112,6 +112,8 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
             return question(shop, till, event, today)
         case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed() | v.UnreceiptedReturnKeyed():
             return question(shop, till, v.CodeKeyed(data=event.data), today)
+        case v.QuantityKeyed() if isinstance(till.sale, Asking) and till.sale.held.about == "quantity":
+            return ItemWanted(reading=till.sale.held.reading)
         case v.QuantityKeyed() | v.PriceKeyed():
             line = find_line(till.sale.basket, event.line) if isinstance(till.sale, Ringing) else None
             return UsualWanted(gtin=line.item.gtin) if line is not None else None
@@ -257,7 +259,7 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
         case Asking():
-            return (*always, "age_keyed" if till.sale.held.about == "age" else "open_price_keyed", "cancel_keyed")
+            return (*always, ANSWERS[till.sale.held.about], "cancel_keyed")
         case Weighing():
             return (*always, *(("weight_keyed",) if shop.keyed_weight else ()), "cancel_keyed")
         case Tendering():
@@ -433,6 +435,8 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             return answer_age(shop, sale, event, facts)
         case v.OpenPriceKeyed():
             return answer_price(shop, sale, event, facts)
+        case v.QuantityKeyed():
+            return answer_quantity(shop, sale, event, facts)
         case v.TagPresented() | v.CardSwiped():
             return identify_customer(facts)
         case v.CancelKeyed():
@@ -440,7 +444,7 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
         case v.WeightSensed():
             return NOTHING
         case (
-            v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
+            v.Scanned() | v.CodeKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
             | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()

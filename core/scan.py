@@ -98,7 +98,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An item's code understood: the catalogue's key (GTIN in 14 digits) and what else the code itself says.
 
     Dates are ISO 8601, `expires` a local time to the minute; `price_minor` and `weight_g` come from codes of variable
-    measure.
+    measure. `quantity_milli` is what a person typed of goods that are measured at the counter, in thousandths of their unit.
     """
 
     gtin: str
@@ -111,6 +111,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     best_before: str | None = None
     sell_by: str | None = None
     expires: str | None = None
+    quantity_milli: int | None = None
 
 
 _NO_RULES = CodeRules()

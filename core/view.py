@@ -42,7 +42,7 @@ class DiscountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineView(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the basket. `quantity_milli` in thousandths of `unit` (``each`` or ``kg``).
+    """One line of the basket. `quantity_milli` in thousandths of `unit` (`core.catalogue.Unit`).
 
     `amount_minor` is before `discount_minor`, what all discounts take off the line; `discounts` are those on its own
     goods. `regular_minor` is the price for one
@@ -66,11 +66,12 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeldView(msgspec.Struct, frozen=True, kw_only=True):
-    """An item that waits for an answer: the customer's age, or its own price."""
+    """An item that waits for an answer: the customer's age, its own price, or how much of it (in its `unit`)."""
 
-    about: Literal["age", "price"]
+    about: Literal["age", "price", "quantity"]
     name: str
     min_age: int = 0
+    unit: str = ""
 
 
 class TenderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -330,7 +331,12 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         allowed=takes,
         supervised=supervised,
         awaited=till.sale.awaited.item.name if isinstance(till.sale, Weighing) else None,
-        held=HeldView(about=till.sale.held.about, name=till.sale.held.name, min_age=till.sale.held.min_age)
+        held=HeldView(
+            about=till.sale.held.about,
+            name=till.sale.held.name,
+            min_age=till.sale.held.min_age,
+            unit=till.sale.held.unit,
+        )
         if isinstance(till.sale, Asking)
         else None,
     )

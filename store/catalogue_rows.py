@@ -1,6 +1,6 @@
 """What a row of goods says, and all that is wrong with one. A row is of one of three kinds:
 
-- an item: gtin, name, unit, price, tax, and perhaps stock, discount (``no``: nothing is taken off), deposit (the GTIN of the
+- an item: gtin, name, unit (``each``, ``kg``, ``l`` or ``m``), price, tax, and perhaps stock, discount (``no``: nothing is taken off), deposit (the GTIN of the
   item rung up with it), min_age (in years), open_price (``yes``: it is asked);
 - a code of an item: gtin, item (the GTIN of that item), and perhaps pack (how many of it), a name and a price of the pack;
 - a price of one of these: gtin, price, and at least one of list, valid_from and valid_to.
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from core.card import holds_card, wipe
-from core.catalogue import COLUMNS, Traits
+from core.catalogue import COLUMNS, MEASURED, UNITS, Traits
 from core.money import Currency
 from core.scan import check_digit
 
@@ -95,8 +95,10 @@ class RowReader:
         gtin, name, unit, price, tax, _, pack, _, _, _, stock, discount, deposit, min_age, open_price = fields
         number = _gtin(gtin, faults)
         _check_name(name, faults)
-        if unit not in ("each", "kg"):
-            faults.append(f"unit {unit!r} is neither each nor kg")
+        if unit not in UNITS:
+            faults.append(f"unit {unit!r} is none of {', '.join(UNITS)}")
+        if unit in MEASURED and open_price == "yes":
+            faults.append(f"what is sold by the {unit} has a price of its own")
         price_minor = self._amount(price, faults)
         if tax not in self._taxes:
             faults.append(f"tax {tax!r} is none of {', '.join(sorted(self._taxes))}")

@@ -42,7 +42,7 @@ _CHECKS = (
     ),
     (
         "SELECT b.line, b.item FROM {codes} b JOIN item i ON i.gtin = b.item WHERE i.unit != 'each' AND b.pack != 1",
-        "{0:014d} is sold by weight, and there are no packs of it",
+        "{0:014d} is not sold by the piece, and there are no packs of it",
     ),
     (
         "SELECT p.line, p.gtin FROM {prices} p LEFT JOIN item i ON i.gtin = p.gtin LEFT JOIN barcode b"

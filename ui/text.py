@@ -116,6 +116,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "quantity-unusual": ("{quantity} of {name} is far more than the usual {usual}.", "Confirm it, or type it again."),
     "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer with F4."),
     "age-not-reached": ("{name} may not be sold: the customer is not {age} years old.", "Take it back."),
+    "quantity-asked": ("How much of {name} is it, in {unit}?", "Measure it, then type it with F4."),
     "price-asked": ("{name} has no price of its own.", "Type the price for one with F4."),
     "answer-first": ("An item waits for an answer.", "Answer with F4, or leave it out with Esc."),
     "held-given-up": ("{name} was not added.", ""),

@@ -98,7 +98,7 @@ def test_every_bad_line_is_named_and_nothing_is_taken(tmp_path: Path, source: Pa
             "check digit 0, and should have 1",
             "no GTIN",
             "name is empty",
-            "'box' is neither each nor kg",
+            "'box' is none of each, kg, l, m",
             "more than 2 decimal places",
             "price -5 is negative; tax 'Z' is none of A, B",
             "4006381333931 stands in line 3 already",

@@ -226,7 +226,7 @@ def test_another_format(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "faults"),
     [
-        ([PRICE, put("40170725", price="x")], ["line 3: the name is empty; unit '' is neither"]),
+        ([PRICE, put("40170725", price="x")], ["line 3: the name is empty; unit '' is none of"]),
         ([put("96385074", name="a", unit="each", price="1", tax="Z")], ["line 2: tax 'Z' is none of A, B"]),
         ([Change(op="drop", gtin="96385074")], ["line 2: there is no 00000096385074"]),
         ([Change(op="drop", gtin="40170725", list="x")], ["line 2: there is no such price of 00000040170725"]),
@@ -238,7 +238,10 @@ def test_another_format(path: Path) -> None:
         ([PRICE, put("10012345678902", name="a", unit="each", price="1", tax="A")], ["line 3: 10012345678902 is an"]),
         ([put("40170725", item="4006381333931")], ["line 2: 00000040170725 is an item itself"]),
         ([put("96385074", item="036000291452")], ["line 2: there is no item 00036000291452"]),
-        ([put("40170725", name="Cola", unit="kg", price="1", tax="A")], ["line 2: 00000040170725 is sold by weight"]),
+        (
+            [put("40170725", name="Cola", unit="kg", price="1", tax="A")],
+            ["line 2: 00000040170725 is not sold by the piece"],
+        ),
         ([put("4006381333931", price="1", valid_from="2026-11-25")], ["line 2: this price of 04006381333931 overlaps"]),
         ([put("96385074", price="1", list="x")], ["line 2: there is no item 00000096385074"]),
         (

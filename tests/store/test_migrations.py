@@ -28,6 +28,9 @@ FULL_AT_MOST = 40
 EVERY = [(schema, version) for schema in older.SCHEMAS for version in range(1, older.versions(schema) + 1)]
 EARLIER = [(schema, version) for schema, version in EVERY if version < older.versions(schema)]
 
+RUNS_TWICE = {("catalogue", 4)}
+"""From where only a script is run that does no harm a second time: its new table takes the old one's place and name."""
+
 every = pytest.mark.parametrize(("schema", "version"), EVERY)
 earlier = pytest.mark.parametrize(("schema", "version"), EARLIER)
 
@@ -129,7 +132,7 @@ def test_a_full_disk_at_any_call(folder: Path, schema: Schema, version: int, mig
     assert refused
 
 
-@earlier
+@pytest.mark.parametrize(("schema", "version"), [one for one in EARLIER if one not in RUNS_TWICE])
 def test_a_migration_that_is_not_one_transaction_is_caught(
     folder: Path, schema: Schema, version: int, migrator: Migrator
 ) -> None:

@@ -200,6 +200,27 @@ async def test_what_waits_for_its_price(till: FakeTill) -> None:
         assert await screen.orders(1) == [("sale.open_price", {"unit_price_minor": 1250})]
 
 
+async def test_what_waits_to_be_measured(till: FakeTill) -> None:
+    held = HeldView(about="quantity", name="Olive oil", unit="l")
+    till.view = view(sale=sale(basket(2), mode="asking", held=held, allowed=("quantity_keyed", "cancel_keyed")))
+    async with watched(till) as screen:
+        assert "How much of Olive oil is it, in l?" in screen.told()
+        await screen.press("f4", "enter", ".", "enter", "backspace", "1", ".", "3", "7", "5", "9")
+        assert "1.375 l" in screen.text()
+        assert "Olive oil" in screen.text()
+        await screen.press("enter")
+        assert await screen.orders(1) == [("sale.quantity", {"quantity_milli": 1375})]
+        till.orders.clear()
+        oil = msgspec.structs.replace(
+            basket(1)[0], name="Olive oil", unit="l", quantity_milli=1375, unit_price_minor=649
+        )
+        await screen.show(view(sale=sale((oil,))))
+        assert "1.375 l" in screen.text()
+        assert "6.49/l" in screen.text()
+        await screen.press("f4", "2", "enter")
+        assert await screen.orders(1) == [("sale.quantity", {"quantity_milli": 2000})]
+
+
 async def test_what_is_unusual_is_asked_about_and_sent_again(till: FakeTill) -> None:
     till.view = RINGING
     till.refusal = text.message("quantity-unusual", name="Bananas", quantity=111, usual=2)

@@ -75,6 +75,8 @@ FLOWS = {
     for flow in (*selling.FLOWS, *paying.FLOWS, *parking.FLOWS, *returning.FLOWS, *till_day.FLOWS, *staff.FLOWS)
 }
 
+_OF_HELD = {"age": "age", "price": "open-price", "quantity": "quantity"}
+
 CANCEL_LABELS: dict[Mode, str] = {
     "weighing": later("Not this"),
     "asking": later("Not this"),
@@ -102,7 +104,7 @@ def flow_of(name: str, sale: SaleView) -> Flow:
         if sale.mode == "weighing":
             return FLOWS["weight"]
         if sale.held is not None:
-            return FLOWS["age" if sale.held.about == "age" else "open-price"]
+            return FLOWS[_OF_HELD[sale.held.about]]
     if name == "park" and sale.mode == "idle":
         return FLOWS["resume"]
     return FLOWS[name]

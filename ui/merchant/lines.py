@@ -139,7 +139,7 @@ class Lines(ScrollView):
 
     def _cells(self, item: LineView, width: int, bright: Style, muted: Style) -> list[Segment]:
         money = self._currency.format
-        price = money(item.unit_price_minor) + ("/kg" if item.unit == "kg" else "")
+        price = money(item.unit_price_minor) + ("" if item.unit == "each" else f"/{item.unit}")
         price_width = 0 if width < _NARROW else _PRICE_WIDTH
         name_width = max(8, width - 2 * _MARGIN - _QUANTITY_WIDTH - price_width - _AMOUNT_WIDTH)
         name = DOT.join([plain(item.name), *(plain(each.reason) for each in item.discounts)])
@@ -158,7 +158,7 @@ class Lines(ScrollView):
 
 
 def quantity(item: LineView) -> str:
-    """``3 x`` (with the real sign) by the piece, ``0.642 kg`` by weight."""
+    """``3 x`` (with the real sign) by the piece, ``0.642 kg`` by weight or measure."""
     if item.unit == "each" and item.quantity_milli % 1000 == 0:
         return f"{item.quantity_milli // 1000} \N{MULTIPLICATION SIGN}"
     unit = "" if item.unit == "each" else f" {item.unit}"

@@ -206,7 +206,9 @@ class Pad(Widget):
 
     @staticmethod
     def _places(question: Question, currency: Currency) -> int:
-        return currency.exponent if question.is_money else 2 if question.kind == "percent" else 0
+        if question.is_money:
+            return currency.exponent
+        return {"percent": 2, "measure": 3}.get(question.kind, 0)
 
     def _has_point(self, question: Question) -> bool:
         return self._places(question, self._currency) > 0
@@ -254,6 +256,8 @@ class Pad(Widget):
             case "count" | "weight":
                 hint = f"{int(text or 0) / 1000:.3f} kg" if question.kind == "weight" else question.hint
                 return text or "0", hint, text.strip("0") != ""
+            case "measure":
+                return f"{text or '0'} {question.hint}", "", milli(text) > 0
             case "percent":
                 whole = text if text not in ("", ".") else "0"
                 return f"{whole} %", question.hint, 0 < percent_bp(text) <= _WHOLE_BP
@@ -274,6 +278,11 @@ class Pad(Widget):
         left = self._currency.format(abs(over))
         hint = say("Change {amount}", amount=left) if over >= 0 else say("{amount} still due", amount=left)
         return self._currency.format(amount), hint, amount > 0
+
+
+def milli(text: str) -> int:
+    """Thousandths from what was typed: ``2.5`` is 2500. Text of the pad's own making."""
+    return Currency(code="", exponent=3).parse(text) if text not in ("", ".") else 0
 
 
 def percent_bp(text: str) -> int:

@@ -93,7 +93,7 @@ class Details(Widget):
         line = self._line
         if line is None:
             return Content("")
-        unit = "/kg" if line.unit == "kg" else ""
+        unit = "" if line.unit == "each" else f"/{line.unit}"
         sum_ = f"{quantity(line)} {self._currency.format(line.unit_price_minor)}{unit}"
         width = self.content_size.width
         name = Content.styled(plain(line.name), "bold").truncate(max(0, width - len(sum_) - 2), ellipsis=True)

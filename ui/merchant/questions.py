@@ -13,6 +13,7 @@ Kind = Literal[
     "amount",
     "count",
     "weight",
+    "measure",
     "percent",
     "code",
     "text",

@@ -1,9 +1,10 @@
 """The flows of an open sale: its goods, what they cost, and the money for them."""
 
+from core.catalogue import MEASURED
 from core.language import later
 from core.view import SaleView
 from ui.merchant.flows import Answers, Ask, Flow, Order, in_turn, plain_order
-from ui.merchant.pad import percent_bp
+from ui.merchant.pad import milli, percent_bp
 from ui.merchant.questions import Question, Quick, cash_quick, named
 from ui.say import say
 from ui.text import plain
@@ -73,6 +74,14 @@ def cash_due(sale: SaleView) -> int:
 
 
 def _quantity(about: Ask) -> Question:
+    """How many pieces; how much of what is measured: of the item that waits, or of the line that is meant."""
+    held = about.sale.held
+    unit = held.unit if held is not None else about.line.unit if about.line is not None else "each"
+    if unit in MEASURED:
+        subject = plain(held.name) if held is not None else line_name(about)
+        return Question(
+            name="quantity", kind="measure", title=say("Measured"), subject=subject, hint=unit, length_max=8
+        )
     return Question(
         name="quantity", kind="count", title=say("Quantity"), subject=line_name(about), quick=_QUANTITIES, length_max=4
     )
@@ -286,7 +295,7 @@ FLOWS = (
     Flow(
         name="quantity", label=later("Quantity"), event="quantity_keyed", ask=in_turn(_quantity),
         order=lambda about, said: (
-            "sale.quantity", {"quantity_milli": int(said["quantity"]) * 1000, **about.at_line()}
+            "sale.quantity", {"quantity_milli": milli(said["quantity"]), **about.at_line()}
         ),
     ),
     Flow(
