@@ -74,5 +74,5 @@ def refuse_while_asking(sale: Asking) -> Step:
     if sale.held.about == "age":
         return refuse("age-asked", name=sale.held.name, age=sale.held.min_age)
     if sale.held.about == "quantity":
-        return refuse("quantity-asked", name=sale.held.name, unit=sale.held.unit)
+        return refuse("quantity-asked", name=sale.held.name, measure=sale.held.unit)
     return refuse("price-asked", name=sale.held.name)

@@ -73,7 +73,7 @@ def hold(basket: Basket, item: Item, reading: Reading) -> Step | None:
         return Step(entries=(held,), notice=message("price-asked", name=item.name))
     if item.unit in MEASURED and reading.quantity_milli is None and reading.price_minor is None:
         held = e.ItemHeld(about="quantity", gtin=item.gtin, name=item.name, reading=reading, unit=item.unit)
-        return Step(entries=(held,), notice=message("quantity-asked", name=item.name, unit=item.unit))
+        return Step(entries=(held,), notice=message("quantity-asked", name=item.name, measure=item.unit))
     return None
 
 
@@ -115,7 +115,7 @@ def take_empties_back(basket: Basket, event: v.DepositReturnKeyed, facts: Facts)
 
 
 def price_of(facts: Facts) -> Step:
-    """What a code costs, without selling it."""
+    """What a code costs and how much of it is left, without selling it."""
     question, item = facts.question, facts.item
     if isinstance(question, Message):
         return refuse(question.id, **question.params)
@@ -123,7 +123,10 @@ def price_of(facts: Facts) -> Step:
         return refuse("code-of-no-item")
     if item is None:
         return refuse("item-not-found", code=shown(question.reading.gtin.lstrip("0")))
-    return Step(notice=message("price-is", name=item.name, price_minor=item.unit_price_minor, unit=item.unit))
+    told = message("price-is", name=item.name, price_minor=item.unit_price_minor, unit=item.unit)
+    if facts.on_hand_milli is not None:
+        told = message("price-and-stock", **told.params, left=_quantity(facts.on_hand_milli))
+    return Step(notice=told)
 
 
 def _unfit(shop: Shop, basket: Basket, item: Item, reading: Reading, facts: Facts) -> Step | None:
@@ -265,8 +268,10 @@ def ask_about(
 
 
 def _quantity(quantity_milli: int) -> str | int:
-    whole, part = divmod(quantity_milli, 1000)
-    return f"{whole}.{part:03d}" if part else whole
+    """Thousandths as people read them."""
+    whole, part = divmod(abs(quantity_milli), 1000)
+    sign = "-" if quantity_milli < 0 else ""
+    return f"{sign}{whole}.{part:03d}" if part else quantity_milli // 1000
 
 
 def and_then(noticed: Step | None, step: Step) -> Step:

@@ -123,6 +123,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the goods that an event prices or counts; None where there is no history."""
     found: Completed | None = None
     """The finished transaction that a paper is wanted of."""
+    on_hand_milli: int | None = None
+    """Of an item whose price is looked up: thousandths of its unit on the shelf; None where its stock is not counted."""
     customer: str | None = None
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""

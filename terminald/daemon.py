@@ -167,6 +167,7 @@ class Terminal:
             local_time=local_time,
             lookup=catalogue.find,
             recalls=catalogue.recalls,
+            on_hand=catalogue.on_hand,
             identify=lambda uid: asyncio.to_thread(customers.identify, uid),
             perform=self._peripherals.perform,
             changed=self._changed,

@@ -187,12 +187,14 @@ class Engine:
         usual: Callable[[str], Awaitable[Usual | None]] | None = None,
         paper: Callable[[int], Completed | None] = lambda number: None,
         original: Callable[[int, str], Awaitable[Original | None]] | None = None,
+        on_hand: Callable[[str], int | None] = lambda gtin: None,
     ) -> None:
         self.shop = shop
         self._refreshed = refreshed
         self._usual_of = usual
         self._paper = paper
         self._original_of = original
+        self._on_hand = on_hand
         self.till = Till()
         self.notice: NoticeView | None = None
         self.doubles = Doubles(double_read_ms)
@@ -364,6 +366,7 @@ class Engine:
             question=question,
             item=item,
             recalls=self._recalls(_goods_of(question, item)),
+            on_hand_milli=self._left(event, item),
             original=original,
             history_fault=history_fault,
             items=self._items(question, local_time),
@@ -376,6 +379,12 @@ class Engine:
             epoch=self._journal.head.epoch,
             found=self._paper(question.number) if isinstance(question, PaperWanted) else None,
             clock_sure=stamp.clock is not ClockQuality.UNSYNCED,
+        )
+
+    def _left(self, event: v.AnyEvent, item: Item | None) -> int | None:
+        """How much is on the shelf of an item whose price is looked up."""
+        return (
+            self._on_hand(item.item or item.gtin) if isinstance(event, v.PriceCheckKeyed) and item is not None else None
         )
 
     def _items(self, question: Question | None, local_time: str) -> tuple[Item, ...]:

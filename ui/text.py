@@ -116,12 +116,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "quantity-unusual": ("{quantity} of {name} is far more than the usual {usual}.", "Confirm it, or type it again."),
     "age-asked": ("{name} is for customers of {age} years or older.", "Ask for a proof of age, then answer with F4."),
     "age-not-reached": ("{name} may not be sold: the customer is not {age} years old.", "Take it back."),
-    "quantity-asked": ("How much of {name} is it, in {unit}?", "Measure it, then type it with F4."),
+    "quantity-asked": ("How much of {name} is it, in {measure}?", "Measure it, then type it with F4."),
     "price-asked": ("{name} has no price of its own.", "Type the price for one with F4."),
     "answer-first": ("An item waits for an answer.", "Answer with F4, or leave it out with Esc."),
     "held-given-up": ("{name} was not added.", ""),
     "nothing-asked": ("Nothing waits for an answer.", ""),
     "price-is": ("{name} costs {price_minor} ({unit}).", ""),
+    "price-and-stock": ("{name} costs {price_minor} ({unit}). {left} left on the shelf.", ""),
     "deposit-not-found": ("The deposit of {name} is not in the catalogue.", "Tell whoever keeps the catalogue."),
     "deposit-given-back": ("Deposit given back: {amount_minor}.", ""),
     "no-deposit": ("There is no deposit on this.", "Scan the bottle or the crate, not its label."),
@@ -488,6 +489,10 @@ WORDS: dict[str, tuple[str, str]] = {
 
 # Parameters that are codes themselves: faults of scans and devices, reasons of a payment device.
 _CODES = {
+    "kg": "per kg",
+    "l": "per l",
+    "m": "per m",
+    "each": "each",
     "torn": "cut off",
     "overlong": "without an end",
     "binary": "as noise",
@@ -524,7 +529,7 @@ _CODES = {
     "service-unavailable": "the device does not offer it",
     "wrong-pin": "the PIN was wrong",
 }
-_CODE_PARAMS = {"fault", "reason"}
+_CODE_PARAMS = {"fault", "reason", "unit"}
 
 
 def words(message: Message, currency: Currency) -> str:

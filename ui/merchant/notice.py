@@ -63,7 +63,7 @@ def standing(view: View, currency: Currency) -> tuple[Level, str, str] | None:
 def _asked(sale: SaleView) -> Message:
     """What is asked of an item that waits."""
     if sale.held is not None and sale.held.about == "quantity":
-        return message("quantity-asked", name=sale.held.name, unit=sale.held.unit)
+        return message("quantity-asked", name=sale.held.name, measure=sale.held.unit)
     if sale.held is None or sale.held.about == "price":
         return message("price-asked", name=sale.held.name if sale.held is not None else "")
     return message("age-asked", name=sale.held.name, age=sale.held.min_age)
