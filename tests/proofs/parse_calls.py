@@ -24,6 +24,7 @@ from drivers.codecs.nexo_outcome import payment_outcome
 from drivers.codecs.scale import ScaleCodec
 from drivers.codecs.scan import Framing, ScanDecoder
 from fleet.collector import Collector
+from fleet.simulator import packets
 from store.backup_format import read_manifest
 from store.errors import BackupKeyOther
 from store.keyring import Sealed
@@ -190,6 +191,15 @@ def record(data: bytes) -> None:
 def simply(parse: Parse) -> Callable[[], Parse]:
     """A parser that needs nothing made ready."""
     return lambda: parse
+
+
+def mqtt_packets(data: bytes) -> object:
+    """A broker's stream, as a simulated terminal reads it."""
+    return [
+        packets.published(packet) if packet.kind == packets.PUBLISH else packets.reason_of(packet)
+        for packet in packets.Reader().feed(data)
+        if packet.kind in (packets.CONNACK, packets.PUBLISH, packets.PUBACK, packets.SUBACK, packets.DISCONNECT)
+    ]
 
 
 def retained(handler: str, topic: str) -> Callable[[], Parse]:

@@ -36,6 +36,7 @@ from drivers.simulated.msr import (
 )
 from drivers.transport import READ_BYTES_MAX
 from fleet import config as fleet_config
+from fleet.simulator import packets
 from store.backup_format import MANIFEST, Manifest, encode_manifest
 from terminald import config
 from terminald.client import CallFailed, NotUnderstood
@@ -305,6 +306,16 @@ PARSERS: tuple[Parser, ...] = (
         seeds=(b'{"ts":1,"clk":"ntp","seq":1,"v":{"epoch":"e","hwm":7,"generation":1}}',),
     ),
     Parser(name="MQTT acknowledgement at headquarters", make=c.retained("_on_ack", topics.ack(TERMINAL)), seeds=(ACK,)),
+    Parser(
+        name="MQTT packets, simulated",
+        make=c.simply(c.mqtt_packets),
+        seeds=(
+            packets.publish(topics.ack(TERMINAL), ACK, packet=7, retain=True) + packets.puback(7) + packets.PING,
+            b"\x20\x03\0\0\0\x90\x04\0\x01\0\x01\xe0\0",
+        ),
+        allowed=(packets.Malformed,),
+        tokens=(b"\x32\xff\xff\xff\x7f", b"\x30\x80\x80\x80\x80"),
+    ),
     # sockets, files, people
     Parser(name="record", make=c.simply(c.record), seeds=tuple(BATCH.lines[:4]), allowed=(ValueError,)),
     Parser(name="signed order", make=c.simply(c.order), seeds=(ORDER,), allowed=DELIVERY),
