@@ -9,6 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 from terminald.addresses import Addresses, Tls
 
+UNSENT_BYTES_MAX = 16 << 10
+"""What the kernel takes from us beyond what it has sent (tcp(7)): a slow line's backlog waits here, where it has an order."""
+_TCP_NOTSENT_LOWAT = 25
+"""Linux' number of it; Python's socket has the name from 3.12 on."""
+
 # --- errors ------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +161,7 @@ async def dial(broker: Broker) -> socket.socket:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
             await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()

@@ -14,8 +14,8 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import paho.mqtt.client as paho
@@ -24,6 +24,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from core.lanes import Lane, Lanes, LanesFull, lane_of
 from terminald.broker import (
     Broker,
     BrokerRefused,
@@ -53,6 +54,11 @@ OUTSTANDING_MAX = 1024
 """Publishes of ours that a broker has not answered; one more raises Congested."""
 PUBLISH_TIMEOUT_S = 30.0
 """A broker that has not answered a publish for so long is left."""
+HANDED_BYTES_MAX = 16 << 10
+"""What paho and the kernel hold and have not sent, before the next message is chosen: what is worth more overtakes the rest."""
+WAITING_BYTES_MAX = 16 << 20
+HEAD_BYTES = 16
+"""About what MQTT and TLS add to a message, which bounds those without a payload too."""
 CLOSE_TIMEOUT_S = 1.0
 
 T = TypeVar("T")
@@ -118,7 +124,8 @@ class Connection:
         self._lost: asyncio.Future[Exception] = self._loop.create_future()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._receive_max = OUTSTANDING_MAX
-        self._waiting: deque[tuple[str, bytes, bool, asyncio.Future[int]]] = deque()
+        self._waiting: Lanes[_Outgoing] = Lanes(count_max=OUTSTANDING_MAX, bytes_max=WAITING_BYTES_MAX)
+        self._handed_bytes = 0
         self._published: dict[int, asyncio.Future[int]] = {}
         self._sent_s: dict[int, float] = {}
         self._subscribed: dict[int, asyncio.Future[int]] = {}
@@ -156,23 +163,29 @@ class Connection:
         except TimeoutError as error:
             raise _NotUnderstood(f"{self._broker} said nothing within {ANSWER_TIMEOUT_S:g} s") from error
 
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> asyncio.Future[int]:
-        """Sends. The future gives the broker's reason code (16: nobody listens), or raises MqttError:
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, lane: Lane | None = None
+    ) -> asyncio.Future[int]:
+        """Sends, when its lane's turn comes (`core.lanes`; the topic's lane unless one is said).
 
-        PublishRefused, ConnectionLost, or Congested when the broker has left too many unanswered.
+        The future gives the broker's reason code (16: nobody listens; 0 for QoS 0), or raises MqttError: PublishRefused,
+        ConnectionLost, or Congested when too much waits, or when this had to give way to what is worth more.
         """
         future: asyncio.Future[int] = self._loop.create_future()
         if self._lost.done():
             future.set_exception(self._lost.result())
             return _quiet(future)
-        if qos == 0:
-            self._client.publish(topic, payload, 0, retain)
-            future.set_result(0)
-        elif len(self._published) + len(self._waiting) >= OUTSTANDING_MAX:
-            future.set_exception(Congested(f"{self._broker} has not answered {OUTSTANDING_MAX} messages"))
+        outgoing = _Outgoing(topic, payload, qos, retain, future)
+        try:
+            evicted = self._waiting.put(
+                lane_of(topic) if lane is None else lane, outgoing.size_bytes, outgoing, elsewhere=len(self._published)
+            )
+        except LanesFull:
+            future.set_exception(Congested(f"{self._broker} has not answered {len(self._published)} messages"))
         else:
-            self._waiting.append((topic, payload, retain, future))
-            self._publish_waiting()
+            for other in evicted:
+                _quiet(other.future).set_exception(Congested(f"{self._broker} takes too long: this had to give way"))
+            self._hand_on()
         return _quiet(future)
 
     async def subscribe(self, topic_filter: str, handler: Handler, *, qos: int = 1) -> None:
@@ -226,7 +239,7 @@ class Connection:
             return
         with contextlib.suppress(TimeoutError, MqttError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                unsent = [future for _, _, _, future in self._waiting]
+                unsent = [outgoing.future for outgoing in self._waiting]
                 await asyncio.gather(*unsent, *self._published.values(), return_exceptions=True)
                 self._client.disconnect()
                 await self.lost()
@@ -308,6 +321,9 @@ class Connection:
 
     def _on_writable(self) -> None:
         self._client.loop_write()
+        if not self._client.want_write() and not self._lost.done():
+            self._handed_bytes = 0
+            self._hand_on()
 
     def _housekeep(self) -> None:
         """Sends pings and notices missing answers; not while paused, when answers wait unread."""
@@ -356,13 +372,22 @@ class Connection:
         """Of a subscription that has ended: unacknowledged it would take up the broker's window."""
         client.ack(message.mid, message.qos)
 
-    def _publish_waiting(self) -> None:
-        """Hands on as many publishes as the broker takes at once; paho does not look at its Receive Maximum."""
-        while self._waiting and len(self._published) < self._receive_max:
-            topic, payload, retain, future = self._waiting.popleft()
-            number = self._client.publish(topic, payload, 1, retain).mid
-            self._published[number] = future
-            self._sent_s[number] = self._loop.time()
+    def _hand_on(self) -> None:
+        """Hands on what waits, in the lanes' order, as long as little is on the line before it.
+
+        Not more than the broker takes at once: paho does not look at its Receive Maximum.
+        """
+        while self._handed_bytes < HANDED_BYTES_MAX and (outgoing := self._waiting.first()) is not None:
+            if outgoing.qos and len(self._published) >= self._receive_max:
+                return
+            self._waiting.take()
+            self._handed_bytes += outgoing.size_bytes
+            number = self._client.publish(outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain).mid
+            if outgoing.qos:
+                self._published[number] = outgoing.future
+                self._sent_s[number] = self._loop.time()
+            elif not outgoing.future.done():
+                outgoing.future.set_result(0)
 
     def _on_publish(self, *arguments: object) -> None:
         mid, reason = arguments[2], arguments[3]
@@ -376,7 +401,7 @@ class Connection:
             future.set_exception(PublishRefused(f"{self._broker} refuses a message: {reason}"))
         else:
             future.set_result(reason.value)
-        self._publish_waiting()
+        self._hand_on()
 
     def _on_subscribe(self, *arguments: object) -> None:
         mid, reasons = arguments[2], arguments[3]
@@ -403,13 +428,28 @@ class Connection:
         self._lost.set_result(error)
         if not self._accepted.done():
             _quiet(self._accepted).set_exception(error)
-        unsent = [future for _, _, _, future in self._waiting]
+        unsent = [outgoing.future for outgoing in self._waiting]
         for future in (*unsent, *self._published.values(), *self._subscribed.values()):
             if not future.done():
                 future.set_exception(error)
         self._waiting.clear()
         self._published.clear()
         self._subscribed.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    """A publish that waits for its turn."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    future: asyncio.Future[int]
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.topic) + len(self.payload) + HEAD_BYTES
 
 
 class _NotUnderstood(BrokerUnreachable):

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import enum
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 PUBLISH, PUBACK = 3, 4
+CHUNK_BYTES = 4_096
 
 
 class Way(enum.Enum):
@@ -86,6 +88,49 @@ async def meddling(upstream_port: int, judge: Judge) -> AsyncIterator[str]:
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def narrow(upstream_port: int, bytes_a_second: int) -> AsyncIterator[str]:
+    """A broker's address behind a line that carries so much to it, and holds little itself."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        answers, upstream = await asyncio.open_connection("127.0.0.1", upstream_port)
+        back = asyncio.create_task(_carry(answers, writer, None), name="back")
+        try:
+            await _carry(reader, upstream, bytes_a_second)
+        except (OSError, asyncio.CancelledError):
+            pass  # an end broke off, or the test is over
+        finally:
+            back.cancel()
+            await asyncio.gather(back, return_exceptions=True)
+            upstream.close()
+            writer.close()
+            tasks.discard(task)
+
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK_BYTES)
+    listening.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(handle, sock=listening, limit=CHUNK_BYTES)
+    try:
+        yield f"mqtt://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, bytes_a_second: int | None) -> None:
+    while chunk := await source.read(CHUNK_BYTES):
+        if bytes_a_second is not None:
+            await asyncio.sleep(len(chunk) / bytes_a_second)
+        target.write(chunk)
+        await target.drain()
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream_port: int, judge: Judge) -> None:

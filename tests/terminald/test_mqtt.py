@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from core.lanes import Lane
 from terminald.broker import (
     Broker,
     BrokerRefused,
@@ -27,6 +28,7 @@ from terminald.clock import SystemClock
 from terminald.mqtt import OUTSTANDING_MAX, Connection, connect
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, amqtt, free_port, mosquitto_in
+from tests.hostile import narrow
 from tests.tills import eventually
 
 CONNACK_5 = bytes.fromhex("2003000000")
@@ -219,12 +221,32 @@ async def test_more_publishes_than_the_broker_takes_at_once_wait(tmp_path: Path)
             assert answers == [16] * 100
 
 
+async def test_a_sale_and_an_alarm_overtake_what_waits_for_a_slow_line(mosquitto: Mosquitto) -> None:
+    heard: list[str] = []
+    async with (
+        connect(parse_url(mosquitto.url), "headquarters") as headquarters,
+        narrow(mosquitto.port, 100_000) as url,
+    ):
+        await headquarters.subscribe("#", lambda message: heard.append(message.topic), qos=0)
+        async with connect(parse_url(url), "till") as till:
+            for number in range(40):
+                till.publish(f"old/{number}", bytes(10_000), lane=Lane.BACKFILL)
+            till.publish("alarm", b"", lane=Lane.ALARMS)
+            await till.publish("sale", b"", lane=Lane.MONEY)
+            await eventually(lambda: len(heard) == 42)
+    assert heard.index("sale") < heard.index("alarm") < 20
+    assert [topic for topic in heard if topic.startswith("old/")] == [f"old/{number}" for number in range(40)]
+
+
 async def test_publishes_that_a_broker_never_answers_are_bounded() -> None:
     async with server(CONNACK_5) as broker, connect(broker, "a") as connection:
-        for _ in range(OUTSTANDING_MAX):
-            connection.publish("x", b"")
-        with pytest.raises(Congested):
-            await connection.publish("x", b"")
+        measurements = [connection.publish("x", b"", qos=1) for _ in range(OUTSTANDING_MAX)]
+        sales = [connection.publish("x", b"", lane=Lane.MONEY) for _ in range(OUTSTANDING_MAX + 1)]
+        with pytest.raises(Congested, match="had to give way"):
+            await measurements[-1]
+        with pytest.raises(Congested, match="has not answered"):
+            await sales[-1]
+        assert not sales[0].done()
         began_s = time.monotonic()
     assert time.monotonic() - began_s < 5
 
