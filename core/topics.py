@@ -12,7 +12,9 @@ PREFIX = "pos/v1"
 TERMINAL_CHARACTERS_MAX = 63
 
 EVERY_STATUS = f"{PREFIX}/+/status"
+EVERY_INFO = f"{PREFIX}/+/info"
 EVERY_TELE = f"{PREFIX}/+/tele/+"
+EVERY_ALARM = f"{PREFIX}/+/alarm/+"
 EVERY_BATCH = f"{PREFIX}/+/money/batch"
 EVERY_ACK = f"{PREFIX}/+/money/ack"
 EVERY_RECALL = f"{PREFIX}/+/money/recall"
@@ -46,11 +48,24 @@ def status(terminal: str) -> str:
     return _under(terminal, "status")
 
 
+def info(terminal: str) -> str:
+    """Retained: what the terminal is made of."""
+    return _under(terminal, "info")
+
+
 def tele(terminal: str, group: str) -> str:
     """A group of flat JSON measurements."""
-    if not _GROUP.fullmatch(group):
-        raise ValueError(f"{group!r} is no telemetry group: lower-case letters, digits, dashes and underscores are")
-    return _under(terminal, f"tele/{group}")
+    return _under(terminal, f"tele/{_named('telemetry group', group)}")
+
+
+def alarm(terminal: str, type_: str) -> str:
+    """Retained until it is cleared by an empty message."""
+    return _under(terminal, f"alarm/{_named('type of alarm', type_)}")
+
+
+def every_alarm(terminal: str) -> str:
+    """The filter of all alarms of one terminal."""
+    return _under(terminal, "alarm/+")
 
 
 def batch(terminal: str) -> str:
@@ -129,6 +144,12 @@ def terminal_of(topic: str) -> str:
     if not slash or not rest:
         raise ValueError(f"{topic!r} names nothing of a terminal")
     return check_terminal(terminal)
+
+
+def _named(what: str, name: str) -> str:
+    if not _GROUP.fullmatch(name):
+        raise ValueError(f"{name!r} is no {what}: lower-case letters, digits, dashes and underscores are")
+    return name
 
 
 def _under(terminal: str, rest: str) -> str:

@@ -292,7 +292,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         for share in discount.shares:
             off.setdefault(share.line, []).append((discount, share.amount_minor))
     return SaleView(
-        mode=_mode(till),
+        mode=mode_of(till),
         number=basket.number if basket else None,
         lines=tuple(_line(line, off.get(line.item.line, ())) for line in shown.lines),
         tenders=tuple(
@@ -400,7 +400,7 @@ def last_view(till: Till) -> LastView | None:
     )
 
 
-def _mode(till: Till) -> Mode:
+def mode_of(till: Till) -> Mode:
     match till.sale:
         case Idle():
             return "idle"
