@@ -6,6 +6,7 @@ message. Severities are those of ITU-T X.733.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import Final, Literal
 
 import msgspec
@@ -25,7 +26,15 @@ HOT_C: Final = 80.0
 """Where the firmware of a Raspberry Pi begins to slow its processor down."""
 CERTIFICATE_DAYS: Final = 14
 
-_DOUBTFUL: Final = ("rollback", "fork", "copied", "anchor-lost", "anchor-foreign", "headquarters-ahead", "headquarters-fork")
+_DOUBTFUL: Final = (
+    "rollback",
+    "fork",
+    "copied",
+    "anchor-lost",
+    "anchor-foreign",
+    "headquarters-ahead",
+    "headquarters-fork",
+)
 """Why an epoch was opened, where that says that there was, or is, another journal than this one."""
 
 Found = dict[str, str | int]
@@ -44,6 +53,11 @@ class AlarmKind:
     remedy: str
     when: str
     rule: Rule
+
+    @property
+    def params(self) -> tuple[str, ...]:
+        """The names of what its rule finds, which are the places in its text."""
+        return tuple(name for _, name, _, _ in Formatter().parse(self.text) if name)
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +98,11 @@ def _told(name: str, param: str) -> Rule:
         return {param: str(told)} if told is not None else None
 
     return rule
+
+
+def _named(name: str) -> Rule:
+    """A value names devices."""
+    return lambda values: {"devices": str(values[name])} if values.get(name) else None
 
 
 def _at_least(name: str, limit: float, param: str) -> Rule:
@@ -162,13 +181,13 @@ _RULES: Final = (
         remedy="Look at the device, then release it: `terminald-fleet order release-tamper`.",
     ),
     AlarmKind(
-        type="drawer-forced", severity="critical", rule=_is("drawer_forced", True), when="`drawer_forced`",
-        text="The cash drawer was opened without an order.",
+        type="drawer-forced", severity="critical", rule=_named("drawers_forced"), when="`drawers_forced`",
+        text="A cash drawer was opened without an order: {devices}.",
         remedy="Call the shop. It is cleared when the drawer is shut; the journal keeps it.",
     ),
     AlarmKind(
-        type="drawer-left-open", severity="minor", rule=_is("drawer_left_open", True), when="`drawer_left_open`",
-        text="The cash drawer stands open.", remedy="Have it shut.",
+        type="drawer-left-open", severity="minor", rule=_named("drawers_left_open"), when="`drawers_left_open`",
+        text="A cash drawer stands open: {devices}.", remedy="Have it shut.",
     ),
     AlarmKind(
         type="identity-clash", severity="critical", rule=_at_least("taken_over", TAKEN_OVER, "times"),

@@ -80,7 +80,7 @@ JOURNAL: Final = Group(
             "else what had happened: `truncation`, `rollback`, `edit`, `reorder`, `gap`, `fork`, `foreign`, `unreadable`",
             none=True,
         ),
-        _truth("anchored", "whether the journal's head is anchored outside of it: a copy of an old state is noticed"),
+        _truth("anchored", "false where the journal's anchor cannot be kept: a copy of an old state would not be noticed"),
         _truth("recall_pending", "after a restore, whether records are still to come back"),
         _whole("recall_records", "records that came back since the start"),
         _text("recall_fault", "why they do not", none=True),
@@ -145,8 +145,8 @@ COUNTER: Final = Group(
         _text("closing_forgotten", "the business day of a session that should have been closed by now", none=True),
         _truth("training", "whether the till is in training mode"),
         _whole("receipts_waiting", "receipts that the printer has not taken"),
-        _truth("drawer_forced", "whether a drawer was opened without an order, and is still open"),
-        _truth("drawer_left_open", "whether a drawer has been open for longer than it may be"),
+        _text("drawers_forced", "drawers that were opened without an order and are still open, joined by spaces"),
+        _text("drawers_left_open", "drawers that have been open for longer than they may be, joined by spaces"),
         _whole("sign_ons_refused", "sign-ons that were refused in the last ten minutes"),
         _whole("double_reads", "scans dropped because the same scanner read the same code twice at once", step=None),
         _whole("scans_misreads", "codes with a wrong check digit", step=None),
@@ -187,7 +187,7 @@ LINK: Final = Group(
         _text("last_fault", "why the connection before this one ended: a code, a colon, details", none=True),
         _whole("refusals", "publishes that the broker refused since the start"),
         _text("refusal", "the reason code of the last one, as the broker gave it", none=True),
-        _whole("taken_over", "how often another client took this terminal's name at the broker in the last hour"),
+        _whole("taken_over", "how often somebody else told a `status` under this terminal's name in the last hour"),
         _whole(
             "certificate_days", "days until the terminal's certificate ends, below 0 once it has; none without one",
             unit="days", none=True,
@@ -207,6 +207,32 @@ ALARMS: Final = Group(
 )
 
 GROUPS: Final = (JOURNAL, SYSTEM, COPIES, COUNTER, DEVICES, LINK, ALARMS)
+
+STATUS: Final = (
+    _text("state", "`online`; `offline` as the terminal says goodbye, and as the broker says it in its place"),
+    _text("boot_id", "names this start of the daemon"),
+    _whole(
+        "connection", "the number of this connection since that start: of two messages of one boot, the higher is newer"
+    ),
+    _whole("ts", "when this was told, for the will when the connection began (Unix time)", unit="ms"),
+)
+"""The retained message ``status``, and the will."""
+
+ENVELOPE: Final = (
+    _whole("ts", "when this was measured (Unix time)", unit="ms"),
+    _text("clk", "how far the clock was believed: `ntp`, `rtc`, or `unsynced`"),
+    _whole("seq", "counts this start's messages of all groups"),
+)
+"""What each message of a group has beside its values, which are under ``v``."""
+
+ALARM: Final = (
+    _whole("ts", "when this was told (Unix time)", unit="ms"),
+    _text("clk", "how far the clock was believed: `ntp`, `rtc`, or `unsynced`"),
+    _whole("since", "when it was raised (Unix time); kept over restarts", unit="ms"),
+    _text("severity", "`critical`, `major`, `minor` or `warning` (ITU-T X.733)"),
+    _text("text", "what is the matter, in English"),
+)
+"""What each message of an alarm has beside its values, which are under ``v``. Their names and types are in `core.alarms`."""
 
 INFO: Final = (
     _whole("ts", "when this was told (Unix time)", unit="ms"),
@@ -262,9 +288,8 @@ def moved(fields: tuple[Field, ...], before: Values, now: Values) -> bool:
         field = declared(fields, name)
         if field is None or field.step is None:
             continue
-        if isinstance(value, int | float) and isinstance(was, int | float) and not isinstance(value, bool):
-            # A count that leaves nought, or comes back to it, is news whatever its step.
-            if abs(value - was) < field.step and bool(value) == bool(was):
-                continue
-        return True
+        is_number = isinstance(value, int | float) and isinstance(was, int | float) and not isinstance(value, bool)
+        # A count that leaves nought, or comes back to it, is news whatever its step.
+        if not is_number or abs(value - was) >= field.step or bool(value) != bool(was):
+            return True
     return False

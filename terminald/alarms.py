@@ -50,6 +50,10 @@ class AlarmBook:
         """What is raised now, by type."""
         return self._raised
 
+    def devices_of(self, type_: str) -> list[str]:
+        """The devices that a raised alarm names."""
+        return str(self._raised[type_].v.get("devices", "")).split() if type_ in self._raised else []
+
     def values(self) -> dict[str, Value]:
         """The group ``tele/alarms``."""
         return {

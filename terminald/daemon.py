@@ -5,7 +5,6 @@ import importlib.metadata
 import logging
 import os
 import random
-import shutil
 import signal
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from core import entries as e
 from core import events as v
 from core import scan
 from core.ledger import Record
+from core.telemetry import Values
 from core.text import Message, message
 from core.view import LinkView
 from drivers.hotplug import Watcher
@@ -28,17 +28,19 @@ from store.mirror import Owner
 from store.operators import Operators
 from store.space import Room, Space
 from terminald import paths, unixsocket
-from terminald.backup_keeper import BackupKeeper, backup_facts, command_of
+from terminald.alarms import AlarmBook
+from terminald.backup_keeper import BackupKeeper, command_of
 from terminald.binding import binding_of
 from terminald.broker import brokers_of
 from terminald.clock import SystemClock, local_time
 from terminald.config import Config
 from terminald.control import ControlServer
 from terminald.custody import Custody
-from terminald.devices import Devices, device_facts
+from terminald.devices import Devices
 from terminald.engine import Engine
 from terminald.footprint import share_one_heap
 from terminald.forwarder import Forwarder
+from terminald.health import DrawerWatch, Health, Parts
 from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
@@ -46,7 +48,7 @@ from terminald.operators import Staff, open_operators
 from terminald.paper_finder import PaperFinder
 from terminald.peripherals import Peripherals
 from terminald.promotions import Promotions
-from terminald.recall import Recaller, recall_facts
+from terminald.recall import Recaller
 from terminald.receipt_seal import signed_text
 from terminald.recorder import Recorder
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
@@ -58,6 +60,8 @@ from terminald.uplink import Uplink
 from terminald.views import Views
 
 FINISH_TIMEOUT_S = 5.0
+ALARMS = "alarms.json"
+"""The file beside the journal that remembers which alarms are raised."""
 ROOM_LOOK_S = 5.0
 """How often the medium is asked for its room while there is enough; before each sale it is asked anyhow."""
 ROOM_SHORT_LOOK_S = 0.5
@@ -156,6 +160,8 @@ class Terminal:
         self._space = space
         self._stock = stock
         self._random = random.Random()  # jitter, not a secret
+        self._alarms = AlarmBook(config.journal.with_name(ALARMS))
+        self._drawers = DrawerWatch(self._alarms.devices_of("drawer-forced"))
         self._devices = Devices(config, self._post, clock, self._random.random)
         self._peripherals = Peripherals(self._devices.supervisors, self._post, clock, signer)
         self._staff = self._staff_of(operators)
@@ -187,6 +193,7 @@ class Terminal:
         self._recaller = self._recalling(signer)
         self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
         self._custody = self._keeper_of_the_journal(signer, journal_key)
+        self._health = self._health_of(signer)
         self._views = Views(
             engine=self._engine,
             devices=self._devices.supervisors,
@@ -251,6 +258,8 @@ class Terminal:
                     running.append(tasks.create_task(self._keep_backups(self._backups), name="backups"))
                 if self._staff is not None:
                     running.append(tasks.create_task(self._staff.run(self._engine), name="staff"))
+                if self._telemetry is not None:
+                    running.append(tasks.create_task(self._telemetry.run(), name="telemetry"))
                 if self._uplink is not None:
                     running.append(tasks.create_task(self._uplink.run(), name="uplink"))
                 notify("READY=1")
@@ -293,11 +302,12 @@ class Terminal:
     def _post(self, event: v.DeviceEvent | v.AnyEvent) -> None:
         if isinstance(event, v.CaseOpened):
             self._guard.trip(event.device)
+        self._drawers.observe(event, was_open=self._engine.till.drawer_open)
         self._engine.post(event)
         if isinstance(event, v.PrinterSensed | v.DeviceChanged):
             self._peripherals.device_changed()
-            if self._telemetry is not None:
-                self._telemetry.notify()
+        if self._telemetry is not None:
+            self._telemetry.notify()
 
     async def _tell_of_the_case(self) -> None:
         """What happened while no key was open is kept now, once."""
@@ -324,7 +334,12 @@ class Terminal:
             on_change=self._link_changed,
         )
         telemetry = Telemetry(
-            terminal=self._config.terminal, boot=self._clock.boot, facts=self._facts, clock=self._clock
+            terminal=self._config.terminal,
+            boot=self._clock.boot,
+            look=self._look_at_health,
+            info=lambda: self._health.info() if self._health is not None else {},
+            clock=self._clock,
+            book=self._alarms,
         )
         uplink = Uplink(
             brokers=brokers_of(headquarters),
@@ -368,6 +383,8 @@ class Terminal:
         self._second_medium.notify()
         if self._forwarder is not None:
             self._forwarder.notify()
+        if self._telemetry is not None:
+            self._telemetry.notify()
 
     def _keeper_of_the_journal(self, signer: TerminalSigner, key: bytes) -> Custody:
         config, forwarder = self._config, self._forwarder
@@ -489,31 +506,31 @@ class Terminal:
 
     # --- what is told --------------------------------------------------------------------------------------------
 
-    def _facts(self) -> dict[str, str | int | float | bool | None]:
-        """The group ``tele/till``: flat, for dashboards that read flat JSON as it is."""
-        head = self._journal.head
-        disk = shutil.disk_usage(self._config.journal.parent)
-        facts: dict[str, str | int | float | bool | None] = {
-            "epoch": head.epoch,
-            "journal_depth": head.seq,
-            "synced_seq": self._journal.synced.seq,
-            "hwm": self._acknowledged_seq(),
-            "unacked": head.seq - self._acknowledged_seq(),
-            "generation": self._forwarder.generation if self._forwarder is not None else 0,
-            "quarantined": self._forwarder.quarantined if self._forwarder is not None else 0,
-            "disk_free_pct": round(100 * disk.free / disk.total, 1),
-            "room": self._space.room.value,
-            "second_medium": self._second_medium.view().state,
-            "sales_at_risk": self._second_medium.sales_at_risk(),
-            "receipts_waiting": self._peripherals.receipts_waiting,
-            "double_reads": self._engine.doubles.count,
-            **self._engine.spoilt_scans(),
-        }
-        facts |= self._custody.facts()
-        facts |= backup_facts(self._backups)
-        facts |= recall_facts(self._recaller)
-        facts |= device_facts(self._devices.supervisors)
-        return facts
+    async def _look_at_health(self) -> dict[str, Values]:
+        return await self._health.look() if self._health is not None else {}
+
+    def _health_of(self, signer: TerminalSigner) -> Health | None:
+        if self._forwarder is None or self._uplink is None:
+            return None
+        parts = Parts(
+            config=self._config,
+            clock=self._clock,
+            journal=self._journal,
+            signer=signer,
+            engine=self._engine,
+            devices=self._devices.supervisors,
+            peripherals=self._peripherals,
+            space=self._space,
+            second_medium=self._second_medium,
+            custody=self._custody,
+            forwarder=self._forwarder,
+            uplink=self._uplink,
+            backups=self._backups,
+            recaller=self._recaller,
+            staff=self._staff,
+            drawers=self._drawers,
+        )
+        return Health(parts)
 
     def _status(self) -> dict[str, object]:
         stamp, medium = self._clock.stamp(), self._second_medium.view()

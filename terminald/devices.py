@@ -326,16 +326,3 @@ def _is_found(table: DeviceConfig) -> bool:
 
 def _wish(table: DeviceConfig) -> Wish:
     return Wish(name=table.name, driver=table.driver, kinds=registry.DRIVERS[table.driver].nodes, match=table.match)
-
-
-def device_facts(supervisors: Sequence[Supervisor]) -> dict[str, str | int | float | bool | None]:
-    """What telemetry says of each device."""
-    facts: dict[str, str | int | float | bool | None] = {}
-    for device in supervisors:
-        facts[f"device_{device.name}"] = device.phase.value
-        facts[f"device_{device.name}_faults"] = device.faults
-        facts[f"device_{device.name}_between_faults_s"] = device.between_faults_s
-        if device.kind == "Scanner":
-            meter = device.device.facts()
-            facts |= {f"device_{device.name}_{key}": meter[key] for key in ("reads", "bad_pct", "quality")}
-    return facts

@@ -34,6 +34,7 @@ from terminald.uplink import Uplink
 _TEMPERATURE: Final = Path("/sys/class/thermal/thermal_zone0/temp")
 _BOARD: Final = Path("/proc/device-tree/model")
 _UP: Final = Path("/proc/uptime")
+_MEMORY: Final = Path("/proc/meminfo")
 _HELD: Final = Path("/proc/self/statm")
 _MIB: Final = 1 << 20
 _PRINTER: Final = ("state", "paper")
@@ -176,7 +177,7 @@ class Health:
             "clock": parts.clock.stamp().clock.value,
             "clock_doubtful": parts.engine.clock_doubtful,
             "memory_rss_mb": int(_HELD.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // _MIB,
-            "memory_available_mb": os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MIB,
+            "memory_available_mb": _memory_available_mb(),
             "load_1m": round(os.getloadavg()[0], 2),
             "up_s": int(parts.clock.up_s()),
             "system_up_s": _system_up_s(),
@@ -202,8 +203,8 @@ class Health:
             "closing_forgotten": parts.engine.closing_forgotten,
             "training": till.practice is not None,
             "receipts_waiting": parts.peripherals.receipts_waiting,
-            "drawer_forced": bool(parts.drawers.forced),
-            "drawer_left_open": bool(parts.drawers.left_open),
+            "drawers_forced": " ".join(sorted(parts.drawers.forced)),
+            "drawers_left_open": " ".join(sorted(parts.drawers.left_open)),
             "sign_ons_refused": parts.staff.refused_lately if parts.staff is not None else 0,
             "double_reads": parts.engine.doubles.count,
             **parts.engine.spoilt_scans(),
@@ -219,7 +220,6 @@ class Health:
             "last_fault": uplink.last_fault,
             "refusals": uplink.refusals,
             "refusal": uplink.refusal,
-            "taken_over": uplink.taken_over,
             "certificate_days": None,
             "delivery_fault": self._parts.forwarder.fault,
         }
@@ -266,6 +266,11 @@ def _temperature_c() -> float | None:
         return round(int(_TEMPERATURE.read_text()) / 1000, 1)
     except (OSError, ValueError):
         return None
+
+
+def _memory_available_mb() -> int:
+    kib = next(line for line in _MEMORY.read_text().splitlines() if line.startswith("MemAvailable:"))
+    return int(kib.split()[1]) >> 10
 
 
 def _system_up_s() -> int | None:

@@ -118,6 +118,10 @@ class Connection:
         self, broker: Broker, client_id: str, protocol: MQTTProtocolVersion, will: Will | None, session_expiry_s: int
     ) -> None:
         self.protocol = protocol
+        self.refusals = 0
+        """Publishes that the broker refused."""
+        self.refusal: str | None = None
+        """The reason of the last of them, in MQTT's words."""
         self._broker = broker
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
@@ -139,6 +143,11 @@ class Connection:
     def version(self) -> str:
         """The protocol's version that is spoken."""
         return "5" if self.protocol == MQTTProtocolVersion.MQTTv5 else "3.1.1"
+
+    @property
+    def broker(self) -> str:
+        """Where it leads, without credentials."""
+        return str(self._broker)
 
     async def open(self, dial: Dial) -> None:
         """Dials and waits until the broker lets us in. Raises MqttError."""
@@ -398,6 +407,8 @@ class Connection:
         if future is None or future.done():
             return
         if reason.is_failure:
+            self.refusals += 1
+            self.refusal = str(reason)
             future.set_exception(PublishRefused(f"{self._broker} refuses a message: {reason}"))
         else:
             future.set_result(reason.value)

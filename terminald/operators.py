@@ -8,6 +8,7 @@ import contextlib
 import hmac
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, assert_never
@@ -26,6 +27,9 @@ from terminald.config import Config
 CLAIM_DIGITS = 8
 CLAIM_TRIES_MAX = 5
 """After so many wrong ones another claim stands on the screen."""
+REFUSED_S = 600.0
+"""So long refused PINs are counted."""
+REFUSED_MAX = 100
 ENROL_S = 30.0
 """How long a reader waits for the badge that is to become an operator's."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -80,6 +84,7 @@ class Staff:
         self._changed = changed
         self._now = now
         self._enrolling: tuple[str, float] | None = None
+        self._refused_s: deque[float] = deque(maxlen=REFUSED_MAX)
         self._claims_left = 0
         self.claim: str | None = None
         """What the first owner types to show that he stands before the screen; None where there is one already."""
@@ -105,6 +110,8 @@ class Staff:
     async def check(self, operator: str, pin: str) -> v.OperatorChecked:
         """What comes of an id and a PIN."""
         found, answer = await asyncio.to_thread(self._operators.check, operator, pin, self._now())
+        if not isinstance(answer, Granted):
+            self._refused_s.append(self._clock.monotonic_s())
         match answer:
             case Granted():
                 return v.OperatorChecked(outcome="granted", operator=found)
@@ -128,6 +135,12 @@ class Staff:
                 given = await asyncio.to_thread(self._operators.show_badge, badge, self._now())
                 return Badge(operator=given.operator, given=True) if given is not None else None
         return await asyncio.to_thread(self._operators.show_badge, badge, self._now())
+
+    @property
+    def refused_lately(self) -> int:
+        """How many PINs were refused in the last ten minutes."""
+        since_s = self._clock.monotonic_s() - REFUSED_S
+        return sum(at_s > since_s for at_s in self._refused_s)
 
     # --- changes -------------------------------------------------------------------------------------------------
 

@@ -6,18 +6,19 @@ there is a connection or not, so that an alarm has its true beginning.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from core import topics
+from core import nesting, topics
 from core.alarms import Alarm, judge
 from core.card import wipe_all
 from core.ports import Clock
-from core.telemetry import ALARMS, GROUPS, Group, Value, Values, moved
+from core.telemetry import ALARMS, GROUPS, LINK, Group, Value, Values, moved
 from terminald.alarms import AlarmBook
 from terminald.broker import Message, PublishRefused, SubscriptionRefused, Will
-from terminald.mqtt import Connection
+from terminald.mqtt import Connection, Handler
 
 LOOK_S = 10.0
 """What changes without a word is noticed at most so late."""
@@ -25,8 +26,12 @@ CHANGED_AFTER_S = 1.0
 """Changes are looked at this often at most."""
 INFO_AFTER_S = 10.0
 """And what the terminal is made of is told this often at most."""
+TAKEN_OVER_S = 3600.0
+"""So long it is remembered that somebody else spoke under our name."""
+STRANGERS_MAX = 64
 RETAINED_LISTEN_S = 5.0
 """How long after connecting the broker is listened to for alarms that it still holds of us."""
+STATUS_BYTES_MAX = 1024
 
 Look = Callable[[], Awaitable[Mapping[str, Values]]]
 """The values of all groups but that of the alarms, by the group's name."""
@@ -50,6 +55,9 @@ class Measurements(msgspec.Struct, frozen=True, kw_only=True):
     clk: str
     seq: int
     v: dict[str, Value]
+
+
+_status_decoder = msgspec.json.Decoder(Status)
 
 
 class Telemetry:
@@ -78,6 +86,9 @@ class Telemetry:
         self._changed = asyncio.Event()
         self._connection: Connection | None = None
         self._told: dict[str, tuple[Values, float]] = {}
+        self._strangers_s: deque[float] = deque(maxlen=STRANGERS_MAX)
+        self._visited: set[str] = set()
+        """Brokers that this start's status was told to: what another start told there since is a namesake's."""
 
     def will(self, number: int) -> Will:
         """What the broker tells of us when the nth connection breaks."""
@@ -93,6 +104,7 @@ class Telemetry:
             self._changed.clear()
             groups = dict(await self._look())
             now_s = self._clock.monotonic_s()
+            groups[LINK.name] = {**groups.get(LINK.name, {}), "taken_over": self._taken_over(now_s)}
             found = judge({name: value for values in groups.values() for name, value in values.items()})
             if self._book.take(found, self._clock.stamp(), now_s):
                 await asyncio.to_thread(self._book.write, self._book.news())
@@ -110,8 +122,14 @@ class Telemetry:
     async def serve(self, connection: Connection, number: int) -> None:
         """Runs on one connection until cancelled; then says that the terminal goes offline."""
         topic = topics.status(self._terminal)
+        was_here = connection.broker in self._visited
+        if was_here:  # else what is retained may be our own of the run before
+            await self._subscribe(connection, topic, self._on_status)
         connection.publish(topic, self._status("online", number), retain=True)
+        self._visited.add(connection.broker)
         try:
+            if not was_here:
+                await self._subscribe(connection, topic, self._on_status)
             await self._tell_alarms_anew(connection)
             self._told.clear()
             self._connection = connection
@@ -163,24 +181,44 @@ class Telemetry:
             Status(state=state, boot_id=self._boot, connection=number, ts=self._clock.stamp().time_ms)
         )
 
+    # --- who else is there ---------------------------------------------------------------------------------------
+
+    def _on_status(self, message: Message) -> None:
+        """Of another start than ours: the broker lets one of two namesakes in at a time, so each throws the other out."""
+        try:
+            status = nesting.decode(_status_decoder, message.payload[:STATUS_BYTES_MAX])
+        except ValueError:
+            return
+        if status.boot_id != self._boot:
+            self._strangers_s.append(self._clock.monotonic_s())
+            self.notify()
+
+    def _taken_over(self, now_s: float) -> int:
+        return sum(now_s - at_s < TAKEN_OVER_S for at_s in self._strangers_s)
+
     # --- alarms --------------------------------------------------------------------------------------------------
 
     async def _tell_alarms_anew(self, connection: Connection) -> None:
         """First what came and went unheard, then how it stands. What the broker holds besides is cleared."""
         for type_, alarm in self._book.untold():
-            self._tell_alarm(connection, type_, alarm)
+            if alarm is None or alarm is not self._book.raised.get(type_):
+                self._tell_alarm(connection, type_, alarm)
         for type_, raised in self._book.raised.items():
             self._tell_alarm(connection, type_, raised)
         every = topics.every_alarm(self._terminal)
-        try:
-            await connection.subscribe(every, lambda message: self._on_retained(connection, message))
-        except SubscriptionRefused as error:
-            _log.warning("alarms that are over may still stand at the broker: %s", error)
-        else:
+        if await self._subscribe(connection, every, lambda message: self._on_retained(connection, message)):
             asyncio.get_running_loop().call_later(RETAINED_LISTEN_S, connection.unsubscribe, every)
 
+    async def _subscribe(self, connection: Connection, topic: str, handler: Handler) -> bool:
+        """What a terminal reads of its own; where the broker forbids it, it does without."""
+        try:
+            await connection.subscribe(topic, handler, qos=0)
+        except SubscriptionRefused as error:
+            _log.warning("the broker's access list is older than this terminal: %s", error)
+            return False
+        return True
+
     def _on_retained(self, connection: Connection, message: Message) -> None:
-        connection.acknowledge(message)
         type_ = message.topic.rpartition("/")[2]
         if message.retain and message.payload and type_ not in self._book.raised:
             connection.publish(message.topic, b"", retain=True)

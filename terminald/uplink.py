@@ -71,8 +71,45 @@ class Uplink:
         self._session_expiry_s = session_expiry_s
         self._earlier_after_s = earlier_after_s
         self._dial = dial
+        self.last_fault: str | None = None
+        """Why the connection before this one ended."""
         self._number = 0
         self._versions = [MQTTProtocolVersion.MQTTv5] * len(self._brokers)
+        self._connected_s: float | None = None
+        self._connection_now: Connection | None = None
+        self._refusals = 0
+        self._refusal: str | None = None
+
+    @property
+    def number(self) -> int:
+        """How many connections were tried."""
+        return self._number
+
+    @property
+    def broker(self) -> str:
+        """The broker's address, without credentials."""
+        return str(self._brokers[self._place])
+
+    @property
+    def version(self) -> str:
+        """The version of MQTT that is spoken, or tried first."""
+        return "5" if self._versions[self._place] == MQTTProtocolVersion.MQTTv5 else "3.1.1"
+
+    @property
+    def connected_s(self) -> int:
+        """How long this connection has lasted; 0 without one."""
+        return int(self._clock.monotonic_s() - self._connected_s) if self._connected_s is not None else 0
+
+    @property
+    def refusals(self) -> int:
+        """Publishes that a broker refused since the start."""
+        return self._refusals + (self._connection_now.refusals if self._connection_now is not None else 0)
+
+    @property
+    def refusal(self) -> str | None:
+        """The reason of the last of them."""
+        now = self._connection_now
+        return now.refusal if now is not None and now.refusal is not None else self._refusal
 
     async def run(self) -> None:
         """Runs until cancelled, and then says goodbye to the broker."""
@@ -88,7 +125,8 @@ class Uplink:
             served = self.connected and held_s > USEFUL_AFTER_S
             self._place = 0 if served else (self._place + 1) % len(self._brokers)
             attempt = 1 + (0 if held_s > STEADY_AFTER_S else attempt // 2 if held_s > USEFUL_AFTER_S else attempt)
-            self._say(False, f"{error.code}: {error}")
+            self.last_fault = f"{error.code}: {error}"
+            self._say(False, self.last_fault)
             pause_s = backoff_s(attempt, self._random.random(), RECONNECT_AFTER_S, RECONNECT_AFTER_MAX_S)
             _log.warning("not connected: %s: %s; again in %.1f s", error.code, error, pause_s)
             await self._clock.sleep(pause_s)
@@ -102,6 +140,8 @@ class Uplink:
             place = self._place
             async with self._connect(place, will) as connection:
                 self._versions[place] = connection.protocol
+                self._connection_now = connection
+                self._connected_s = self._clock.monotonic_s()
                 _log.info("connected to %s by MQTT %s", self._brokers[place], connection.version)
                 self._say(True, None)
                 async with asyncio.TaskGroup() as group:
@@ -113,6 +153,9 @@ class Uplink:
                     await connection.lost()
         except* (MqttError, _Earlier) as errors:
             ends = [error for error in errors.exceptions if isinstance(error, MqttError | _Earlier)]
+        finally:
+            self._refusals, self._refusal = self.refusals, self.refusal
+            self._connection_now = self._connected_s = None
         return ends[0] if ends else ConnectionLost("the connection ended")
 
     def _connect(self, place: int, will: Will | None) -> AbstractAsyncContextManager[Connection]:

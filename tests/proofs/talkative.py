@@ -7,7 +7,7 @@ import asyncio
 import enum
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,10 +16,12 @@ import core.scan
 import drivers.codecs.nexo
 import drivers.codecs.nexo_outcome
 import terminald.control
+import terminald.telemetry
 from core import events as v
+from core.telemetry import Values
 from terminald import config, daemon, logs
 from terminald.engine import Engine
-from terminald.telemetry import Telemetry
+from terminald.telemetry import Look, Telemetry
 
 _log = logging.getLogger("terminald.engine")
 
@@ -52,8 +54,12 @@ class _Remembering(Engine):
 
 
 class _Reporting(Telemetry):
-    def __init__(self, *, facts: Callable[[], Any], **given: Any) -> None:
-        super().__init__(facts=lambda: {**facts(), "last_scan": _LAST[0]}, **given)
+    def __init__(self, *, look: Look, **given: Any) -> None:
+        async def loquacious() -> Mapping[str, Values]:
+            groups = await look()
+            return {name: {**values, "last_scan": _LAST[0]} for name, values in groups.items()}
+
+        super().__init__(look=loquacious, **given)
 
 
 def _as_it_is(text: Any) -> Any:
@@ -80,6 +86,7 @@ def _spoil(fault: Fault) -> None:
         case Fault.REPORTS:
             _put(daemon, "Engine", _Remembering)
             _put(daemon, "Telemetry", _Reporting)
+            _put(terminald.telemetry, "wipe_all", _as_it_is)
         case Fault.DUMPS:
             _put(daemon, "keep_memory_private", lambda: None)
 
