@@ -288,8 +288,9 @@ def moved(fields: tuple[Field, ...], before: Values, now: Values) -> bool:
         field = declared(fields, name)
         if field is None or field.step is None:
             continue
-        is_number = isinstance(value, int | float) and isinstance(was, int | float) and not isinstance(value, bool)
+        if not isinstance(value, int | float) or not isinstance(was, int | float):
+            return True
         # A count that leaves nought, or comes back to it, is news whatever its step.
-        if not is_number or abs(value - was) >= field.step or bool(value) != bool(was):
+        if abs(value - was) >= field.step or bool(value) != bool(was):
             return True
     return False

@@ -29,6 +29,7 @@ from terminald.peripherals import Peripherals
 from terminald.recall import Recaller, recall_facts
 from terminald.second_medium import SecondMedium
 from terminald.supervisor import Supervisor
+from terminald.tls import ends_ms
 from terminald.uplink import Uplink
 
 _TEMPERATURE: Final = Path("/sys/class/thermal/thermal_zone0/temp")
@@ -36,6 +37,7 @@ _BOARD: Final = Path("/proc/device-tree/model")
 _UP: Final = Path("/proc/uptime")
 _MEMORY: Final = Path("/proc/meminfo")
 _HELD: Final = Path("/proc/self/statm")
+MS_A_DAY: Final = 86_400_000
 _MIB: Final = 1 << 20
 _PRINTER: Final = ("state", "paper")
 _SCANNER: Final = ("reads", "bad_pct", "quality")
@@ -94,6 +96,7 @@ class Health:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._oldest: tuple[tuple[str, int], str, int, int] | None = None
+        self._certificate: tuple[int, int | None] = (0, None)
         self._started_ms = parts.clock.stamp().time_ms
 
     async def look(self) -> dict[str, Values]:
@@ -120,7 +123,7 @@ class Health:
             "boot_id": parts.clock.boot,
             "started_ms": self._started_ms,
             "signing_key": parts.signer.public_key.hex(),
-            "certificate_expires_ms": None,
+            "certificate_expires_ms": self._certificate_ends_ms(),
             **{
                 f"device_{device.name}": " ".join(filter(None, (device.kind, device.driver, device.identity)))
                 for device in parts.devices
@@ -211,7 +214,7 @@ class Health:
         }
 
     def _link(self) -> dict[str, Value]:
-        uplink = self._parts.uplink
+        uplink, until_ms = self._parts.uplink, self._certificate_ends_ms()
         return {
             "broker": uplink.broker,
             "mqtt": uplink.version,
@@ -220,9 +223,25 @@ class Health:
             "last_fault": uplink.last_fault,
             "refusals": uplink.refusals,
             "refusal": uplink.refusal,
-            "certificate_days": None,
+            "certificate_days": (until_ms - self._parts.clock.stamp().time_ms) // MS_A_DAY
+            if until_ms is not None
+            else None,
             "delivery_fault": self._parts.forwarder.fault,
         }
+
+    def _certificate_ends_ms(self) -> int | None:
+        """Read again whenever the file is another: it is renewed while the daemon runs."""
+        headquarters = self._parts.config.headquarters
+        path = headquarters.tls.certificate if headquarters is not None else None
+        if path is None:
+            return None
+        try:
+            changed_ns = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        if changed_ns != self._certificate[0]:
+            self._certificate = changed_ns, ends_ms(path)
+        return self._certificate[1]
 
 
 def device_values(supervisors: Sequence[Supervisor]) -> dict[str, Value]:

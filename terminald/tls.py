@@ -167,6 +167,17 @@ def _own_dates(certificate: Path) -> str | None:
     return None
 
 
+def ends_ms(certificate: Path) -> int | None:
+    """When a certificate of ours ends, in Unix milliseconds; None where it cannot be read."""
+    from cryptography import x509  # costs memory: only where there is one
+
+    try:
+        own = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    except (OSError, ValueError):
+        return None
+    return int(own.not_valid_after_utc.timestamp() * 1000)
+
+
 async def _shake_hands(wrapped: ssl.SSLSocket) -> None:
     loop = asyncio.get_running_loop()
     while True:

@@ -5,6 +5,7 @@ A generated part stands between two marks; ``pytest tests/test_docs.py --rewrite
 
 import argparse
 import ast
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -28,8 +29,12 @@ import fleet
 import store
 import terminald
 from core import topics, wire
+from core.alarms import KINDS as ALARMS
+from core.alarms import SEVERITIES
 from core.delivery import BatchError
 from core.ports import DeviceError, JournalError
+from core.telemetry import GROUPS
+from core.telemetry_table import rows
 from drivers import registry
 from fleet import cli as fleet_cli
 from fleet.config import SETTINGS
@@ -60,6 +65,13 @@ def held(guide: str, name: str, expected: str, rewrite: bool) -> None:
     if rewrite:
         path.write_text(whole)
     assert text == whole or rewrite, f"{guide}: {name} is not what the code says; --rewrite, and read the difference"
+
+
+def part(guide: str, name: str) -> str:
+    """The part of a guide between the marks of this name."""
+    found = re.search(rf"<!-- {name}: generated -->\n(.*?)<!-- end -->", (DOCS / guide).read_text(), re.DOTALL)
+    assert found, name
+    return found[1].strip()
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -427,11 +439,30 @@ def test_the_numbers_of_errors() -> None:
 # --- what goes to headquarters -----------------------------------------------------------------------------------
 
 
+def test_each_key_that_a_terminal_tells(rewrite: bool) -> None:
+    found = [
+        (f"`{row.topic}`", f"`{row.key}`", row.kind + " or none" * row.none, row.unit, row.meaning, row.rate)
+        for row in rows()
+    ]
+    heads = ("Topic", "Key", "Type", "Unit", "Meaning", "Rate")
+    held("fleet.md", "telemetry", table(heads, found), rewrite)
+
+
+def test_each_alarm(rewrite: bool) -> None:
+    found = [
+        (f"`{kind.type}`", kind.severity, kind.when, re.sub(r"{(\w+)}", r"*\1*", kind.text), kind.remedy)
+        for kind in sorted(ALARMS.values(), key=lambda kind: (SEVERITIES.index(kind.severity), kind.type))
+    ]
+    held("fleet.md", "alarms", table(("Type", "Severity", "Raised while", "Text", "What to do"), found), rewrite)
+
+
 def test_the_topics() -> None:
     documented_topics = {key.replace("TERMINAL", "till-1") for key in rows_of("fleet.md", "## Topics")}
     assert documented_topics == {
         topics.status("till-1"),
-        topics.tele("till-1", "till"),
+        topics.info("till-1"),
+        topics.tele("till-1", "group").replace("group", "GROUP"),
+        topics.alarm("till-1", "type").replace("type", "TYPE"),
         topics.batch("till-1"),
         topics.ack("till-1"),
         topics.recall("till-1"),
@@ -445,11 +476,13 @@ class Branch:
     def __init__(self, folder: Path, broker: Mosquitto) -> None:
         self.folder = folder
         self.broker = broker
-        self.telemetry: list[dict[str, object]] = []
+        self.told: dict[str, dict[str, object]] = {}
+        """The first message of each topic."""
         self.states: list[bytes] = []
         self._watcher = self.client("headquarters")
         self._watcher.on_message = self._see
-        self._watcher.subscribe([(topics.EVERY_TELE, 0), (topics.EVERY_STATUS, 1)])
+        every = (topics.EVERY_TELE, topics.EVERY_INFO, topics.EVERY_ALARM, topics.EVERY_STATUS)
+        self._watcher.subscribe([(topic, 1) for topic in every])
         self._watcher.loop_start()
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -471,6 +504,8 @@ class Branch:
             '[terminal]\nid = "till-1"\n[shop]\nname = "Shop"\n[[shop.tax]]\ncode = "A"\n'
             f'[headquarters]\nbroker = "mqtt://till-1@{address}"\nack_key = "{key}"\n'
             '[device.name]\ndriver = "scanner-serial"\npath = "none"\n'
+            '[device.printer]\ndriver = "printer-escpos"\npath = "none"\n'
+            '[device.drawer]\ndriver = "drawer-printer"\nprinter = "printer"\n'
         )
         (self.folder / "goods.csv").write_text("gtin,name,unit,price,tax\n4006381333931,Pen,each,1.50,A\n")
         self.output("terminald", "catalogue", "import", "--config", "terminal.toml", "goods.csv")
@@ -504,14 +539,14 @@ class Branch:
         )
 
     def _see(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
-        if "/tele/" in message.topic:
-            self.telemetry.append(json.loads(message.payload))
-        else:
+        if message.topic.endswith("/status"):
             self.states.append(bytes(message.payload))
+        with contextlib.suppress(ValueError):
+            self.told.setdefault(message.topic, json.loads(message.payload))
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + START_S_MAX
+def wait_until(done: Callable[[], bool], limit_s: float = START_S_MAX) -> None:
+    until_s = time.monotonic() + limit_s
     while not done():
         assert time.monotonic() < until_s, "not in time"
         time.sleep(0.02)
@@ -556,13 +591,46 @@ def test_the_columns_of_the_list(branch: Branch) -> None:
     assert ["TERMINAL", *rows_of("fleet.md", "## What headquarters holds")] == re.split(r"\s{2,}", head)
 
 
-@pytest.mark.xdist_group("branch")
-def test_the_telemetry(branch: Branch) -> None:
-    wait_until(lambda: bool(branch.telemetry))
-    values = branch.telemetry[0]["v"]
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "text": str,
+    "whole number": int,
+    "number": (int, float),
+    "true or false": bool,
+}
+
+
+def told(branch: Branch, topic: str) -> dict[str, object]:
+    """What the terminal last said under a topic, flat: its keys as the guide has them, devices by NAME."""
+    wait_until(lambda: topic in branch.told, 2 * START_S_MAX)
+    message = branch.told[topic]
+    values = message.pop("v", {})
     assert isinstance(values, dict)
-    rows = rows_of("fleet.md", "## Telemetry")
-    assert {name.replace("NAME", "name") for name in rows} == values.keys()
-    kinds = {str: "text", int: "whole number", float: "number", bool: "true", type(None): "none"}
-    for name, (kind, *_) in rows.items():
-        assert kinds[type(values[name.replace("NAME", "name")])] in re.split(r", | or ", kind), name
+    flat = {**message, **{f"v.{name}": value for name, value in values.items()}}
+    found: dict[str, object] = {}
+    for key, value in flat.items():
+        known = re.sub(r"device_(name|printer|drawer)(?=_|$)", "device_NAME", key)
+        assert type(found.setdefault(known, value)) in (type(value), type(None)) or value is None, key
+    return found
+
+
+@pytest.mark.xdist_group("branch")
+def test_the_telemetry_is_as_documented_and_all_of_it(branch: Branch) -> None:
+    documented: dict[str, dict[str, tuple[str, ...]]] = {}
+    for line in part("fleet.md", "telemetry").splitlines()[2:]:
+        topic, key, *more = (code(cell.strip()) for cell in line.strip("|").split(" | "))
+        documented.setdefault(topic.replace("TERMINAL", "till-1"), {})[key] = tuple(more)
+    alarm = topics.alarm("till-1", "type").replace("type", "TYPE")
+    assert documented.keys() == {
+        topics.status("till-1"), topics.info("till-1"), alarm,
+        *(topics.tele("till-1", group.name) for group in GROUPS),
+    }  # fmt: skip
+    missing = topics.alarm("till-1", "device-missing")
+    keys = documented.pop(alarm)
+    assert told(branch, missing).keys() == {key for key in keys if not key.startswith("v.") or key == "v.devices"}
+    for topic, expected in documented.items():
+        values = told(branch, topic)
+        assert values.keys() == expected.keys(), topic
+        for key, value in values.items():
+            kind = expected[key][0].removesuffix(" or none")
+            assert isinstance(value, KINDS[kind]) or (value is None and expected[key][0].endswith(" or none")), key
+            assert type(value) is not bool or kind == "true or false", key

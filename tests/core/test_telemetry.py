@@ -4,7 +4,7 @@ import pytest
 
 from core import topics
 from core.alarms import KINDS, SEVERITIES, judge, worst
-from core.telemetry import DEVICES, GROUPS, INFO, SYSTEM, declared, moved
+from core.telemetry import DEVICES, GROUPS, INFO, SYSTEM, Value, Values, declared, moved
 from core.telemetry_table import rows
 
 
@@ -50,8 +50,8 @@ def test_a_devices_values_are_declared_for_all(name: str, is_declared: str | Non
     ],
 )
 def test_what_is_news(change: dict[str, str | float | None], is_news: bool) -> None:
-    before = {"disk_free_pct": 60.0, "up_s": 7, "room": "enough", "power_weak": False, "temperature_c": 40.0}
-    assert moved(SYSTEM.fields, before, before | change) is is_news
+    before: Values = {"disk_free_pct": 60.0, "up_s": 7, "room": "enough", "power_weak": False, "temperature_c": 40.0}
+    assert moved(SYSTEM.fields, before, {**before, **change}) is is_news
     assert not moved(SYSTEM.fields, before, dict(before))
 
 
@@ -62,7 +62,7 @@ def test_a_count_that_leaves_nought_is_news() -> None:
     assert moved(fields, {"oldest_unacked_s": 50}, {"oldest_unacked_s": 0})
 
 
-WELL = {
+WELL: dict[str, Value] = {
     "room": "enough", "clock_doubtful": False, "power_weak": False, "temperature_c": None, "second_medium": "none",
     "second_medium_fault": None, "backup_overdue": False, "drawers_forced": "", "drawers_left_open": "",
     "taken_over": 1, "epoch_opened": "restored", "delivery_fault": None, "verified_whole": None, "quarantined": 0,

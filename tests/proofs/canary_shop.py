@@ -45,7 +45,7 @@ WANTED = (
     "pages of crash-*/journal.db", "rows of crash-*/journal.db", "records in stick/*", "rows of backups/*",
     "rows of headquarters/headquarters.db", "logs/terminald.log", "logs/collector.log", "logs/command-journal.log",
     "paper/*", "a view", "a screen", "an answer of the control socket", "the topic pos/v1/till-3/money/batch",
-    "the topic pos/v1/till-3/tele/till", "the words of an import", "the words of check a configuration",
+    "the topic pos/v1/till-3/tele/journal", "the words of an import", "the words of check a configuration",
 )  # fmt: skip
 """Places that must have been searched."""
 

@@ -85,7 +85,7 @@ async def retained(mosquitto: Mosquitto) -> set[str]:
 
 
 async def test_status_and_measurements(mosquitto: Mosquitto) -> None:
-    values = {JOURNAL.name: {"journal_depth": 12}, SYSTEM.name: {"room": "enough"}}
+    values: dict[str, Values] = {JOURNAL.name: {"journal_depth": 12}, SYSTEM.name: {"room": "enough"}}
     told = Told(values)
     told.made_of = {"software": "1.2.3"}
     async with watching(mosquitto) as seen:
@@ -151,7 +151,7 @@ async def test_an_alarm_keeps_its_beginning_over_a_restart_and_ends_after_it(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
     book = tmp_path / "alarms.json"
-    low = {SYSTEM.name: {"room": "low", "clock_doubtful": True}}
+    low: dict[str, Values] = {SYSTEM.name: {"room": "low", "clock_doubtful": True}}
     async with watching(mosquitto) as seen:
         told = Told(low, book)
         async with told.telling(mosquitto.url):
