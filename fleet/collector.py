@@ -21,6 +21,7 @@ from core.delivery import Ack, AckError, encode_ack, open_ack
 from core.ports import Clock, Signer
 from fleet.database import DatabaseAway
 from fleet.intake import Arrival, Intake, Mark, Presence, announce, commit
+from fleet.keys import shared_group
 from fleet.store import NUMBER_MAX, Store
 from terminald.broker import Message
 from terminald.mqtt import Connection
@@ -38,8 +39,6 @@ RETRY_S_MAX = 5.0
 """Pauses while a database server is away, from the first, doubling, to the longest."""
 ANNOUNCE_EVERY_S = 10.0
 """How often it is looked whether a backup was made, or people decided about a quarantine."""
-SHARED_GROUP = "terminald"
-"""The name under which several collectors divide the batches among themselves."""
 TERMINALS_MAX = 100_000
 """Terminals whose sign of life may wait to be written."""
 
@@ -102,7 +101,11 @@ class Collector:
         await connection.subscribe(topics.EVERY_ACK, self._on_ack, qos=0)
         await connection.subscribe(topics.EVERY_STATUS, lambda message: self._on_status(connection, message))
         await connection.subscribe(topics.EVERY_TELE, self._on_tele, qos=0)
-        batches = topics.shared(SHARED_GROUP, topics.EVERY_BATCH) if self._shared else topics.EVERY_BATCH
+        batches = (
+            topics.shared(shared_group(self._key, "batches"), topics.EVERY_BATCH)
+            if self._shared
+            else topics.EVERY_BATCH
+        )
         await connection.subscribe(batches, lambda message: self._on_batch(connection, message))
         asyncio.get_running_loop().call_later(MARKS_LISTEN_S, connection.unsubscribe, topics.EVERY_ACK)
         while True:

@@ -1,6 +1,7 @@
 """The key that headquarters signs its acknowledgements and orders with: one file, made once. Each has a tag of its own."""
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -8,6 +9,7 @@ from typing import ClassVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from core.ports import Signer
 from fleet.store import Address, Server
 
 
@@ -28,6 +30,15 @@ class AckKey:
     def sign(self, message: bytes) -> bytes:
         """64 bytes."""
         return self._private.sign(message)
+
+
+def shared_group(signer: Signer, purpose: str) -> str:
+    """The name under which collectors with this key divide messages among themselves; nobody else can say it.
+
+    mosquitto 2.0 lets every client into every group and looks at its rights only when a message is given to it: a terminal
+    that knew the name would be given messages of the collectors, and each would be lost.
+    """
+    return hashlib.sha256(signer.sign(b"terminald/share/1\0" + purpose.encode())).hexdigest()[:32]
 
 
 def beside(database: Address) -> Path:

@@ -18,14 +18,13 @@ from core.ledger import GENESIS, Head, Record, open_record
 from core.ports import Signer
 from core.recall import EPOCHS_MAX, Holding, Holdings, Recall, RecallError, encode_holdings, open_recall
 from fleet.database import DatabaseError
+from fleet.keys import shared_group
 from fleet.store import Address, Statements, reading
 from terminald.broker import Message, MqttError, SubscriptionRefused
 from terminald.mqtt import Connection
 
 BATCHES_MAX = 4
 """Batches in one answer."""
-SHARED_GROUP = "terminald-recall"
-"""Under this name several collectors divide the requests."""
 WAITING_MAX = 10_000
 """Terminals whose request may wait; of one terminal only the newest request does."""
 
@@ -39,7 +38,9 @@ class Replayer:
 
     def __init__(self, *, database: Address, key: Signer, shared: bool = False) -> None:
         self._database = database
-        self._requests = topics.shared(SHARED_GROUP, topics.EVERY_RECALL) if shared else topics.EVERY_RECALL
+        self._requests = (
+            topics.shared(shared_group(key, "recalls"), topics.EVERY_RECALL) if shared else topics.EVERY_RECALL
+        )
         self._key = key
         self._thread = ThreadPoolExecutor(1, "replay")
         self._waiting: OrderedDict[str, bytes] = OrderedDict()

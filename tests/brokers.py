@@ -31,12 +31,12 @@ def free_port() -> int:
 
 
 class Mosquitto:
-    """A mosquitto of our own. It keeps nothing over a restart unless `options` say so."""
+    """A mosquitto of our own. It keeps nothing over a restart unless `options` say so; `ahead` stands before its door."""
 
-    def __init__(self, folder: Path, options: str = "allow_anonymous true") -> None:
+    def __init__(self, folder: Path, options: str = "allow_anonymous true", *, ahead: str = "") -> None:
         self.port = free_port()
         self._configuration = folder / f"mosquitto-{self.port}.conf"
-        self._configuration.write_text(f"user root\nlistener {self.port} 127.0.0.1\nlog_type none\n{options}\n")
+        self._configuration.write_text(f"{ahead}user root\nlistener {self.port} 127.0.0.1\nlog_type none\n{options}\n")
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -55,6 +55,11 @@ class Mosquitto:
                 return
             time.sleep(0.01)
         raise TimeoutError("mosquitto does not listen")
+
+    def reload(self) -> None:
+        """It reads its rules and lists again, soon."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Ends it, by SIGKILL where that is asked for. May be called twice."""
