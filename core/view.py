@@ -101,7 +101,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     to be weighed. `parked` are the baskets that were put aside, their totals before discounts.
     `owed_minor` is what the customer is to be given back, for goods of the `receipts` (their numbers) or others;
     `voiding` says that a finished transaction is made undone. `pending` is the kind of tender that the payment device has in
-    hand, empty while it has none.
+    hand, empty while it has none. `paper` and `written` are the number and the date of a sale that was written by hand.
     """
 
     mode: Mode
@@ -125,6 +125,8 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[int, ...] = ()
     voiding: bool = False
     pending: str = ""
+    paper: str = ""
+    written: str = ""
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -313,6 +315,8 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         owed_minor=owed_minor(shown, priced),
         receipts=tuple(begun.link.number for begun in shown.originals),
         voiding=shown.voiding is not None,
+        paper=shown.paper,
+        written=shown.written,
         pending=till.sale.pending.kind if isinstance(till.sale, Authorizing | Enquiring) else "",
         parked=tuple(
             ParkedView(

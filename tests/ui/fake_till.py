@@ -17,7 +17,7 @@ METHODS = (
     "sale.coupon", "sale.line_discount", "sale.total_discount", "sale.price", "sale.tax_exemption", "sale.item",
     "sale.deposit_return", "sale.price_check", "sale.suspend", "sale.resume", "receipt.reprint", "drawer.open",
     "operator.sign_on", "operator.sign_off", "operator.lock", "operator.claim",
-    "return.line", "return.unreceipted", "return.void", "receipt.invoice", "return.receipt",
+    "return.line", "return.unreceipted", "return.void", "receipt.invoice", "sale.by_hand", "till.training", "return.receipt",
     "till.open", "till.loan", "till.pickup", "till.paid_in", "till.paid_out", "till.begin_count", "till.count",
     "till.give_up_count", "till.close", "till.business_day", "report.x", "report.z",
 )  # fmt: skip
@@ -32,6 +32,10 @@ class AnyParams(Params, frozen=True, kw_only=True):
     counts: list[dict[str, int]] | None = None
     business_day: str | None = None
     tax_number: str | None = None
+    address: list[str] | None = None
+    paper: str | None = None
+    written: str | None = None
+    on: bool | None = None
     data: str | None = None
     quantity_milli: int | None = None
     weight_g: int | None = None

@@ -16,7 +16,9 @@ from tests.ui.test_counter import watched
 from tests.ui.views import IDLE, basket, last, sale, view
 from ui.merchant.till_day import pieces_of
 
-DAY = ("cash_move_keyed", "count_begun_keyed", "count_keyed", "x_report_keyed", "z_report_keyed")
+DAY = (
+    "cash_move_keyed", "count_begun_keyed", "count_keyed", "x_report_keyed", "z_report_keyed", "paper_sale_keyed", "training_keyed",
+)  # fmt: skip
 BACK = ("return_keyed", "unreceipted_return_keyed", "transaction_void_keyed", "invoice_keyed")
 COUNTING = TillView(state="counting", sessions=True, session=3)
 REPORT = Report(
@@ -127,11 +129,22 @@ DAYS: tuple[tuple[str, tuple[str, dict[str, Any]]], ...] = (
     ("f10 w", ("till.begin_count", {})),
     ("f10 x", ("report.x", {})),
     ("f10 a 4 1 1 enter", ("receipt.reprint", {"number": 411})),
-    ("f10 i 4 1 1 enter A c m e enter enter", ("receipt.invoice", {"number": 411, "name": "Acme"})),
+    ("f10 i 4 1 1 enter A c m e enter enter enter", ("receipt.invoice", {"number": 411, "name": "Acme"})),
     (
-        "f10 i 4 1 1 enter A c m e enter D E 1 enter",
+        "f10 i 4 1 1 enter A c m e enter D E 1 enter enter",
         ("receipt.invoice", {"number": 411, "name": "Acme", "tax_number": "DE1"}),
     ),
+    (
+        "f10 i 4 1 1 enter A c m e enter enter M i l l enter Y o r k enter enter",
+        ("receipt.invoice", {"number": 411, "name": "Acme", "address": ["Mill", "York"]}),
+    ),
+    (
+        "f10 i 4 1 1 enter A c m e enter enter M enter Y enter Z enter U K enter",
+        ("receipt.invoice", {"number": 411, "name": "Acme", "address": ["M", "Y", "Z", "UK"]}),
+    ),
+    ("f10 h 8 8 enter 2 0 2 6 - 1 1 - 2 3 enter", ("sale.by_hand", {"paper": "88", "written": "2026-11-23"})),
+    ("f10 h A 9 enter f2", ("sale.by_hand", {"paper": "A9", "written": "2026-11-23"})),
+    ("f10 v enter", ("till.training", {"on": True})),
 )
 
 

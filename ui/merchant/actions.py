@@ -64,6 +64,8 @@ MENU = (
     Entry(letter="x", flow="x"),
     Entry(letter="z", flow="z"),
     Entry(letter="b", flow="day"),
+    Entry(letter="h", flow="by-hand"),
+    Entry(letter="v", flow="training"),
     Entry(letter="r", flow="note-seen"),
     Entry(letter="q", flow="lock"),
     Entry(letter="o", flow="sign-off"),
@@ -110,8 +112,11 @@ def flow_of(name: str, sale: SaleView) -> Flow:
     return FLOWS[name]
 
 
-def menu_flow(entry: Entry, sale: SaleView) -> Flow:
+def menu_flow(entry: Entry, view: View) -> Flow:
     """The flow at a place of the menu: what takes something back stands where the thing itself does."""
+    sale = view.sale
+    if entry.flow == "training" and view.operator.training:
+        return FLOWS["end-training"]
     if entry.flow == "exemption" and sale.exempt:
         return FLOWS["taxed"]
     if entry.flow == "begin-count" and "count_given_up_keyed" in sale.allowed:

@@ -51,7 +51,7 @@ class Menu(Widget):
         """What is possible now; who works here is no matter where nobody signs on."""
         sale = view.sale
         self.query_one(".title", Static).update(say("A letter or a touch does it, Esc goes back"))
-        self._flows = {entry.letter: menu_flow(entry, sale) for entry in MENU}
+        self._flows = {entry.letter: menu_flow(entry, view) for entry in MENU}
         for key in self.query(TouchKey):
             if key.name not in self._flows:
                 continue

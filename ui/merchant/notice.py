@@ -56,6 +56,8 @@ def standing(view: View, currency: Currency) -> tuple[Level, str, str] | None:
             return "warning", *parts(message(told), currency)
         case "reversing":
             return "warning", *parts(message("payment-reversing"), currency)
+        case "ringing" if sale.paper:
+            return "info", *parts(message("paper-begun", paper=sale.paper, written=sale.written), currency)
         case _:
             return next((("warning", *parts(each, currency)) for each in view.conditions), None)
 

@@ -247,6 +247,9 @@ def header(view: View, clock: str) -> tuple[Content, Content, Content]:
     left = Content.assemble((plain(view.shop.name), "bold"), DOT, plain(view.shop.terminal))
     if view.operator.id is not None:
         left = Content.assemble(left, DOT, say("operator {operator}", operator=plain(view.operator.id)))
+    if view.operator.training:
+        marked = Content.styled(f" {say('TRAINING')} ", f"bold {palette.WARNING_TEXT} on {palette.WARNING}")
+        left = Content.assemble(marked, "  ", left)
     behind = max(0, view.journal.seq - view.journal.acknowledged_seq)
     dot, state = ("\N{BLACK CIRCLE}", say("online")) if view.link.connected else ("\N{WHITE CIRCLE}", say("offline"))
     colour = palette.GREEN if view.link.connected else palette.AMBER

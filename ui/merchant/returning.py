@@ -3,6 +3,7 @@
 import msgspec
 
 from core.language import later
+from core.papers import ADDRESS_LINES_MAX
 from core.text import message
 from ui.merchant.flows import Answers, Ask, Flow, Order, Outcome
 from ui.merchant.questions import Question, Quick, Row, named
@@ -18,6 +19,7 @@ _VOID_REASONS = (later("Wrong customer"), later("Rung up twice"), later("Paid wr
 _NONE = "-"
 """Answers the question for a receipt's number where there is no receipt."""
 _CODE_LENGTH_MAX = 32
+_ADDRESS = tuple(f"address_{number}" for number in range(1, ADDRESS_LINES_MAX + 1))
 _NAME_LENGTH_MAX = 80
 
 
@@ -172,14 +174,32 @@ def _invoice(about: Ask, answers: Answers) -> Question | None:
     if "tax_number" not in answers:
         return Question(
             name="tax_number", kind="text", title=say("The buyer's tax number"), hint=say("Type it, or just Enter"),
-            accept=later("Print"), empty=True, length_max=_NAME_LENGTH_MAX,
+            accept=later("Next"), empty=True, length_max=_NAME_LENGTH_MAX,
         )  # fmt: skip
+    return _address(answers)
+
+
+def _address(answers: Answers) -> Question | None:
+    """The next line of the buyer's address; the first empty one ends it."""
+    for number, name in enumerate(_ADDRESS, 1):
+        if name not in answers:
+            return Question(
+                name=name, kind="text", title=say("The buyer's address, line {number}", number=number),
+                hint=say("Just Enter where there is no more of it"), accept=later("Next"), empty=True,
+                length_max=_NAME_LENGTH_MAX,
+            )  # fmt: skip
+        if not answers[name].strip():
+            return None
     return None
 
 
 def _order_invoice(_: Ask, answers: Answers) -> Order:
     given: dict[str, object] = {"number": int(answers["number"]), "name": answers["name"]}
-    return "receipt.invoice", given | ({"tax_number": answers["tax_number"]} if answers["tax_number"].strip() else {})
+    if answers["tax_number"].strip():
+        given["tax_number"] = answers["tax_number"]
+    if address := [line for name in _ADDRESS if (line := answers.get(name, "").strip())]:
+        given["address"] = address
+    return "receipt.invoice", given
 
 
 FLOWS = (

@@ -1,6 +1,7 @@
 """The flows of the till's day: opened with a float, cash in and out, counted blind, closed, and its reports."""
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
@@ -29,6 +30,10 @@ _MOVES = (
     Quick(label=later("Paid out"), text="paid_out"),
 )
 _MOVE_REASONS = (later("Change"), later("Cleaning"), later("Postage"), later("Delivery"), later("Advance"))
+
+
+_PAPER_LENGTH_MAX = 40
+_DAYS_OFFERED = 3
 
 
 def pieces_of(currency: Currency) -> tuple[int, ...]:
@@ -122,6 +127,34 @@ def report_rows(report: e.Report, currency: Currency) -> tuple[tuple[str, str], 
     return tuple(rows)
 
 
+def _paper_number(_: Ask) -> Question:
+    return Question(
+        name="paper", kind="text", title=say("A sale that was written by hand"), hint=say("Type the number on the paper"),
+        accept=later("Next"), length_max=_PAPER_LENGTH_MAX,
+    )  # fmt: skip
+
+
+def _paper_date(about: Ask) -> Question:
+    view = about.view
+    known = view.till.business_day or view.day.business_day
+    now = datetime.fromtimestamp(view.time_ms / 1000, tz=UTC).astimezone()
+    today = date.fromisoformat(known) if known else now.date()
+    return Question(
+        name="written", kind="text", title=say("The date on the paper"), hint=say("As 2026-11-24"), accept=later("Begin"),
+        quick=named(*_days_back(today)), length_max=len("2026-11-24"),
+    )  # fmt: skip
+
+
+def _days_back(newest: date) -> tuple[str, ...]:
+    """The last days, the newest first."""
+    return tuple((newest - timedelta(days=back)).isoformat() for back in range(_DAYS_OFFERED))
+
+
+def _training(_: Ask) -> Question:
+    asked = say("Begin training?\nNothing is really sold until it is ended.")
+    return Question(name="sure", kind="confirm", title=asked, accept=later("Begin"), no=later("Not now"))
+
+
 COUNT = Flow(name="count", label=later("Count again"), event="count_keyed", ask=_count, order=_order_count)
 FLOWS = (
     Flow(
@@ -149,6 +182,18 @@ FLOWS = (
     ),
     Flow(name="x", label=later("X report"), event="x_report_keyed", order=plain_order("report.x"), told=_told),
     Flow(name="z", label=later("Z report"), event="z_report_keyed", order=plain_order("report.z"), told=_told),
+    Flow(
+        name="by-hand", label=later("By hand"), event="paper_sale_keyed", ask=in_turn(_paper_number, _paper_date),
+        order=lambda _, said: ("sale.by_hand", {"paper": said["paper"].strip(), "written": said["written"].strip()}),
+    ),
+    Flow(
+        name="training", label=later("Training"), event="training_keyed", ask=in_turn(_training),
+        order=lambda _, said: ("till.training", {"on": True}) if said["sure"] == "yes" else None,
+    ),
+    Flow(
+        name="end-training", label=later("End training"), event="training_keyed",
+        order=lambda _about, _said: ("till.training", {"on": False}),
+    ),
     Flow(
         name="day", label=later("Business day"), event="business_day_keyed", ask=in_turn(_day),
         order=lambda _, said: ("till.business_day", {"business_day": said["day"].strip()}),
