@@ -187,12 +187,12 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     opened: EpochOpened | None
 
 
-def cut(records: Sequence[Record]) -> Sequence[Record]:
+def cut(records: Sequence[Record], bytes_max: int = BATCH_BYTES_MAX) -> Sequence[Record]:
     """As many of the records, from the first, as fit into one batch; one at least."""
     size = 0
     for index, record in enumerate(records):
         size += len(record.exact)
-        if index == BATCH_RECORDS_MAX or (index and size > BATCH_BYTES_MAX):
+        if index == BATCH_RECORDS_MAX or (index and size > bytes_max):
             return records[:index]
     return records
 

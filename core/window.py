@@ -8,23 +8,33 @@ chance (``0 <= jitter < 1``) come in as data.
 import enum
 from dataclasses import dataclass
 
-from core.delivery import Ack
+from core.delivery import BATCH_BYTES_MAX, Ack
 from core.ledger import Head
 
 FLIGHTS_MAX = 4
 RESEND_AFTER_S = 4.0
 RESEND_AFTER_MAX_S = 60.0
 GAP_RESEND_AFTER_S = 0.5
-RECONNECT_AFTER_S = 0.5
+UNANSWERED_AFTER_S = 60.0
+"""A batch that the broker has not answered is not sent once more before that: on a slow line it is still on its way."""
+RECONNECT_AFTER_S = 1.0
 RECONNECT_AFTER_MAX_S = 30.0
+BATCH_S = 5.0
+"""A batch is to take the line for so long at most, so that nothing waits behind it for longer."""
+BATCH_BYTES_MIN = 4 << 10
 
 
 def backoff_s(attempt: int, jitter: float, base_s: float, max_s: float) -> float:
-    """The pause after the nth attempt (from 1): doubling from `base_s` up to `max_s`, then half of it to one and a half.
-
-    A fleet that lost its broker at one moment does not come back at one moment.
-    """
+    """The pause after the nth attempt (from 1): doubling from `base_s` up to `max_s`, then half of it to one and a half."""
     return float(min(base_s * 2 ** min(attempt - 1, 30), max_s)) * (0.5 + jitter)
+
+
+def spread_s(attempt: int, jitter: float) -> float:
+    """The pause before the nth attempt (from 1) to connect again: anything from none to a bound that doubles.
+
+    A fleet that lost its broker at one moment comes back evenly over that time (full jitter), not at one moment.
+    """
+    return float(min(RECONNECT_AFTER_S * 2 ** min(attempt - 1, 30), RECONNECT_AFTER_MAX_S)) * jitter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +50,41 @@ STEADY = Pacing()
 
 @dataclass(slots=True, kw_only=True)
 class Flight:
-    """A batch on its way: its range, its payload, how often it was sent and when it is sent again."""
+    """A batch on its way: its range, its payload, how often it was sent and when it is sent again.
+
+    `size_bytes` are its records', unpacked. While it is `on_line`, it was handed over and the broker has not answered.
+    """
 
     first: int
     head: Head
     payload: bytes
+    size_bytes: int = 0
     attempts: int = 0
+    pause_s: float = 0.0
+    sent_s: float = 0.0
     due_s: float = 0.0
+    on_line: bool = False
+
+
+class Sizing:
+    """How many bytes of records a batch may hold: fewer where the line is slow, so that no batch takes it for long."""
+
+    def __init__(self) -> None:
+        self.bytes_max = BATCH_BYTES_MAX
+
+    def took(self, size_bytes: int, taken_s: float) -> None:
+        """A batch was on its way to the broker for so long."""
+        if taken_s > BATCH_S:
+            self._set(min(int(size_bytes * BATCH_S / taken_s), self.bytes_max))
+        elif taken_s < BATCH_S / 4 and 2 * size_bytes > self.bytes_max:
+            self._set(2 * self.bytes_max)
+
+    def lost(self) -> None:
+        """The connection ended before the broker answered."""
+        self._set(self.bytes_max // 2)
+
+    def _set(self, bytes_max: int) -> None:
+        self.bytes_max = min(max(bytes_max, BATCH_BYTES_MIN), BATCH_BYTES_MAX)
 
 
 class Verdict(enum.Enum):
@@ -78,6 +116,7 @@ class Window:
         self.quarantined: tuple[tuple[int, int], ...] = ()
         self._pacing = pacing
         self._flights: list[Flight] = []
+        self._answered_s = 0.0
 
     @property
     def has_room(self) -> bool:
@@ -89,31 +128,59 @@ class Window:
         """Batches in the air."""
         return len(self._flights)
 
-    def launch(self, first: int, head: Head, payload: bytes) -> None:
+    def launch(self, first: int, head: Head, payload: bytes, size_bytes: int = 0) -> None:
         """Puts the next batch into the air; it is due at once."""
         assert self.has_room
         assert (head.epoch, first) == (self.sent.epoch, self.sent.seq + 1)
-        self._flights.append(Flight(first=first, head=head, payload=payload))
+        self._flights.append(Flight(first=first, head=head, payload=payload, size_bytes=size_bytes))
         self.sent = head
+
+    def land(self) -> None:
+        """Takes back all that is in the air: it is to be cut anew from the mark on."""
+        self._flights.clear()
+        self.sent = self.acknowledged
 
     def due(self, now_s: float) -> tuple[Flight, ...]:
         """What is to be sent now, the lowest first."""
-        return tuple(flight for flight in self._flights if flight.due_s <= now_s)
+        return tuple(flight for flight in self._flights if _due_s(flight) <= now_s)
 
     def next_due_s(self) -> float | None:
         """When something is due next."""
-        return min((flight.due_s for flight in self._flights), default=None)
+        return min(map(_due_s, self._flights), default=None)
 
     def was_sent(self, flight: Flight, now_s: float, jitter: float) -> None:
         """A flight was handed to the broker: when to hand it over again if no mark passes it."""
         flight.attempts += 1
         pacing = self._pacing
-        flight.due_s = now_s + backoff_s(flight.attempts, jitter, pacing.resend_after_s, pacing.resend_after_max_s)
+        flight.pause_s = backoff_s(flight.attempts, jitter, pacing.resend_after_s, pacing.resend_after_max_s)
+        flight.sent_s, flight.due_s = now_s, now_s + flight.pause_s
 
-    def reconnected(self) -> None:
-        """A new connection: what was in flight on the old one is due at once, and counts from the start."""
+    def handed_over(self, flight: Flight) -> None:
+        """The connection has it, and will say when the broker answers: it is not sent once more meanwhile."""
+        flight.on_line = True
+
+    def was_answered(self, flight: Flight, now_s: float) -> float:
+        """The broker has it, or refused it: headquarters' time to acknowledge counts from now. How long the line took."""
+        flight.on_line = False
+        flight.due_s = now_s + flight.pause_s
+        taken_s = now_s - max(flight.sent_s, self._answered_s)
+        self._answered_s = now_s
+        return taken_s
+
+    def reconnected(self) -> bool:
+        """A new connection: what was in flight on the old one is due at once, and counts from the start.
+
+        Whether the old one ended while the broker had not answered something.
+        """
+        unanswered = any(flight.on_line for flight in self._flights)
         for flight in self._flights:
-            flight.attempts, flight.due_s = 0, 0.0
+            flight.attempts, flight.due_s, flight.on_line = 0, 0.0, False
+        return unanswered
+
+    def largest(self) -> tuple[int, int]:
+        """The most bytes that one in the air has: of records, and of payload."""
+        sizes = [(flight.size_bytes, len(flight.payload)) for flight in self._flights]
+        return max((size for size, _ in sizes), default=0), max((payload for _, payload in sizes), default=0)
 
     def hash_at(self, seq: int) -> bytes | None:
         """Our own hash at a place, where it is at hand without reading the journal."""
@@ -157,3 +224,7 @@ class Window:
         for flight in self._flights:
             if any(first <= flight.head.seq and flight.first <= last for first, last in gaps):
                 flight.due_s = min(flight.due_s, now_s + GAP_RESEND_AFTER_S * max(flight.attempts, 1))
+
+
+def _due_s(flight: Flight) -> float:
+    return max(flight.due_s, flight.sent_s + UNANSWERED_AFTER_S) if flight.on_line else flight.due_s

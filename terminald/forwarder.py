@@ -8,17 +8,28 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Protocol
 
 from core import topics
-from core.delivery import BATCH_RECORDS_MAX, Ack, AckError, BatchError, compose, cut, encode, open_ack
+from core.delivery import (
+    BATCH_DECODED_BYTES_MAX,
+    BATCH_RECORDS_MAX,
+    Ack,
+    AckError,
+    BatchError,
+    compose,
+    cut,
+    encode,
+    open_ack,
+)
 from core.entries import EpochOpened, decode
-from core.ledger import Head, open_record
+from core.ledger import Head, Record, open_record
 from core.ports import Clock, Journal, Signer
-from core.window import STEADY, Pacing, Verdict, Window
-from terminald.broker import Congested, Message, PublishRefused
+from core.window import STEADY, Flight, Pacing, Sizing, Verdict, Window
+from terminald.broker import Congested, ConnectionLost, Message, PublishRefused
 from terminald.mqtt import Connection
 
 LINGER_S = 0.02
@@ -91,6 +102,8 @@ class Forwarder:
         self._pacing = pacing
         self._on_change = on_change
         self._window: Window | None = None
+        self._sizing = Sizing()
+        self._payload_bytes_max = BATCH_DECODED_BYTES_MAX
         self._acks: deque[bytes] = deque(maxlen=ACKS_WAITING_MAX)
         self._left_behind: set[str] = set()
         self._parting: list[bytes] = []
@@ -135,7 +148,12 @@ class Forwarder:
         """Runs on one connection until cancelled. Raises MqttError."""
         await self.load()
         assert self._window is not None
-        self._window.reconnected()
+        if self._window.reconnected():
+            self._sizing.lost()
+        records_bytes, payload_bytes = self._window.largest()
+        self._payload_bytes_max = connection.payload_bytes_max
+        if records_bytes > self._sizing.bytes_max or payload_bytes > self._payload_bytes_max:
+            self._window.land()
         await connection.subscribe(topics.ack(self._terminal), lambda message: self._on_ack(connection, message))
         while True:
             self._wake.clear()
@@ -218,19 +236,39 @@ class Forwarder:
             sent, synced = self._window.sent, self._journal.synced
             if (sent.epoch, sent.seq) == (synced.epoch, synced.seq):
                 return
-            records = cut(await self._journal.read(sent.epoch, sent.seq, BATCH_RECORDS_MAX))
+            records = cut(await self._journal.read(sent.epoch, sent.seq, BATCH_RECORDS_MAX), self._sizing.bytes_max)
             if not records:
                 if sent.epoch == synced.epoch or (self._window.flights and not self._was_sent_in_vain()):
                     return
                 self._window = await self._open_window(await self._oldest_undelivered())
                 continue
-            acked = (self._window.acknowledged.seq, self._window.generation)
+            if not self._launch(sent, records):
+                return
+
+    def _launch(self, sent: Head, records: Sequence[Record]) -> bool:
+        """Puts a batch of as many of the records into the air as the broker takes in one message; whether that went."""
+        window = self._window
+        assert window is not None
+        acked = (window.acknowledged.seq, window.generation)
+        while True:
             try:
                 batch = compose(self._terminal, sent, records, self._signer.sign, acked=acked)
             except (BatchError, ValueError) as error:
                 self._say(f"journal-damaged: {error}; run terminald journal verify")
-                return
-            self._window.launch(batch.header.first, batch.header.head, encode(batch))
+                return False
+            payload = encode(batch)
+            if len(payload) <= self._payload_bytes_max:
+                break
+            if len(records) == 1:
+                self._say(
+                    f"batch-too-large: the broker takes messages of {self._payload_bytes_max} bytes, and record {sent.seq + 1}"
+                    f" makes one of {len(payload)}; raise its max_packet_size"
+                )
+                return False
+            records = records[: len(records) // 2]
+        size_bytes = sum(len(record.exact) for record in records)
+        window.launch(batch.header.first, batch.header.head, payload, size_bytes)
+        return True
 
     def _was_sent_in_vain(self) -> bool:
         """Whether an epoch whose mark cannot rise any more was sent often enough; the next one is not to wait for it."""
@@ -250,8 +288,20 @@ class Forwarder:
         for flight in window.due(now_s):
             if flight.attempts and self.fault is None:
                 self._say(f"headquarters-silent: records {flight.first} to {flight.head.seq} are not acknowledged")
-            connection.publish(topics.batch(self._terminal), flight.payload).add_done_callback(self._answered)
             window.was_sent(flight, now_s, self._random.random())
+            window.handed_over(flight)
+            answer = connection.publish(topics.batch(self._terminal), flight.payload)
+            answer.add_done_callback(self._answered)
+            answer.add_done_callback(partial(self._off_line, window, flight))
+
+    def _off_line(self, window: Window, flight: Flight, answer: asyncio.Future[int]) -> None:
+        """The broker's answer, or that there will be none."""
+        if answer.cancelled() or isinstance(answer.exception(), ConnectionLost):
+            return  # the next connection sends it at once
+        taken_s = window.was_answered(flight, self._clock.monotonic_s())
+        if answer.exception() is None:
+            self._sizing.took(flight.size_bytes, taken_s)
+        self._wake.set()
 
     def _answered(self, answer: asyncio.Future[int]) -> None:
         """The broker's answer to a publish: tells technicians something, and delivers nothing."""

@@ -50,6 +50,8 @@ HOUSEKEEPING_S = 5.0
 RECEIVE_MAX = 64
 """Messages of QoS 1 that a broker may send us before we acknowledge one."""
 PACKET_BYTES_MAX = 16 << 20
+PACKET_HEAD_BYTES_MAX = 256
+"""What a publish has besides its payload: our longest topic, a few lengths and numbers."""
 OUTSTANDING_MAX = 1024
 """Publishes of ours that a broker has not answered; one more raises Congested."""
 PUBLISH_TIMEOUT_S = 30.0
@@ -128,6 +130,7 @@ class Connection:
         self._lost: asyncio.Future[Exception] = self._loop.create_future()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._receive_max = OUTSTANDING_MAX
+        self._packet_bytes_max = PACKET_BYTES_MAX
         self._waiting: Lanes[_Outgoing] = Lanes(count_max=OUTSTANDING_MAX, bytes_max=WAITING_BYTES_MAX)
         self._handed_bytes = 0
         self._published: dict[int, asyncio.Future[int]] = {}
@@ -138,6 +141,11 @@ class Connection:
         self._housekeeping: asyncio.TimerHandle | None = None
         self._session_expiry_s = session_expiry_s
         self._client = self._build(client_id, will)
+
+    @property
+    def payload_bytes_max(self) -> int:
+        """The largest payload that the broker takes."""
+        return self._packet_bytes_max - PACKET_HEAD_BYTES_MAX
 
     @property
     def version(self) -> str:
@@ -349,6 +357,7 @@ class Connection:
         assert isinstance(reason, ReasonCode)
         if not reason.is_failure:
             self._receive_max = getattr(properties, "ReceiveMaximum", OUTSTANDING_MAX)
+            self._packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
             if not self._accepted.done():  # else whoever waited has just given up
                 self._accepted.set_result(None)
         elif reason.getName() == "Unsupported protocol version":

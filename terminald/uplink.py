@@ -10,7 +10,7 @@ from typing import Protocol
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from core.ports import Clock
-from core.window import RECONNECT_AFTER_MAX_S, RECONNECT_AFTER_S, backoff_s
+from core.window import spread_s
 from terminald.broker import Broker, ConnectionLost, Dial, MqttError, Will, dial
 from terminald.mqtt import Connection, connect
 
@@ -127,7 +127,7 @@ class Uplink:
             attempt = 1 + (0 if held_s > STEADY_AFTER_S else attempt // 2 if held_s > USEFUL_AFTER_S else attempt)
             self.last_fault = f"{error.code}: {error}"
             self._say(False, self.last_fault)
-            pause_s = backoff_s(attempt, self._random.random(), RECONNECT_AFTER_S, RECONNECT_AFTER_MAX_S)
+            pause_s = spread_s(attempt, self._random.random())
             _log.warning("not connected: %s: %s; again in %.1f s", error.code, error, pause_s)
             await self._clock.sleep(pause_s)
 

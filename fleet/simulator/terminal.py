@@ -13,12 +13,10 @@ import msgspec
 from core import topics
 from core.delivery import BATCH_RECORDS_MAX, AckError, compose, cut, encode, open_ack
 from core.window import (
-    RECONNECT_AFTER_MAX_S,
-    RECONNECT_AFTER_S,
     Flight,
     Verdict,
     Window,
-    backoff_s,
+    spread_s,
 )
 from fleet.simulator import packets
 from fleet.simulator.journal import START, Place, Plan, SimulatedJournal
@@ -165,7 +163,7 @@ class Terminal(asyncio.Protocol):
         held_s = now_s - self._began_s
         before = 0 if held_s > STEADY_AFTER_S else self._attempt // 2 if held_s > USEFUL_AFTER_S else self._attempt
         self._attempt = before + 1
-        pause_s = backoff_s(self._attempt, self._around.chance(), RECONNECT_AFTER_S, RECONNECT_AFTER_MAX_S)
+        pause_s = spread_s(self._attempt, self._around.chance())
         self._next_dial_s = now_s + pause_s
         self._arm()
 

@@ -4,7 +4,21 @@ import pytest
 
 from core.delivery import Ack
 from core.ledger import GENESIS, Head
-from core.window import FLIGHTS_MAX, GAP_RESEND_AFTER_S, RESEND_AFTER_MAX_S, RESEND_AFTER_S, Verdict, Window, backoff_s
+from core.window import (
+    BATCH_BYTES_MIN,
+    BATCH_S,
+    FLIGHTS_MAX,
+    GAP_RESEND_AFTER_S,
+    RECONNECT_AFTER_MAX_S,
+    RESEND_AFTER_MAX_S,
+    RESEND_AFTER_S,
+    UNANSWERED_AFTER_S,
+    Sizing,
+    Verdict,
+    Window,
+    backoff_s,
+    spread_s,
+)
 
 EPOCH = "e"
 
@@ -63,6 +77,63 @@ def test_pauses_are_bounded_and_spread() -> None:
     assert backoff_s(100, 0.5, RESEND_AFTER_S, RESEND_AFTER_MAX_S) == RESEND_AFTER_MAX_S
     assert backoff_s(1, 0.0, 4.0, 60.0) == 2.0
     assert backoff_s(1, 0.999, 4.0, 60.0) == pytest.approx(6.0, abs=0.01)
+
+
+def test_what_is_still_on_a_slow_line_is_not_sent_once_more() -> None:
+    made = window(2)
+    for flight in made.due(0.0):
+        made.was_sent(flight, 0.0, 0.5)
+        made.handed_over(flight)
+    assert made.due(UNANSWERED_AFTER_S - 0.01) == ()
+    first, second = made.due(UNANSWERED_AFTER_S)
+    assert made.was_answered(first, 20.0) == 20.0
+    assert made.was_answered(second, 50.0) == 30.0  # the first was before it on the line
+    assert made.next_due_s() == 20.0 + RESEND_AFTER_S
+    assert made.due(50.0) == (first,)
+
+
+def test_a_connection_that_ended_before_an_answer_says_so() -> None:
+    made = window(1)
+    assert not made.reconnected()
+    (flight,) = made.due(0.0)
+    made.handed_over(flight)
+    assert made.reconnected()
+    assert made.due(0.0) == (flight,)
+    assert not made.reconnected()
+
+
+def test_what_is_in_the_air_can_be_taken_back_and_cut_anew() -> None:
+    made = window(3, acknowledged=10)
+    made.land()
+    assert (made.flights, made.sent.seq, made.largest()) == (0, 10, (0, 0))
+    made.launch(11, head(12), b"four", 7)
+    assert made.largest() == (7, 4)
+
+
+def test_batches_become_smaller_on_a_slow_line_and_grow_again() -> None:
+    sizing = Sizing()
+    most = sizing.bytes_max
+    sizing.took(240_000, 24.0)
+    assert sizing.bytes_max == 240_000 * BATCH_S / 24.0
+    sizing.took(50_000, 6.0)
+    assert sizing.bytes_max < 50_000
+    small = sizing.bytes_max
+    sizing.took(100, 0.3)  # a single sale says nothing of how fast the line is
+    sizing.took(40_000, 3.0)
+    assert sizing.bytes_max == small
+    for _ in range(20):
+        sizing.took(sizing.bytes_max, 0.1)
+    assert sizing.bytes_max == most
+    for _ in range(40):
+        sizing.lost()
+    assert sizing.bytes_max == BATCH_BYTES_MIN
+
+
+def test_a_fleet_comes_back_evenly_over_the_time() -> None:
+    tenths = [round(10 * spread_s(6, number / 5_000) / RECONNECT_AFTER_MAX_S) for number in range(5_000)]
+    assert max(map(tenths.count, range(1, 10))) - min(map(tenths.count, range(1, 10))) < 50
+    assert spread_s(1, 0.999) < 1.0
+    assert spread_s(10_000, 0.999) < RECONNECT_AFTER_MAX_S
 
 
 def test_a_new_connection_sends_everything_again_at_once() -> None:

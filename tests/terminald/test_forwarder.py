@@ -20,6 +20,7 @@ from terminald.forwarder import Forwarder
 from terminald.mqtt import Connection, connect
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, mosquitto_in
+from tests.hostile import narrow
 from tests.records import KEY, TERMINAL, chain, follow, head_of, sales
 from tests.tills import Till, eventually, make_key, open_till
 
@@ -126,6 +127,40 @@ async def test_no_more_than_the_window_is_in_flight(tmp_path: Path, mosquitto: M
             assert hq.ranges == [(1, 500), (501, 1000), (1001, 1500), (1501, 2000)]
             await hq.acknowledge(hq.batches[1].header.head)
             await eventually(lambda: len(hq.batches) == FLIGHTS_MAX + 2)
+
+
+async def test_on_a_slow_line_nothing_is_sent_twice(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    async with open_till(tmp_path) as till, headquarters(mosquitto) as hq, narrow(mosquitto.port, 60_000) as url:
+        await till.sell_many(400, Random(1))
+        forwarder = till.forwarder(HEADQUARTERS.public_key)  # it sends again after half a second
+        async with running(till.uplink(forwarder, url)):
+            while forwarder.acknowledged_seq < till.journal.synced.seq:
+                known = len(hq.batches)
+                await eventually(lambda known=known: len(hq.batches) > known)  # type: ignore[misc] # mypy cannot see it
+                await hq.acknowledge(hq.batches[-1].header.head)
+                await eventually(lambda: forwarder.acknowledged_seq == hq.batches[-1].header.last)
+        assert len(hq.heard) == len(hq.ranges) == 4
+
+
+async def test_a_broker_that_takes_small_messages_alone_gets_such(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path, "allow_anonymous true\nmax_packet_size 6000") as mosquitto:
+        async with open_till(tmp_path) as till, headquarters(mosquitto) as hq:
+            await till.sell_many(200, Random(1))
+            async with forwarding(till, mosquitto) as forwarder:
+                while forwarder.acknowledged_seq < till.journal.synced.seq:
+                    await asyncio.sleep(0.02)
+                    if hq.batches:
+                        await hq.acknowledge(hq.batches[-1].header.head)
+                assert forwarder.fault is None
+        assert len(hq.ranges) > 2
+
+
+async def test_a_record_that_no_message_can_carry_is_named(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path, "allow_anonymous true\nmax_packet_size 600") as mosquitto:
+        async with open_till(tmp_path) as till, forwarding(till, mosquitto) as forwarder:
+            await eventually(lambda: (forwarder.fault or "").startswith("batch-too-large"))
+            assert "and record 1 makes one of" in (forwarder.fault or "")
+            assert "raise its max_packet_size" in (forwarder.fault or "")
 
 
 async def test_what_was_acknowledged_is_not_sent_again_after_a_restart(tmp_path: Path, mosquitto: Mosquitto) -> None:
