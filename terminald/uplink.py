@@ -32,7 +32,7 @@ class User(Protocol):
         """Runs on the nth connection (from 1) until cancelled, when it is lost. Raises MqttError to begin anew."""
 
 
-class _Earlier(Exception):  # no error
+class _Earlier(Exception):
     """A broker that is to be preferred serves again."""
 
 

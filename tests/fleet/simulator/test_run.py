@@ -219,7 +219,7 @@ def test_what_a_run_lacks_is_said_before_it_begins(tmp_path: Path) -> None:
     assert "ack-key" in told("--database", str(tmp_path / "none.db"))
     key = ("--ack-key", "00" * 32)
     assert "database-absent" in told(*key, "--database", str(tmp_path / "none.db"))
-    assert "absent.pem" in told(*key, "--ca", str(tmp_path / "absent.pem"))
+    assert "absent.pem" in told(*key, "--broker", "mqtts://127.0.0.1:1", "--ca", str(tmp_path / "absent.pem"))
     limited = ["prlimit", "--nofile=64:64", *command("mqtt://127.0.0.1:1"), *key]
     done = subprocess.run(limited, capture_output=True, text=True, timeout=30)
     assert "open files" in done.stderr
