@@ -22,13 +22,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sessions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the sessions went. `online99_s` is from the first connection to 99 in 100 of them."""
+    """How the sessions went. Seconds since the run's beginning: the first one was open, 99 in 100 of them were."""
 
     online_max: int
     connects: int
     lost: int
     connect_ms_p50: float | None
     connect_ms_p99: float | None
+    first_s: float | None
     online99_s: float | None
 
 

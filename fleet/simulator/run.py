@@ -105,6 +105,7 @@ class Run:
         self._dialling: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
         self._backlog_drained_s: float | None = None
+        self._first_s: float | None = None
         self._online99_s: float | None = None
         self._progress_at_s = PROGRESS_EVERY_S
 
@@ -125,6 +126,8 @@ class Run:
         tally, now_s = self.tally, self._elapsed_s()
         tally.online += 1
         tally.online_max = max(tally.online_max, tally.online)
+        if self._first_s is None:
+            self._first_s = now_s
         whole = tally.online >= 0.99 * self.plan.terminals
         if whole and self._online99_s is None:
             self._online99_s = now_s
@@ -261,7 +264,7 @@ class Run:
             sessions=Sessions(
                 online_max=tally.online_max, connects=tally.connects, lost=tally.lost,
                 connect_ms_p50=tally.connecting.percentile_ms(50), connect_ms_p99=tally.connecting.percentile_ms(99),
-                online99_s=self._online99_s,
+                first_s=self._first_s, online99_s=self._online99_s,
             ),
             outages=tuple(tally.outages),
             batches=Batches(

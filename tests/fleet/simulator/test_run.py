@@ -14,7 +14,8 @@ from random import Random
 
 import pytest
 
-from tests.brokers import Mosquitto
+from tests.brokers import Mosquitto, mosquitto_in
+from tests.certificates import Authority, listening, secure_url
 from tests.hostile import malice, meddling
 from tests.tills import make_key
 
@@ -31,9 +32,9 @@ class Headquarters:
         self._url = url
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         """Returns once its tables are there."""
-        words = ("collect", "--broker", self._url, "--database", str(self.database))
+        words = ("collect", "--broker", self._url, "--database", str(self.database), *more)
         with (self._folder / "collector.log").open("ab") as log:
             self._process = subprocess.Popen([*FLEET, *words], stdout=log, stderr=log)
         self.holds(0)
@@ -129,6 +130,28 @@ def test_one_sale_that_is_not_there_to_the_cent_is_seen(
         mosquitto.url, "--sales-per-hour", 60, "--minutes", 0, *words[4:], "--ack-key", headquarters.key
     )
     assert (status, report["stored"]) == (0, None), "nothing that terminals are told gives it away"
+
+
+def test_over_mutual_tls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    options = listening(authority, authority.certify("broker", host="127.0.0.1"))
+    own = authority.certify("trial")
+    files = ("--ca", str(own.ca), "--certificate", str(own.certificate), "--certificate-key", str(own.key))
+    with mosquitto_in(tmp_path, options) as broker:
+        headquarters = Headquarters(tmp_path, secure_url(broker))
+        headquarters.start(*files)
+        try:
+            words = ("--minutes", 0, "--backlog-days", 0.05, "--database", headquarters.database)
+            status, report = run(secure_url(broker), *words, *files)
+            assert (status, report["whole"]) == (0, True), report
+            done = subprocess.run(
+                command(secure_url(broker), *words[:2], "--drain-timeout", 1, "--ack-key", headquarters.key, *files[:2]),
+                capture_output=True, text=True, timeout=60,
+            )  # fmt: skip
+            assert done.returncode == 1
+            assert json.loads(done.stdout)["sessions"]["online_max"] == 0, "nobody comes in without a certificate"
+        finally:
+            headquarters.stop()
 
 
 async def test_batches_lost_doubled_and_delayed(mosquitto: Mosquitto, headquarters: Headquarters) -> None:
