@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ from core.delivery import AckError, open_ack
 from core.ledger import ClockQuality, Stamp, open_record
 from core.ports import JournalError
 from core.state import Asking, Idle, Ringing, Tendering
+from core.telemetry import Values
 from fleet.collector import Collector
 from fleet.database import Database, reading
 from store.writer import InlineWriter
@@ -37,7 +38,7 @@ from terminald.engine import Engine
 from terminald.forwarder import Forwarder
 from terminald.peripherals import Peripherals
 from terminald.supervisor import Supervisor
-from terminald.telemetry import Facts, Telemetry
+from terminald.telemetry import Telemetry
 from terminald.uplink import Uplink
 from tests.core.transcript import CATALOGUE, SHOP
 from tests.simulation.broker import HostileBroker, Weather
@@ -421,9 +422,9 @@ class Life:
             clock=self.clock,
             random=world.draw(),
         )
-        telemetry = Telemetry(terminal=TERMINAL, boot=self.clock.boot, facts=self._facts, clock=self.clock)
+        telemetry = Telemetry(terminal=TERMINAL, boot=self.clock.boot, look=self._look, clock=self.clock)
         uplink = Uplink(
-            broker=NOWHERE,
+            brokers=(NOWHERE,),
             client_id=TERMINAL,
             users=[self.forwarder, telemetry],
             clock=self.clock,
@@ -435,7 +436,7 @@ class Life:
         await self.engine.boot()
         await self.forwarder.load()
         self.world.say("boot", self._number, self.journal.head.seq)
-        runs = [self.engine.run(), peripherals.run(), uplink.run(), self.journal.watch()]
+        runs = [self.engine.run(), peripherals.run(), uplink.run(), telemetry.run(), self.journal.watch()]
         runs += [device.run(_never) for device in devices]
         for run in runs:
             self._tasks.append(asyncio.create_task(self._until_the_end(run)))
@@ -519,11 +520,14 @@ class Life:
             if hasattr(self, "forwarder"):
                 self.forwarder.notify()
 
-    def _facts(self) -> Facts:
+    async def _look(self) -> Mapping[str, Values]:
+        """What headquarters must hear even from a till that sells nothing: how far it once acknowledged."""
         return {
-            "epoch": self.journal.synced.epoch,
-            "hwm": self.forwarder.acknowledged_seq,
-            "generation": self.forwarder.generation,
+            "journal": {
+                "epoch": self.journal.synced.epoch,
+                "hwm": self.forwarder.acknowledged_seq,
+                "generation": self.forwarder.generation,
+            }
         }
 
 
@@ -537,7 +541,7 @@ class Office:
         self._database = Database.open(path, now_ms=self._clock.stamp().time_ms)
         self._collector = world.parts.collector(database=self._database, key=world.ack_key, clock=self._clock)
         uplink = Uplink(
-            broker=NOWHERE,
+            brokers=(NOWHERE,),
             client_id=HEADQUARTERS,
             users=[self._collector],
             clock=self._clock,
