@@ -1077,6 +1077,13 @@ class OrderEnded(Entry, tag="order_ended", frozen=True, kw_only=True):
     text: str = ""
 
 
+class OrderTold(Entry, tag="order_told", frozen=True, kw_only=True):
+    """The broker has its end; a start does not tell it once more."""
+
+    STREAM = Stream.TECHNICAL
+    id: str
+
+
 class TerminalLocked(Entry, tag="terminal_locked", frozen=True, kw_only=True):
     """No new sale begins from here on; the screen shows `text`. By the order of this id."""
 
@@ -1110,7 +1117,9 @@ class NoteSeen(Entry, tag="note_seen", frozen=True, kw_only=True):
     operator: str = ""
 
 
-OrderEntry = OrderTaken | OrderBegun | OrderEnded | TerminalLocked | TerminalUnlocked | NotePosted | NoteSeen
+OrderEntry = (
+    OrderTaken | OrderBegun | OrderEnded | OrderTold | TerminalLocked | TerminalUnlocked | NotePosted | NoteSeen
+)
 """What is kept of headquarters' orders."""
 
 

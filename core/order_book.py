@@ -12,7 +12,7 @@ from core.orders import Order, Window
 OPEN_MAX = 32
 """Orders that wait or run at once; one more is refused."""
 ENDED_MAX = 64
-"""Ends that are told again to a broker that may have lost them; older ones are in the journal."""
+"""Ends that are remembered; older ones are in the journal."""
 NOTES_MAX = 8
 """Lines for people that nobody has seen yet; of more the newest stay."""
 
@@ -33,11 +33,13 @@ class NoteLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderBook(msgspec.Struct, frozen=True, kw_only=True):
-    """`locked` is the text to show while headquarters keeps the till from selling; None while it does not."""
+    """`locked` is the text to show while headquarters keeps the till from selling; None while it does not. `untold` are the
+    ids of those in `ended` that no broker is known to have."""
 
     window: Window = Window()
     open: tuple[OpenOrder, ...] = ()
     ended: tuple[e.OrderEnded, ...] = ()
+    untold: tuple[str, ...] = ()
     locked: str | None = None
     notes: tuple[NoteLine, ...] = ()
 
@@ -56,7 +58,6 @@ def fold_order(book: OrderBook, entry: e.OrderEntry) -> OrderBook:
     match entry:
         case e.OrderTaken():
             taken = _order(entry)
-            assert len(book.open) < OPEN_MAX + 1, "no more orders are taken than may be open"
             return replace(
                 book,
                 window=book.window.took(entry.epoch, entry.counter, entry.issued_ms),
@@ -74,7 +75,10 @@ def fold_order(book: OrderBook, entry: e.OrderEntry) -> OrderBook:
                 book,
                 open=tuple(each for each in book.open if each.order.id != entry.id),
                 ended=(*book.ended, entry)[-ENDED_MAX:],
+                untold=(*book.untold, entry.id)[-ENDED_MAX:],
             )
+        case e.OrderTold():
+            return replace(book, untold=tuple(each for each in book.untold if each != entry.id))
         case e.TerminalLocked():
             return replace(book, locked=entry.text)
         case e.TerminalUnlocked():

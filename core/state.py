@@ -362,7 +362,7 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
         case e.RecordsReturned():
             return _returned(till, entry)
         case (
-            e.OrderTaken() | e.OrderBegun() | e.OrderEnded() | e.TerminalLocked() | e.TerminalUnlocked()
+            e.OrderTaken() | e.OrderBegun() | e.OrderEnded() | e.OrderTold() | e.TerminalLocked() | e.TerminalUnlocked()
             | e.NotePosted() | e.NoteSeen()
         ):  # fmt: skip
             return msgspec.structs.replace(till, orders=fold_order(till.orders, entry))

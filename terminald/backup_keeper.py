@@ -83,6 +83,7 @@ class BackupKeeper:
         self._changed = changed
         self._first_after_s = first_after_s
         self._retry_s = retry_s
+        self._one = asyncio.Lock()
         self._newest: tuple[Shown, float, float] | None = None
         """The newest backup, its age when it was looked at, and when that was."""
 
@@ -107,11 +108,19 @@ class BackupKeeper:
             return (message("backup-overdue", hours=(age_s or 0) // 3600),)
         return ()
 
+    async def make_now(self) -> Answer:
+        """A backup, however new the last one is."""
+        async with self._one:
+            answer = await self._child(self._command[: self._command.index("--unless-within")])
+            self._take(answer)
+            return answer
+
     async def run(self, plugged: Callable[[], Awaitable[None]]) -> None:
         """Runs until cancelled. `plugged` waits until something was plugged in or taken out."""
         await self._clock.sleep(self._first_after_s)
         while True:
-            self._take(await self._child())
+            async with self._one:
+                self._take(await self._child(self._command))
             pause_s = self._retry_s
             if self.fault is None:
                 pause_s = max(self._every_s - (self.age_s() or 0), self._every_s / 100)
@@ -134,10 +143,10 @@ class BackupKeeper:
         self.fault = answer.fault
         self._changed()
 
-    async def _child(self) -> Answer:
+    async def _child(self, command: tuple[str, ...]) -> Answer:
         """Runs the command and reads its answer. One that hangs is ended; one that cannot even be ended is left."""
         process = await asyncio.create_subprocess_exec(
-            *self._command,
+            *command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

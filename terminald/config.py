@@ -53,11 +53,16 @@ class DeviceConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadquartersConfig:
     """Where batches go: the brokers' URLs in the order in which they are tried, the files of TLS to them, and the public
-    key (Ed25519) that signs what headquarters says."""
+    key (Ed25519) that signs what headquarters says.
+
+    `disrupt_between` are the local hours (``HH:MM``) in which orders that end the daemon may be carried out; at any time
+    where it is None.
+    """
 
     brokers: tuple[str, ...]
     ack_key: bytes
     tls: Tls = NO_TLS_FILES
+    disrupt_between: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +157,9 @@ class Config:
     file: Path | None = None
     price_list: str = ""
     catalogue_cache_mb: int = 8
+
+
+_HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 def load(path: Path) -> Config:
@@ -319,8 +327,12 @@ def _headquarters(table: Table, base: Path) -> HeadquartersConfig:
         table.fault("key", "key is of no use without the certificate that it belongs to")
     if files and not any(url.startswith("mqtts:") for url in brokers):
         table.fault(next(iter(files)), f"{', '.join(files)} need a broker at mqtts://")
+    hours = re.fullmatch(rf"({_HOUR})-({_HOUR})", text := table.text("disrupt_between", ""))
+    if text and (hours is None or hours[1] == hours[2]):
+        table.fault("disrupt_between", f"disrupt_between {text!r} must be two local times such as 21:00-06:00")
     table.end()
-    return HeadquartersConfig(brokers=brokers, ack_key=key, tls=Tls(**files))
+    between = (hours[1], hours[2]) if hours is not None else None
+    return HeadquartersConfig(brokers=brokers, ack_key=key, tls=Tls(**files), disrupt_between=between)
 
 
 def _brokers(table: Table) -> tuple[str, ...]:

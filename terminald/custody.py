@@ -138,6 +138,7 @@ class Custody:
         self._first_pass_after_s = first_pass_after_s
         self._opened = journal.opened.reason if journal.opened is not None else None
         self._passed_ms = 0
+        self._pass = asyncio.Lock()
         self._news = asyncio.Event()
         if self._opened is not None:
             _log.error("the journal goes on in a new epoch: %s", self._opened)
@@ -202,19 +203,24 @@ class Custody:
             await self._clock.sleep(pause_s)
             pause_s = PASS_EVERY_S
             try:
-                found = await self._verify()
+                await self.look_through()
             except JournalError as error:
+                if error.code == "journal-outcome-unknown":
+                    raise
                 _log.error("the journal cannot be looked through", extra={"fault": error.code})
-                continue
-            self.verification, self._passed_ms = found, self._clock.stamp().time_ms
-            if not found.whole:
-                _log.error(
-                    "the journal is not whole", extra={"kind": found.kind, "first": found.first, "last": found.last}
-                )
-            await self._engine.note(
-                JournalVerified(records=found.records, kind=found.kind, first=found.first, last=found.last)
-            )
-            self._changed()
+
+    async def look_through(self) -> Verification:
+        """A pass over all records, now; what it found is kept. Raises JournalError."""
+        async with self._pass:
+            found = await self._verify()
+        self.verification, self._passed_ms = found, self._clock.stamp().time_ms
+        if not found.whole:
+            _log.error("the journal is not whole", extra={"kind": found.kind, "first": found.first, "last": found.last})
+        await self._engine.note(
+            JournalVerified(records=found.records, kind=found.kind, first=found.first, last=found.last)
+        )
+        self._changed()
+        return found
 
     async def _verify(self) -> Verification:
         steps = verify_in_steps(self._path, self._key, terminal=self._terminal)

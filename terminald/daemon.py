@@ -45,12 +45,14 @@ from terminald.history import HistoryKeeper, open_history
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.operators import Staff, open_operators
+from terminald.order_office import OrderOffice
 from terminald.paper_finder import PaperFinder
 from terminald.peripherals import Peripherals
 from terminald.promotions import Promotions
 from terminald.recall import Recaller
 from terminald.receipt_seal import signed_text
 from terminald.recorder import Recorder
+from terminald.retirement import note_of, stand
 from terminald.second_medium import Estate, SecondMedium, mirror_owner
 from terminald.secrecy import keep_memory_private
 from terminald.stock import StockCounter
@@ -88,6 +90,9 @@ async def run(config: Config) -> None:
     guard = CaseGuard(config)
     if not await guard.admit(clock, _asked_to_stop):
         return
+    if note_of(config).exists():
+        await stand(config, _asked_to_stop(), clock)
+        return
     space.look()  # before anything is opened: what opening needs may be in the reserve
     keys = paths.load_or_make_keys(config)
     signer = paths.open_signer(config, keys)
@@ -119,6 +124,7 @@ async def run(config: Config) -> None:
                 clock,
                 journal,
                 keys.journal,
+                keys.catalogue,
                 signer,
                 catalogue,
                 customers,
@@ -141,6 +147,7 @@ class Terminal:
         clock: SystemClock,
         journal: SqlJournal,
         journal_key: bytes,
+        catalogue_key: bytes,
         signer: TerminalSigner,
         catalogue: Catalogue,
         customers: Customers,
@@ -152,6 +159,7 @@ class Terminal:
         operators: Operators | None,
     ) -> None:
         self._config = config
+        self._asked = asyncio.Event()
         self._guard = guard
         self._clock = clock
         self._journal = journal
@@ -189,11 +197,13 @@ class Terminal:
         )
         self._second_medium = self._mirror(signer, owner)
         self._backups = self._keeper_of_backups()
-        guard.children = lambda: [self._backups.pid] if self._backups is not None and self._backups.pid else []
+        guard.children = self._children
         self._recaller = self._recalling(signer)
-        self._forwarder, self._telemetry, self._uplink = self._to_headquarters(signer)
+        self._forwarder, self._telemetry = self._to_headquarters(signer)
         self._custody = self._keeper_of_the_journal(signer, journal_key)
         self._health = self._health_of(signer)
+        self._office = self._office_of_orders(catalogue_key)
+        self._uplink = self._connection()
         self._views = Views(
             engine=self._engine,
             devices=self._devices.supervisors,
@@ -229,7 +239,7 @@ class Terminal:
 
     async def run(self) -> None:
         """Runs until asked to stop."""
-        asked = _asked_to_stop()
+        asked = self._asked = _asked_to_stop()
         self._control.open()
         try:
             folded = await self._engine.boot()
@@ -260,6 +270,8 @@ class Terminal:
                     running.append(tasks.create_task(self._staff.run(self._engine), name="staff"))
                 if self._telemetry is not None:
                     running.append(tasks.create_task(self._telemetry.run(), name="telemetry"))
+                if self._office is not None:
+                    running.append(tasks.create_task(self._office.commands.run(), name="orders"))
                 if self._uplink is not None:
                     running.append(tasks.create_task(self._uplink.run(), name="uplink"))
                 notify("READY=1")
@@ -279,6 +291,15 @@ class Terminal:
         await self._control.finish(FINISH_TIMEOUT_S)
         await self._peripherals.drain(FINISH_TIMEOUT_S if self._printer_works() else 0.0)
         await self._engine.stop()
+
+    def _stop(self) -> None:
+        """As SIGTERM does."""
+        self._asked.set()
+
+    def _children(self) -> list[int]:
+        """Processes that hold keys for us."""
+        backup = self._backups.pid if self._backups is not None else None
+        return [*([backup] if backup else []), *(self._office.pids() if self._office is not None else [])]
 
     def _printer_works(self) -> bool:
         return any(device.kind == "POSPrinter" and device.ready.is_set() for device in self._devices.supervisors)
@@ -320,10 +341,10 @@ class Terminal:
 
     # --- headquarters --------------------------------------------------------------------------------------------
 
-    def _to_headquarters(self, signer: TerminalSigner) -> tuple[Forwarder | None, Telemetry | None, Uplink | None]:
+    def _to_headquarters(self, signer: TerminalSigner) -> tuple[Forwarder | None, Telemetry | None]:
         headquarters = self._config.headquarters
         if headquarters is None:
-            return None, None, None
+            return None, None
         forwarder = Forwarder(
             terminal=self._config.terminal,
             journal=self._journal,
@@ -341,16 +362,44 @@ class Terminal:
             clock=self._clock,
             book=self._alarms,
         )
-        uplink = Uplink(
+        return forwarder, telemetry
+
+    def _connection(self) -> Uplink | None:
+        headquarters, telemetry = self._config.headquarters, self._telemetry
+        if headquarters is None or telemetry is None:
+            return None
+        commands = self._office.commands if self._office is not None else None
+        users = (self._forwarder, telemetry, self._recaller, commands)
+        return Uplink(
             brokers=brokers_of(headquarters),
             client_id=self._config.terminal,
-            users=(forwarder, telemetry, *([self._recaller] if self._recaller is not None else [])),
+            users=[user for user in users if user is not None],
             clock=self._clock,
             random=self._random,
             will=telemetry.will,
             on_change=self._link_changed,
         )
-        return forwarder, telemetry, uplink
+
+    def _office_of_orders(self, catalogue_key: bytes) -> OrderOffice | None:
+        if self._config.headquarters is None or self._telemetry is None:
+            return None
+        return OrderOffice(
+            self._config,
+            self._config.headquarters,
+            catalogue_key=catalogue_key,
+            engine=self._engine,
+            journal=self._journal,
+            clock=self._clock,
+            staff=self._staff,
+            custody=self._custody,
+            backups=self._backups,
+            acknowledged_seq=self._acknowledged_seq,
+            look=self._look_at_health,
+            report=self._telemetry.notify,
+            perform=self._peripherals.perform,
+            changed=self._views_changed,
+            stop=self._stop,
+        )
 
     def _recalling(self, signer: TerminalSigner) -> Recaller | None:
         if self._config.headquarters is None:
@@ -385,6 +434,8 @@ class Terminal:
             self._forwarder.notify()
         if self._telemetry is not None:
             self._telemetry.notify()
+        if self._office is not None:
+            self._office.commands.notify()
 
     def _keeper_of_the_journal(self, signer: TerminalSigner, key: bytes) -> Custody:
         config, forwarder = self._config, self._forwarder
@@ -430,7 +481,9 @@ class Terminal:
 
     def _blocked(self) -> str | None:
         """Why no new sale may begin. Asked anew for each event: the last look may be some seconds old."""
-        return "disk-full" if self._space.look() is Room.FULL else None
+        if self._space.look() is Room.FULL:
+            return "disk-full"
+        return self._office.blocked() if self._office is not None else None
 
     def _conditions(self) -> tuple[Message, ...]:
         room = self._space.room
@@ -445,8 +498,10 @@ class Terminal:
         training = (message("training-mode"),) if self._engine.till.practice is not None else ()
         claim = self._staff.claim if self._staff is not None else None
         owner = (message("owner-wanted", claim=claim),) if claim is not None else ()
+        orders = self._office.conditions() if self._office is not None else ()
         return (
-            owner
+            orders
+            + owner
             + training
             + power
             + disk

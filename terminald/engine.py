@@ -306,6 +306,11 @@ class Engine:
         async with self._turn:
             await self._keep(entries, None)
 
+    async def rest(self) -> None:
+        """Waits until no event is being taken."""
+        async with self._turn:
+            pass
+
     async def open_epoch(self, reason: str, *, skip: int = 0, lost_seq: int = 0) -> None:
         """Goes on under another epoch, between two events; the till and its sale stay as they are."""
         async with self._turn:

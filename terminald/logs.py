@@ -3,9 +3,16 @@
 import logging
 import sys
 import traceback
+from collections import deque
 from datetime import UTC, datetime
 
 import msgspec
+
+from core.card import wipe
+
+KEPT_BYTES = 256 << 10
+"""Of the newest lines, in memory."""
+LINE_LENGTH_MAX = 4_000
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -33,13 +40,36 @@ def _message(record: logging.LogRecord) -> str:
     return message.partition("\n")[0].partition("(")[0] if record.name == "asyncio" else message
 
 
+class _Newest(logging.Handler):
+    """Keeps the newest lines in memory, for whoever asks: a daemon may not read the system's journal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: deque[str] = deque()
+        self._bytes = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)[:LINE_LENGTH_MAX]
+        self.lines.append(line)
+        self._bytes += len(line)
+        while self._bytes > KEPT_BYTES:
+            self._bytes -= len(self.lines.popleft())
+
+
 def configure(level: str = "INFO") -> None:
-    """Sends the process's logs to standard error."""
+    """Sends the process's logs to standard error, and keeps the newest."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonLines())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, _Newest()]
+    for each in root.handlers:
+        each.setFormatter(_JsonLines())
     root.setLevel(level)
+
+
+def newest(count: int) -> list[str]:
+    """The newest lines of this process's log, the oldest of them first, without what may be a card's number."""
+    kept = next((each.lines for each in logging.getLogger().handlers if isinstance(each, _Newest)), ())
+    return [wipe(line) for line in list(kept)[-count:]]
 
 
 def report(error: BaseException) -> None:

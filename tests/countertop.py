@@ -78,6 +78,8 @@ class Countertop:
         self.second = SimulatedScanner(self.layout.bench / "second") if "second" in devices else None
         self.views: list[View] = []
         self.environment: dict[str, str] = {}
+        self.more = ""
+        """What else stands in the configuration."""
         self.following: asyncio.Task[None] | None = None
         """Who looks at the screen: `follow`."""
         self._openings = self._sold = self._cleared_seq = 0
@@ -94,7 +96,7 @@ class Countertop:
             + _DEVICES[name].format(port=self.bench.payment.port, payment_timeout_s=self._payment_timeout_s)
             for name in self._devices
         )
-        self.layout.config.write_text(_SHOP + tables)
+        self.layout.config.write_text(_SHOP + tables + self.more)
         assert main(["catalogue", "import", str(goods.CSV), "--config", str(self.layout.config)]) == 0
         self.daemon = processes.daemon(self.layout, self.bench.drawer.environment())
 
@@ -284,9 +286,11 @@ async def countertop(
     *,
     payment_timeout_s: float = 1.0,
     start: bool = True,
+    more: str = "",
 ) -> AsyncIterator[Countertop]:
     """A counter while the block runs; with a word of its log when it fails."""
     counter = Countertop(root, devices, payment_timeout_s)
+    counter.more = more
     counter.following = following = asyncio.create_task(counter.follow(), name="screen")
     try:
         await counter.set_up()

@@ -129,9 +129,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "line-is-deposit": ("A deposit goes with its goods.", "Change the line of the goods, or void it."),
     # the sale
     "no-open-sale": ("No sale is open.", "Scan the first item."),
-    "terminal-locked": ("Headquarters keeps this till from selling: {text}", "Call headquarters."),
+    "terminal-locked": ("Headquarters keeps this till from selling ({text}).", "Call headquarters."),
     "headquarters-at-work": ("Headquarters changes something at this till.", "Wait a moment, then go on."),
-    "headquarters-says": ("Headquarters: {text}", "Say in the menu that you have read it."),
+    "headquarters-says": ("Headquarters says: '{text}'.", "Say in the menu that you have read it."),
+    "identified": ("Headquarters asks for this till: it is {terminal}.", ""),
     "no-note": ("Headquarters has said nothing that is unread.", ""),
     "note-seen": ("Headquarters' message is read.", ""),
     "disk-full": (

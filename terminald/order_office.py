@@ -1,0 +1,102 @@
+"""Headquarters' orders, put together: what takes them, and what carries each of them out."""
+
+import importlib.metadata
+from collections.abc import Awaitable, Callable
+
+from core import effects as x
+from core.notes import told
+from core.ports import Clock
+from core.state import Idle
+from core.text import Message
+from store.journal import SqlJournal
+from terminald.backup_keeper import BackupKeeper
+from terminald.clock import local_time
+from terminald.commands import Commands, Resting
+from terminald.config import Config, HeadquartersConfig
+from terminald.custody import Custody
+from terminald.engine import Engine
+from terminald.operators import Staff
+from terminald.order_actions import Look, TillActions
+from terminald.order_goods import GoodsActions
+from terminald.order_keeping import KeepingActions
+from terminald.retirement import retire
+
+DRAIN_LOOK_S = 0.5
+
+
+class OrderOffice:
+    """One run's orders. `acknowledged_seq` is how far headquarters has signed for the present epoch."""
+
+    def __init__(
+        self,
+        config: Config,
+        headquarters: HeadquartersConfig,
+        *,
+        catalogue_key: bytes,
+        engine: Engine,
+        journal: SqlJournal,
+        clock: Clock,
+        staff: Staff | None,
+        custody: Custody,
+        backups: BackupKeeper | None,
+        acknowledged_seq: Callable[[], int],
+        look: Look,
+        report: Callable[[], None],
+        perform: Callable[[x.AnyEffect], None],
+        changed: Callable[[], None],
+        stop: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._clock = clock
+        self._headquarters = headquarters
+        self._acknowledged_seq = acknowledged_seq
+        self._till = TillActions(
+            terminal=config.terminal, engine=engine, staff=staff, clock=clock, look=look, report=report,
+            perform=perform, changed=changed, stop=stop, software=importlib.metadata.version("terminald"),
+        )  # fmt: skip
+        self._goods = GoodsActions(config, catalogue_key)
+        keeping = KeepingActions(
+            config, custody=custody, backups=backups, stop=stop, drained=self._drained, told=self._told,
+            retire=lambda: retire(config),
+        )  # fmt: skip
+        self.commands = Commands(
+            terminal=config.terminal,
+            ack_key=headquarters.ack_key,
+            engine=engine,
+            find=journal.find,
+            clock=clock,
+            actions=self._till.table() | self._goods.table() | keeping.table(),
+            resting=self._resting,
+        )
+
+    def pids(self) -> list[int]:
+        """Processes at work that hold keys."""
+        return [self._goods.pid] if self._goods.pid is not None else []
+
+    def conditions(self) -> tuple[Message, ...]:
+        """What the screen is to say of orders, the gravest first."""
+        return (*told(self._engine.till), *self._till.conditions())
+
+    def blocked(self) -> str | None:
+        """Why no new sale may begin."""
+        return "headquarters-at-work" if self.commands.at_work else None
+
+    def _told(self, order_id: str) -> Awaitable[None]:
+        return self.commands.told(order_id)
+
+    def _resting(self) -> Resting:
+        till, hours = self._engine.till, self._headquarters.disrupt_between
+        if not isinstance(till.sale, Idle) or (till.practice is not None and not isinstance(till.practice.sale, Idle)):
+            return "sale-open"
+        if hours is not None:
+            first, last = hours
+            now = local_time(self._clock.stamp()).strftime("%H:%M")
+            if not (first <= now < last if first < last else now >= first or now < last):
+                return "shop-open"
+        return ""
+
+    async def _drained(self) -> None:
+        await self._journal.sync()
+        while self._acknowledged_seq() < self._journal.head.seq:
+            await self._clock.sleep(DRAIN_LOOK_S)

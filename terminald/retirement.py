@@ -1,0 +1,66 @@
+"""A terminal's end, by headquarters' order: its keys are destroyed, and it never makes others by itself.
+
+A note beside the journal comes first, so that a power cut in between leaves a terminal whose next start goes on destroying.
+What the keys had encrypted stays, and opens no more, except by the organisation's recovery key; headquarters has it all.
+"""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+
+from core.ports import Clock
+from store.database import sync_folder
+from store.keys_files import remove
+from terminald import paths
+from terminald.config import Config
+from terminald.notify import feed_watchdog, notify
+
+_log = logging.getLogger(__name__)
+
+
+def note_of(config: Config) -> Path:
+    """The note that says that a terminal is retired."""
+    return config.journal.with_name("retired")
+
+
+def retire(config: Config) -> None:
+    """Destroys the terminal's keys, for ever. May be called again. Raises OSError, JournalError."""
+    descriptor = os.open(note_of(config), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.close(descriptor)
+    sync_folder(note_of(config).parent)
+    store = paths.key_store(config)
+    tls = config.headquarters.tls if config.headquarters is not None else None
+    files = (store.ring.path, store.ring.copy, paths.signing_key(config), *((tls.key,) if tls and tls.key else ()))
+    for file in files:
+        _spoil(file)
+        remove(file)
+    for source in (store.root, *store.former):
+        if source.exists():
+            source.remove()
+
+
+async def stand(config: Config, asked: asyncio.Event, clock: Clock) -> None:
+    """A retired terminal's whole work: to say so once, and to wait for its end."""
+    await asyncio.to_thread(retire, config)
+    _log.error("this terminal is retired: it has no keys, and sells no more")
+    notify("READY=1")
+    async with asyncio.TaskGroup() as tasks:
+        fed = tasks.create_task(feed_watchdog(clock), name="watchdog")
+        await asked.wait()
+        fed.cancel()
+
+
+def _spoil(file: Path) -> None:
+    """Overwrites a file where it lies; a flash medium may keep the old block, a magnetic one does not."""
+    try:
+        size = file.stat().st_size
+        file.chmod(0o600)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.pwrite(descriptor, os.urandom(size), 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
