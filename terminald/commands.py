@@ -35,7 +35,7 @@ from core.orders import (
 )
 from core.ports import Clock, JournalError
 from core.state import Till
-from terminald.broker import Message
+from terminald.broker import Message, SubscriptionRefused
 from terminald.mqtt import Connection
 
 INBOX_MAX = 64
@@ -155,7 +155,11 @@ class Commands:
     async def serve(self, connection: Connection, number: int) -> None:
         """Runs on one connection until cancelled. Raises MqttError."""
         filter_ = topics.orders(self._terminal)
-        await connection.subscribe(filter_, lambda message: self._on_message(connection, message))
+        try:
+            await connection.subscribe(filter_, lambda message: self._on_message(connection, message))
+        except SubscriptionRefused as error:  # nothing else that uses the connection is to suffer from it
+            _log.warning("orders cannot come: %s", error, extra={"fault": error.code})
+            return
         while True:
             self._outgoing.clear()
             if self._missed and not self._inbox:

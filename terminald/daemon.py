@@ -201,9 +201,9 @@ class Terminal:
         self._recaller = self._recalling(signer)
         self._forwarder, self._telemetry = self._to_headquarters(signer)
         self._custody = self._keeper_of_the_journal(signer, journal_key)
-        self._health = self._health_of(signer)
         self._office = self._office_of_orders(catalogue_key)
         self._uplink = self._connection()
+        self._health = self._health_of(signer)
         self._views = Views(
             engine=self._engine,
             devices=self._devices.supervisors,
