@@ -24,6 +24,7 @@ from core.till_report import differs, net_minor, report_document, report_of
 REASON_LENGTH_MAX = 100
 PAPER_LENGTH_MAX = 40
 KINDS_MAX = 64
+NAMES_MAX = 5
 """Kinds of coins and notes in one count."""
 PIECES_MAX = 1_000_000
 
@@ -229,8 +230,16 @@ def _begin_count(shop: Shop, till: Till, facts: Facts) -> Step:
     return Step(
         entries=(*_begun_itself(shop, till, facts), e.CountBegun()),
         effects=(x.OpenDrawer(), _reconcile(shop, till)),
-        notice=message("count-begun"),
+        notice=message("count-begun-parked", **_parked(till)) if till.parked else message("count-begun"),
+        level="warning" if till.parked else "info",
     )
+
+
+def _parked(till: Till) -> dict[str, str | int]:
+    """What is told of the baskets that are put aside."""
+    names = [one.label or str(one.basket.number) for one in till.parked]
+    more = ", ..." if len(names) > NAMES_MAX else ""
+    return {"count": len(names), "names": ", ".join(names[:NAMES_MAX]) + more}
 
 
 def _begun_itself(shop: Shop, till: Till, facts: Facts) -> tuple[e.AnyEntry, ...]:
@@ -276,6 +285,8 @@ def _close(shop: Shop, till: Till, event: v.TillCloseKeyed, facts: Facts) -> Ste
     if till.aside and event.end_day and not event.open_payments:
         open_minor = sum(tender.amount_minor for tender in till.aside)
         return refuse("payments-open", count=len(till.aside), amount_minor=open_minor)
+    if till.parked and event.end_day and not event.parked:
+        return refuse("baskets-parked", **_parked(till))
     report = report_of(shop, till, session, facts.local_time)
     over_short_minor = session.counted_minor - report.expected_minor
     settled = e.TillSettled(

@@ -428,7 +428,7 @@ class RefundableTender(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 class ReturnBegun(Entry, tag="return_begun", frozen=True, kw_only=True):
     """The open basket takes goods back that a finished sale has sold, of which so much money can still go back.
 
-    With a `void_reason` the whole of it is made undone (POSLog post-void).
+    With a `void_reason` the whole of it is made undone (POSLog post-void), and its `coupons` for a single time are good again.
     """
 
     link: TransactionLink
@@ -436,6 +436,7 @@ class ReturnBegun(Entry, tag="return_begun", frozen=True, kw_only=True):
     refundable_minor: int
     tenders: tuple[RefundableTender, ...] = ()
     void_reason: str = ""
+    coupons: tuple[str, ...] = ()
     operator: str = ""
     approver: str = ""
 
@@ -626,13 +627,15 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
 
 
 class TransactionVoided(Entry, tag="transaction_voided", frozen=True, kw_only=True):
-    """A finished transaction was made undone, by the transaction `number` that is completed with this."""
+    """A finished transaction was made undone, by the transaction `number` that is completed with this. Its `coupons` for a
+    single time are the customer's again."""
 
     MOVES_MONEY = True
     number: int
     link: TransactionLink
     reason: str
     total_minor: int
+    coupons: tuple[str, ...] = ()
     operator: str = ""
     approver: str = ""
 
@@ -911,6 +914,13 @@ class PaymentOpen(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
 
 
+class BasketParked(msgspec.Struct, frozen=True, kw_only=True):
+    """A basket that is put aside while a day closes: it is in no total. `amount_minor` is before discounts."""
+
+    number: int
+    amount_minor: int
+
+
 class TillSettled(Entry, tag="till_settled", frozen=True, kw_only=True):
     """A session ended (ARTS TillSettlementTransaction): what should be in the drawer against what was counted.
 
@@ -956,6 +966,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     perpetual: GrandTotal = GrandTotal(period="")
     reconciled: tuple[PaymentsReconciled, ...] = ()
     open_payments: tuple[PaymentOpen, ...] = ()
+    parked: tuple[BasketParked, ...] = ()
 
 
 class ZReported(Entry, tag="z_reported", frozen=True, kw_only=True):

@@ -573,11 +573,13 @@ class CountGivenUpKeyed(Event, frozen=True, kw_only=True, tag="count_given_up_ke
 class TillCloseKeyed(Event, frozen=True, kw_only=True, tag="till_close_keyed"):
     """The session ends with what was counted last, and its Z report is made.
 
-    `end_day`: the business day is closed too. `open_payments` lets it close with card payments that are not settled.
+    `end_day`: the business day is closed too. `open_payments` lets it close with card payments that are not settled,
+    `parked` with baskets that are put aside: a supervisor decides that.
     """
 
     end_day: bool = True
     open_payments: bool = False
+    parked: bool = False
 
 
 class XReportKeyed(Event, frozen=True, kw_only=True, tag="x_report_keyed"):

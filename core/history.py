@@ -73,6 +73,8 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     payments: tuple[Payment, ...] = ()
     refunds: tuple[e.RefundTotal, ...] = ()
     voids: e.TransactionLink | None = None
+    coupons: tuple[str, ...] = ()
+    """Those for a single time that it took."""
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,7 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     payments: tuple[Payment, ...] = ()
     asked: tuple[Payment, ...] = ()
     """Of payments and refunds that have not been answered."""
+    coupons: tuple[str, ...] = ()
 
 
 class Assembler:
@@ -158,6 +161,7 @@ class Assembler:
                     payments=was.payments,
                     refunds=entry.refunds,
                     voids=entry.voids,
+                    coupons=was.coupons,
                 )
             case e.TransactionCancelled():
                 return Transaction(
@@ -204,8 +208,11 @@ class Assembler:
             case e.PriceOverridden():
                 lines = tuple(_overridden(line, entry) if line.line == entry.line else line for line in was.lines)
                 self.open = msgspec.structs.replace(was, lines=lines, discounts=())
-            case e.DiscountGiven() | e.DiscountWithdrawn() | e.CouponTaken():
+            case e.DiscountGiven() | e.DiscountWithdrawn():
                 self.open = msgspec.structs.replace(was, discounts=())  # said anew when payment begins again
+            case e.CouponTaken():
+                coupons = (*was.coupons, entry.coupon) if entry.once else was.coupons
+                self.open = msgspec.structs.replace(was, discounts=(), coupons=coupons)
             case e.DiscountsApplied():
                 self.open = msgspec.structs.replace(was, discounts=entry.discounts)
             case e.LineVoided():

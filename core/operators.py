@@ -10,7 +10,7 @@ import msgspec
 
 from core import entries as e
 from core import events as v
-from core.permissions import Operator, holds, needed_for
+from core.permissions import Needed, Operator, holds, needed_for
 from core.state import Shop, Till, basket_of
 from core.step import Badge, Facts, OperatorWanted, Step, refuse
 from core.text import message
@@ -22,7 +22,7 @@ def unauthorised(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Ste
     """Why the event is not taken from whoever is signed on; None where it is."""
     if not shop.sign_on or is_badge(facts):
         return None
-    needed = needed_for(event.tag)
+    needed = _needed(event)
     if needed is None:
         return refuse("not-allowed")
     if needed == "anybody":
@@ -48,7 +48,7 @@ def signed(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts, taken: Step)
     if not shop.sign_on or not taken.entries:
         return taken
     who, approver = till.operator, facts.approver
-    needed = needed_for(event.tag)
+    needed = _needed(event)
     lent = approver is not None and needed is not None and (who is None or till.locked or not holds(who.role, needed))
     operator_id = who.id if who is not None else ""
     approver_id = approver.id if lent and approver is not None else ""
@@ -56,6 +56,11 @@ def signed(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts, taken: Step)
         return taken
     entries = tuple(_signed(entry, operator_id, approver_id) for entry in taken.entries)
     return msgspec.structs.replace(taken, entries=entries)
+
+
+def _needed(event: v.AnyEvent) -> Needed | None:
+    """The role that an event takes: a till is closed over baskets that are put aside by a supervisor alone."""
+    return "supervisor" if isinstance(event, v.TillCloseKeyed) and event.parked else needed_for(event.tag)
 
 
 def is_badge(facts: Facts) -> bool:

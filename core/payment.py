@@ -323,6 +323,7 @@ def _voided(basket: Basket) -> tuple[e.TransactionVoided, ...]:
             link=begun.link,
             reason=begun.void_reason,
             total_minor=begun.refundable_minor,
+            coupons=begun.coupons,
         ),
     )
 

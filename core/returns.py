@@ -275,6 +275,7 @@ def _begun(shop: Shop, basket: Basket, original: Original, void_reason: str = ""
         refundable_minor=refundable_minor(original),
         tenders=tuple(_cards(original)),
         void_reason=void_reason,
+        coupons=sold.coupons if void_reason else (),
     )
     if exempt is not None and basket.exemption is None:
         taxless = e.TaxExempted(reason=f"as on receipt {sold.number}")

@@ -432,7 +432,10 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
             | e.OperatorAdministered()
         ):  # fmt: skip
             return _staffed(till, entry)
-        case e.TransactionVoided() | e.ReturnUnreceipted():
+        case e.TransactionVoided():
+            coupons = tuple(coupon for coupon in till.coupons if coupon not in entry.coupons)
+            return msgspec.structs.replace(till, coupons=coupons)
+        case e.ReturnUnreceipted():
             return till
         case (
             e.CashTendered() | e.PaymentRequested() | e.CashRefunded() | e.RefundRequested() | e.VoucherTendered()

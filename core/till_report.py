@@ -61,6 +61,13 @@ def report_of(shop: Shop, till: Till, session: Session, local_time: str) -> e.Re
             e.PaymentOpen(reference=tender.reference, amount_minor=tender.amount_minor, phase=tender.phase)
             for tender in till.aside
         ),
+        parked=tuple(
+            e.BasketParked(
+                number=one.basket.number,
+                amount_minor=sum(line.item.amount_minor for line in one.basket.lines if not line.voided),
+            )
+            for one in till.parked
+        ),
     )
 
 
@@ -99,6 +106,10 @@ def report_document(shop: Shop, report: e.Report, *, z: e.ZReported | None = Non
     elements += _sold(report.takings, money, say)
     elements += _drawer(report, money, say)
     elements += _cards(report, money, say)
+    elements += [
+        Text(left=say("Put aside #{number:06}", number=basket.number), right=money(basket.amount_minor))
+        for basket in report.parked
+    ]
     elements += [Rule(), Text(left=say("GRAND TOTALS"), style="bold")]
     elements += [
         Text(left=f"{span} {total.period}".rstrip(), right=money(total.amount_minor))

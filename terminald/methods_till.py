@@ -50,6 +50,7 @@ class CountParams(Keyed, frozen=True, kw_only=True):
 class CloseParams(Keyed, frozen=True, kw_only=True):
     end_day: bool = True
     open_payments: bool = False
+    parked: bool = False
 
 
 class ReportParams(Keyed, frozen=True, kw_only=True):
@@ -140,7 +141,7 @@ def till_methods(engine: Engine, orders: Orders) -> Mapping[str, Method[Any]]:
             orders.keyed(
                 "Closes the till with the last count and makes its Z report; the business day too, unless told otherwise",
                 CloseParams,
-                lambda p: v.TillCloseKeyed(end_day=p.end_day, open_payments=p.open_payments),
+                lambda p: v.TillCloseKeyed(end_day=p.end_day, open_payments=p.open_payments, parked=p.parked),
             ),
             lambda: engine.till.books.z,
         ),

@@ -247,6 +247,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "till-counting": ("The till is being counted: nothing is sold.", "Finish the count and close, or give it up."),
     "not-counting": ("The till is not being counted.", ""),
     "count-begun": ("Count the drawer.", "Type what is in it, by coins and notes or in one amount."),
+    "count-begun-parked": (
+        "Count the drawer. Put aside still: {names}.",
+        "Type what is in it; or stop the count and see to what is put aside.",
+    ),
     "count-given-up": ("The count was given up: the till sells on.", ""),
     "till-counted": ("Counted: {amount_minor}.", "Count again where it is wrong; else close the till."),
     "till-not-counted": ("The till has not been counted.", "Count the drawer, then close."),
@@ -268,6 +272,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "payments-open": (
         "{count} card payments of {amount_minor} in all are not settled.",
         "See to the payment device, or close without them: they are settled later.",
+    ),
+    "baskets-parked": (
+        "{count} baskets are put aside still: {names}.",
+        "Stop the count and see to them, or have a supervisor close over them.",
     ),
     "cash-loan": ("Brought into the till: {amount_minor}.", ""),
     "cash-pickup": ("Taken out of the till: {amount_minor}.", ""),

@@ -28,6 +28,7 @@ class AnyParams(Params, frozen=True, kw_only=True):
 
     key: str | None = None
     open_payments: bool | None = None
+    parked: bool | None = None
     float_minor: int | None = None
     counts: list[dict[str, int]] | None = None
     business_day: str | None = None

@@ -232,6 +232,23 @@ async def test_a_till_is_closed_without_open_payments_after_a_question(till: Fak
         assert await screen.orders(2) == [("till.close", {}), ("till.close", {"open_payments": True})]
 
 
+async def test_a_till_is_closed_over_parked_baskets_by_a_supervisor(till: FakeTill) -> None:
+    counted = msgspec.structs.replace(COUNTING, counted_minor=100)
+    till.view = view(sale=sale(allowed=("count_keyed", "count_given_up_keyed", "till_close_keyed")), till=counted)
+    till.refusal = text.message("baskets-parked", count=1, names="Mei")
+    async with watched(till) as screen:
+        await screen.press("f10", "y", "enter")
+        await screen.until(lambda: "Close over these baskets?" in screen.text())
+        assert "put aside still: Mei" in screen.told()
+        till.refusal = text.message("supervisor-needed")
+        await screen.press("enter")
+        await screen.until(lambda: "This takes a supervisor" in screen.text())
+        till.refusal = None
+        await screen.press("1", "enter", *"384751", "enter")
+        closed = {"parked": True, "approver": "1", "approver_pin": "384751"}
+        assert (await screen.orders(3))[-1] == ("till.close", closed)
+
+
 def test_coins_and_notes_are_those_of_the_currency() -> None:
     assert pieces_of(currency("EUR"))[0] == 20000
     assert pieces_of(currency("JPY"))[-1] == 1

@@ -107,11 +107,14 @@ def approval(flow: Flow, orders: tuple[Order, ...]) -> Flow:
 
 def again(flow: Flow, orders: tuple[Order, ...], why: Message) -> Flow | None:
     """The flow that has a refused order confirmed, where saying yes makes the till take it: what is unusual, a closing while
-    card payments are open, and a date that the clock cannot vouch for."""
+    card payments are open or baskets put aside, and a date that the clock cannot vouch for."""
     method, params = orders[0]
     if why.id == "payments-open":
         title = say("Close without these card payments?\nThey are settled later.")
         confirmed: tuple[Order, ...] = ((method, {**params, "open_payments": True}),)
+    elif why.id == "baskets-parked":
+        title = say("Close over these baskets?\nThey wait for tomorrow; a supervisor decides.")
+        confirmed = ((method, {**params, "parked": True}),)
     elif why.id == "date-not-confirmed":
         day = plain(str(why.params.get("business_day", "")))
         title = say("Is today {day}?", day=day)
