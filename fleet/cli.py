@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fleet import ca_cli, operators_cli, simulate_cli
+from fleet import ca_cli, operators_cli, orders_cli, registry_cli, simulate_cli
 from fleet.arguments import Commands, add_brokers, add_database, add_key, brokers_of, public_key, terminal
 
 
@@ -246,7 +246,13 @@ def _backup(options: argparse.Namespace) -> int:
     return 0
 
 
-_AREAS: tuple[Callable[[Commands], None], ...] = (ca_cli.add, operators_cli.add, simulate_cli.add)
+_AREAS: tuple[Callable[[Commands], None], ...] = (
+    ca_cli.add,
+    operators_cli.add,
+    orders_cli.add,
+    registry_cli.add,
+    simulate_cli.add,
+)
 """What adds the commands of an area, each with its handler as `run`."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order, "quarantine": _quarantine,

@@ -87,11 +87,10 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     locked_until_ms: int
     disabled: bool
 
-    def needs(self, role: Role) -> None:
-        """Raises RoleNeeded where the operator has it not."""
-        if role not in self.roles:
-            has = ", ".join(self.roles)
-            raise RoleNeeded(f"this takes the role {role}, and {self.name} is {has}")
+    def needs(self, *roles: Role) -> None:
+        """Raises RoleNeeded where the operator has none of them."""
+        if not set(roles) & set(self.roles):
+            raise RoleNeeded(f"this takes the role {' or '.join(roles)}, and {self.name} is {', '.join(self.roles)}")
 
 
 def make_first(store: Store, signer: Signer, name: str, password: str, now_ms: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 
 from fleet.collector import Collector
+from fleet.courier import Courier
 from fleet.database import DatabaseError
 from fleet.keys import AckKey, KeyFileError, beside, load_or_make
 from fleet.replay import Replayer
@@ -17,7 +18,7 @@ from fleet.store import Address, Server, open_store
 from terminald.broker import Broker
 from terminald.clock import SystemClock
 from terminald.logs import configure
-from terminald.uplink import Uplink
+from terminald.uplink import Uplink, User
 
 SESSION_EXPIRY_S = 3600
 """How long a broker keeps messages for a collector that went away; terminals send again what it forgot."""
@@ -42,8 +43,9 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
     shared = isinstance(database, Server)
     collector = Collector(database=opened, key=signer, clock=clock, shared=shared)
     replayer = Replayer(database=database, key=signer, shared=shared)
+    courier = Courier(database=open_store(database, now_ms=clock.stamp().time_ms), key=signer, clock=clock)
     try:
-        asyncio.run(_run(brokers, collector, replayer, signer, clock, shared))
+        asyncio.run(_run(brokers, collector, [collector, replayer, courier], signer, clock, shared))
     except BaseExceptionGroup as group:
         # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
         errors, others = group.split(DatabaseError)
@@ -51,6 +53,7 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
             raise
         raise _first(errors) from group
     finally:
+        courier.close()
         replayer.close()
         collector.close()
     return 0
@@ -59,7 +62,7 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
 async def _run(
     brokers: Sequence[Broker],
     collector: Collector,
-    replayer: Replayer,
+    users: Sequence[User],
     signer: AckKey,
     clock: SystemClock,
     shared: bool,
@@ -70,7 +73,7 @@ async def _run(
     uplink = Uplink(
         brokers=brokers,
         client_id=f"headquarters-{signer.public_key.hex()[:16]}{own}",
-        users=[collector, replayer],
+        users=users,
         clock=clock,
         random=Random(),
         session_expiry_s=0 if shared else SESSION_EXPIRY_S,
