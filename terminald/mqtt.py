@@ -409,9 +409,7 @@ class Connection:
             self._waiting.take()
             self._handed_bytes += outgoing.size_bytes
             expiring = self._expiring(outgoing.expiry_s)
-            number = self._client.publish(
-                outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, expiring
-            ).mid
+            number = self._client.publish(outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, expiring).mid
             if outgoing.qos:
                 self._published[number] = outgoing.future
                 self._sent_s[number] = self._loop.time()

@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -32,6 +33,7 @@ from core import topics, wire
 from core.alarms import KINDS as ALARMS
 from core.alarms import SEVERITIES
 from core.delivery import BatchError
+from core.orders import ORDERS, Kind
 from core.ports import DeviceError, JournalError
 from core.telemetry import GROUPS
 from core.telemetry_table import rows
@@ -156,6 +158,19 @@ def test_each_command_of_the_terminal(rewrite: bool) -> None:
 def test_each_command_of_headquarters(rewrite: bool) -> None:
     rows = [(f"`{usage}`", summary) for usage, summary in commands(fleet_cli._parser(), "terminald-fleet")]
     held("fleet.md", "commands", table(("Command", "What it does"), rows), rewrite)
+
+
+def test_each_order(rewrite: bool) -> None:
+    def takes(kind: Kind) -> str:
+        fields = msgspec.structs.fields(kind.params)
+        return ", ".join(f"`{each.name}`" + ("" if each.required else " (optional)") for each in fields) or "nothing"
+
+    def how(kind: Kind) -> str:
+        words = {"two persons": kind.persons == 2, "disruptive": kind.disruptive, "by a file": kind.by_file}
+        return ", ".join(word for word, applies in words.items() if applies)
+
+    rows = [(f"`{name}`", kind.what, takes(kind), f"`{kind.role}`", how(kind)) for name, kind in ORDERS.items()]
+    held("fleet.md", "orders", table(("Order", "The terminal", "Takes", "Role", "How"), rows), rewrite)
 
 
 # --- errors ------------------------------------------------------------------------------------------------------

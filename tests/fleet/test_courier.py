@@ -12,6 +12,7 @@ from random import Random
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt import publish
+from paho.mqtt.enums import CallbackAPIVersion
 
 from core import topics
 from core.order_results import State
@@ -69,7 +70,7 @@ def is_so(address: Address, number: int, **counts: int) -> Callable[[], bool]:
 def retained(mosquitto: Mosquitto) -> list[str]:
     """The topics of orders and answers that lie on the broker, by a plain client. Blocks for a moment."""
     found: list[str] = []
-    client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
     client.on_message = lambda _c, _u, message: found.append(message.topic) if message.retain else None
     client.connect("127.0.0.1", int(mosquitto.url.rpartition(":")[2]))
     client.loop_start()
