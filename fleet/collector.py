@@ -10,19 +10,20 @@ import logging
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 
 from core import nesting, topics
-from core.card import wipe, wipe_all
+from core.card import wipe
 from core.delivery import Ack, AckError, encode_ack, open_ack
 from core.ports import Clock, Signer
 from fleet.database import DatabaseAway
 from fleet.intake import Arrival, Intake, Mark, Presence, announce, commit
 from fleet.keys import shared_group
 from fleet.store import NUMBER_MAX, Store
+from fleet.told import Measurements
 from terminald.broker import Message
 from terminald.mqtt import Connection
 
@@ -51,19 +52,7 @@ class _Status(msgspec.Struct, frozen=True):
     connection: Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
 
 
-class _Values(msgspec.Struct, frozen=True):
-    epoch: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{32})?$")] = ""
-    hwm: int = 0
-    generation: int = 0
-
-
-class _Measurements(msgspec.Struct, frozen=True):
-    v: _Values
-
-
 _status_decoder = msgspec.json.Decoder(_Status)
-_any_decoder = msgspec.json.Decoder()
-_measurements_decoder = msgspec.json.Decoder(_Measurements)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +89,6 @@ class Collector:
         self._paused = False
         await connection.subscribe(topics.EVERY_ACK, self._on_ack, qos=0)
         await connection.subscribe(topics.EVERY_STATUS, lambda message: self._on_status(connection, message))
-        await connection.subscribe(topics.EVERY_TELE, self._on_tele, qos=0)
         batches = (
             topics.shared(shared_group(self._key, "batches"), topics.EVERY_BATCH)
             if self._shared
@@ -112,6 +100,13 @@ class Collector:
             await self._wake.wait()
             self._wake.clear()
             await self._work(connection)
+
+    def heard(self, terminal: str, measurements: Measurements | None) -> None:
+        """A terminal gave a sign of life, and perhaps said how far headquarters once signed for its records."""
+        self._note(Presence(terminal))
+        if measurements is not None:
+            values = measurements.v
+            self._mark(Mark(terminal, values.epoch, values.hwm, values.generation))
 
     async def finish(self) -> None:
         """Writes down what was heard of the terminals since the last commit. Raises DatabaseError."""
@@ -222,17 +217,6 @@ class Collector:
         if terminal is not None:
             self._note(Presence(terminal, wipe(status.state)[:16], wipe(status.boot_id)[:64], status.connection))
 
-    def _on_tele(self, message: Message) -> None:
-        terminal = _terminal_of(message)
-        try:
-            values = nesting.decode(_measurements_decoder, message.payload).v
-            measurements = msgspec.json.encode(wipe_all(nesting.decode(_any_decoder, message.payload))).decode()
-        except (ValueError, RecursionError):  # what is nested less deeply may still be too much to wipe
-            return
-        if terminal is not None:
-            self._note(Presence(terminal, measurements=measurements))
-            self._mark(Mark(terminal, values.epoch, values.hwm, values.generation))
-
     def _on_ack(self, message: Message) -> None:
         """A retained acknowledgement, perhaps from before this database was restored; our own come back too."""
         terminal = _terminal_of(message)
@@ -247,9 +231,7 @@ class Collector:
     def _note(self, presence: Presence) -> None:
         before = self._presences.get(presence.terminal, Presence(presence.terminal))
         if len(self._presences) < TERMINALS_MAX:
-            newer = presence if presence.state is not None else before
-            measurements = presence.measurements or before.measurements
-            self._presences[presence.terminal] = replace(newer, measurements=measurements)
+            self._presences[presence.terminal] = presence if presence.state is not None else before
             self._later()
 
     def _mark(self, mark: Mark) -> None:

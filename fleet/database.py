@@ -175,6 +175,11 @@ class _Statements:
         """Adds the rows that are not there yet."""
         return self._connection.executemany(_insertion(table), rows).rowcount if rows else 0
 
+    def put(self, table: "Table", rows: Sequence[Sequence[Any]]) -> None:
+        """Puts rows in the place of those with the same keys."""
+        if rows:
+            self._connection.executemany(_replacement(table), rows)
+
     def lock(self, terminals: Iterable[str]) -> None:
         """A transaction that writes is alone anyway."""
 
@@ -183,6 +188,16 @@ class _Statements:
 def _insertion(table: "Table") -> str:
     places = ", ".join("?" * len(table.columns))
     return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608 # our own names
+
+
+@functools.cache
+def _replacement(table: "Table") -> str:
+    places = ", ".join("?" * len(table.columns))
+    news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in table.keys)
+    return (
+        f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({places})"  # noqa: S608 # our own names
+        f" ON CONFLICT ({', '.join(table.keys)}) DO UPDATE SET {news}"
+    )
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ GENERATION_MAX = 1 << 53
 """No honest generation comes near it: they begin at Unix milliseconds."""
 
 _SEEN = """
-INSERT INTO presence (terminal, seen_ms, state, boot, connection, measurements) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO presence (terminal, seen_ms, state, boot, connection) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (terminal) DO UPDATE SET
     seen_ms = excluded.seen_ms,
     state = CASE WHEN excluded.state IS NULL
@@ -47,8 +47,7 @@ ON CONFLICT (terminal) DO UPDATE SET
     boot = coalesce(excluded.boot, presence.boot),
     connection = CASE WHEN excluded.connection IS NULL
                         OR presence.boot = excluded.boot AND presence.connection > excluded.connection
-                 THEN presence.connection ELSE excluded.connection END,
-    measurements = coalesce(excluded.measurements, presence.measurements)
+                 THEN presence.connection ELSE excluded.connection END
 """
 
 
@@ -72,13 +71,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A sign of life: a status (`connection` > 0) or measurements, as JSON text."""
+    """A sign of life: a status (`connection` > 0), or anything else that a terminal told."""
 
     terminal: str
     state: str | None = None
     boot: str | None = None
     connection: int | None = None
-    measurements: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +241,8 @@ class _Transaction:
         """Notes a sign of life; a status of an older connection of the same boot changes nothing."""
         self._run(
             _SEEN,
-            (presence.terminal, self._now_ms, presence.state, presence.boot, presence.connection,
-             presence.measurements),
-        )  # fmt: skip
+            (presence.terminal, self._now_ms, presence.state, presence.boot, presence.connection),
+        )
 
     def result(self) -> Intake:
         """Writes the marks, and says what is to be acknowledged."""

@@ -142,11 +142,12 @@ class _Statements:
                 pass
         if not rows:
             return 0
-        columns = [
-            [_text(value) for value in column] if type_ == "text" else list(column)
-            for type_, column in zip(table.types, zip(*rows, strict=True), strict=True)
-        ]
-        return self._connection.execute(_insertion(table), columns).rowcount
+        return self._connection.execute(_insertion(table), _columns(table, rows)).rowcount
+
+    def put(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Puts rows in the place of those with the same keys, by one statement."""
+        if rows:
+            self._connection.execute(_replacement(table), _columns(table, rows))
 
     def _copy(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(_copying(table)) as copy:
@@ -213,6 +214,24 @@ def _set_up(connection: psycopg.Connection, now_ms: int) -> None:
 @functools.cache
 def _translated(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
+
+
+def _columns(table: Table, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """An array for each column."""
+    return [
+        [_text(value) for value in column] if type_ == "text" else list(column)
+        for type_, column in zip(table.types, zip(*rows, strict=True), strict=True)
+    ]
+
+
+@functools.cache
+def _replacement(table: Table) -> str:
+    arrays = ", ".join(f"%b::{type_}[]" for type_ in table.types)
+    news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in table.keys)
+    return (
+        f"INSERT INTO {table.name} ({', '.join(table.columns)}) SELECT * FROM unnest({arrays})"  # noqa: S608 # our own names
+        f" ON CONFLICT ({', '.join(table.keys)}) DO UPDATE SET {news}"
+    )
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from fleet.collector import Collector
 from fleet.courier import Courier
 from fleet.database import DatabaseError
 from fleet.keys import AckKey, KeyFileError, beside, load_or_make
+from fleet.listener import Listener
 from fleet.replay import Replayer
 from fleet.store import Address, Server, open_store
 from terminald.broker import Broker
@@ -42,10 +43,11 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
     opened = open_store(database, now_ms=clock.stamp().time_ms)
     shared = isinstance(database, Server)
     collector = Collector(database=opened, key=signer, clock=clock, shared=shared)
+    listener = Listener(database=open_store(database, now_ms=clock.stamp().time_ms), clock=clock, heard=collector.heard)
     replayer = Replayer(database=database, key=signer, shared=shared)
     courier = Courier(database=open_store(database, now_ms=clock.stamp().time_ms), key=signer, clock=clock)
     try:
-        asyncio.run(_run(brokers, collector, [collector, replayer, courier], signer, clock, shared))
+        asyncio.run(_run(brokers, collector, listener, [replayer, courier], signer, clock, shared))
     except BaseExceptionGroup as group:
         # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
         errors, others = group.split(DatabaseError)
@@ -55,6 +57,7 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
     finally:
         courier.close()
         replayer.close()
+        listener.close()
         collector.close()
     return 0
 
@@ -62,7 +65,8 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
 async def _run(
     brokers: Sequence[Broker],
     collector: Collector,
-    users: Sequence[User],
+    listener: Listener,
+    others: Sequence[User],
     signer: AckKey,
     clock: SystemClock,
     shared: bool,
@@ -73,7 +77,7 @@ async def _run(
     uplink = Uplink(
         brokers=brokers,
         client_id=f"headquarters-{signer.public_key.hex()[:16]}{own}",
-        users=users,
+        users=[collector, listener, *others],
         clock=clock,
         random=Random(),
         session_expiry_s=0 if shared else SESSION_EXPIRY_S,
@@ -89,6 +93,7 @@ async def _run(
         await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
         running.cancel()
         waiting.cancel()
+    await listener.finish()
     await collector.finish()
     _log.info("stopped")
 

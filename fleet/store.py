@@ -31,11 +31,12 @@ Address = Path | Server
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table that takes many rows at once: its columns, and PostgreSQL's types of them."""
+    """A table that takes many rows at once: its columns, PostgreSQL's types of them, and those that name a row."""
 
     name: str
     columns: tuple[str, ...]
     types: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
 
 RECORD = Table(
@@ -76,6 +77,9 @@ class Statements(Protocol):
 
     def insert(self, table: Table, rows: Sequence[Sequence[Any]], *, fresh: bool = False) -> int:
         """Adds the rows that are not there yet; how many those were. `fresh`: none should be, which may be quicker."""
+
+    def put(self, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+        """Puts rows in the place of those with the same keys; no two of them have the same."""
 
     def lock(self, terminals: Iterable[str]) -> None:
         """Keeps every other collector from these terminals until the transaction's end."""

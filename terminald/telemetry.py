@@ -184,9 +184,12 @@ class Telemetry:
     # --- who else is there ---------------------------------------------------------------------------------------
 
     def _on_status(self, message: Message) -> None:
+        self.hear_status(message.payload)
+
+    def hear_status(self, payload: bytes) -> None:
         """Of another start than ours: the broker lets one of two namesakes in at a time, so each throws the other out."""
         try:
-            status = nesting.decode(_status_decoder, message.payload[:STATUS_BYTES_MAX])
+            status = nesting.decode(_status_decoder, payload[:STATUS_BYTES_MAX])
         except ValueError:
             return
         if status.boot_id != self._boot:

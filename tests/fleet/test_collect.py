@@ -158,27 +158,34 @@ async def test_card_numbers_in_what_a_terminal_says_are_not_kept(
 ) -> None:
     def kept() -> list[tuple[str, ...]]:
         with contextlib.closing(sqlite3.connect(f"file:{collect.database}?mode=ro", uri=True)) as database:
-            if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'presence'").fetchall():
+            if not database.execute("SELECT 1 FROM sqlite_schema WHERE name = 'report'").fetchall():
                 return []  # the file is there before its tables are
-            return database.execute("SELECT terminal, state, boot, measurements FROM presence").fetchall()
+            return database.execute(
+                "SELECT p.terminal, p.state, p.boot, r.body, a.text FROM presence p"
+                " JOIN report r ON r.terminal = p.terminal JOIN alarm a ON a.terminal = p.terminal"
+                " WHERE p.state IS NOT NULL"
+            ).fetchall()
 
     card = "4111111111111111"
     status = json.dumps({"state": card, "boot_id": f";{card}=29121010000000123?", "connection": 1})
     told = json.dumps({"ts": 1, "clk": "ntp", "seq": 1, "v": {card: card, "n": int(card), "epoch": card}})
     honest = json.dumps({"ts": 1, "clk": "ntp", "seq": 1, "v": {card: card, "n": int(card), "depth": 7}})
+    alarm = json.dumps({"ts": 1, "since": 1, "severity": "minor", "text": f"Card {card}", "v": {card: card}})
     collect.start(mosquitto.url)
     async with connect(parse_url(mosquitto.url), "till-3") as connection:
         while not collect.database.exists() or not kept():
             for topic, payload in (
-                (topics.tele("till-3", "till"), told), (topics.tele("till-3", "till"), honest),
+                (topics.tele("till-3", "journal"), told), (topics.tele("till-3", "journal"), honest),
+                (topics.alarm("till-3", "disk-low"), alarm), (topics.alarm("till-3", card), alarm),
                 (topics.status("till-3"), status), (f"{topics.PREFIX}/{card}/status", status),
                 (f"{topics.PREFIX}/{card}/money/batch", card),
             ):  # fmt: skip
                 await connection.publish(topic, payload.encode())
             await asyncio.sleep(0.1)
     assert collect.stop() == 0
-    ((terminal, state, _, measurements),) = kept()
+    ((terminal, state, _, measurements, text),) = kept()
     assert (terminal, state, json.loads(measurements)["v"]["depth"]) == ("till-3", "*" * 12 + "1111", 7)
+    assert text == "Card ************1111"
     assert card not in f"{kept()}{collect.log.read_text()}"
 
 

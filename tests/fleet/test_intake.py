@@ -331,7 +331,7 @@ def test_an_old_will_does_not_overwrite_a_newer_status(database: Store) -> None:
     for presence in (
         Presence(TERMINAL, "online", "b1", 4),
         Presence(TERMINAL, "offline", "b1", 3),
-        Presence(TERMINAL, measurements="{}"),
+        Presence(TERMINAL),
     ):
         commit(database, [], [], [presence], NOW_MS)
     assert summarize(database.address).terminals[0].state == "online"

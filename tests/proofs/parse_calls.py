@@ -24,11 +24,14 @@ from drivers.codecs.nexo_outcome import payment_outcome
 from drivers.codecs.scale import ScaleCodec
 from drivers.codecs.scan import Framing, ScanDecoder
 from fleet.collector import Collector
+from fleet.listener import Listener
 from fleet.simulator import packets
 from store.backup_format import read_manifest
 from store.errors import BackupKeyOther
 from store.keyring import Sealed
 from terminald.broker import Message
+from terminald.clock import SystemClock
+from terminald.telemetry import Telemetry
 from tests.drivers.typing_scanner import typed
 from tests.proofs.fuzzing import Parse
 from tests.records import KEY, TERMINAL
@@ -200,6 +203,22 @@ def mqtt_packets(data: bytes) -> object:
         for packet in packets.Reader().feed(data)
         if packet.kind in (packets.CONNACK, packets.PUBLISH, packets.PUBACK, packets.SUBACK, packets.DISCONNECT)
     ]
+
+
+def listened(handler: str, topic: str) -> Callable[[], Parse]:
+    """What the listener does with a message."""
+
+    def make() -> Parse:
+        listener = Listener(database=cast(Any, None), clock=cast(Any, None))
+        take: Callable[[Message], None] = getattr(listener, handler)
+        return lambda data: take(Message(topic=topic, payload=data, qos=0, retain=True, packet=1))
+
+    return make
+
+
+def status(data: bytes) -> None:
+    """A namesake's status at a terminal."""
+    Telemetry(terminal=TERMINAL, boot="b", look=cast(Any, None), clock=SystemClock()).hear_status(data)
 
 
 def retained(handler: str, topic: str) -> Callable[[], Parse]:

@@ -302,8 +302,18 @@ PARSERS: tuple[Parser, ...] = (
     Parser(name="MQTT recall", make=c.simply(c.recalled), seeds=(RECALL, HOLDINGS), allowed=DELIVERY),
     Parser(
         name="MQTT telemetry",
-        make=c.retained("_on_tele", topics.tele(TERMINAL, "till")),
-        seeds=(b'{"ts":1,"clk":"ntp","seq":1,"v":{"epoch":"e","hwm":7,"generation":1}}',),
+        make=c.listened("_on_report", topics.tele(TERMINAL, "journal")),
+        seeds=(b'{"ts":1,"clk":"ntp","seq":1,"v":{"epoch":"e","hwm":7,"generation":1,"alarms":"disk-low"}}',),
+    ),
+    Parser(
+        name="MQTT alarm",
+        make=c.listened("_take_alarm", topics.alarm(TERMINAL, "disk-low")),
+        seeds=(b'{"ts":1,"clk":"ntp","since":1,"severity":"minor","text":"The disk.","v":{"a":1,"b":"c"}}', b""),
+    ),
+    Parser(
+        name="MQTT status at the terminal",
+        make=c.simply(c.status),
+        seeds=(b'{"state":"online","boot_id":"b1","connection":1,"ts":1}',),
     ),
     Parser(name="MQTT acknowledgement at headquarters", make=c.retained("_on_ack", topics.ack(TERMINAL)), seeds=(ACK,)),
     Parser(

@@ -1,0 +1,148 @@
+"""What headquarters keeps of what terminals tell: last words, alarms and their history, notices; in both databases."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from core import topics
+from fleet import told
+from fleet.store import Address, Store, open_store, reading
+from fleet.told import Change, Heard, Report, Standing, Told, keep
+
+TERMINAL = "till-3"
+
+
+@pytest.fixture
+def database(address: Address) -> Iterator[Store]:
+    opened = open_store(address, now_ms=1)
+    yield opened
+    opened.close()
+
+
+def alarm(since: int, *, text: str = "The disk is nearly full.", ts: int | None = None) -> Told:
+    return Told(ts=ts or since, since=since, severity="minor", text=text)
+
+
+def change(told_: Told | None, type_: str = "disk-low", terminal: str = TERMINAL) -> Change:
+    return Change(terminal, type_, told_)
+
+
+def take(database: Store, *changes: Change | Standing, now_ms: int = 1000, notify: bool = True) -> int:
+    return keep(database, Heard(changes=list(changes)), now_ms, notify=notify)
+
+
+def raised(database: Store) -> list[tuple[str, int]]:
+    with reading(database.address) as statements:
+        return [(each.type, each.since_ms) for each in told.raised(statements)]
+
+
+def past(database: Store) -> list[tuple[str, int, int | None]]:
+    with reading(database.address) as statements:
+        return [(each.type, each.since_ms, each.cleared_ms) for each in told.history(statements, TERMINAL)]
+
+
+def notices(database: Store) -> list[tuple[str, str]]:
+    with reading(database.address) as statements:
+        found = [json.loads(body) for (body,) in statements.execute("SELECT body FROM notice ORDER BY number")]
+    return [(each["state"], each["type"]) for each in found]
+
+
+def test_the_last_word_of_each_topic(database: Store) -> None:
+    for depth in (1, 2):
+        body = json.dumps({"ts": 1, "clk": "ntp", "seq": depth, "v": {"journal_depth": depth}})
+        info = told.report_of(TERMINAL, topics.info(TERMINAL), b'{"software":"%d"}' % depth)
+        journal = told.report_of(TERMINAL, topics.tele(TERMINAL, "journal"), body.encode())
+        other = Report("till-4", "info", "{}")
+        assert info is not None
+        assert journal is not None
+        keep(
+            database, Heard({(each.terminal, each.topic): each for each in (info, journal, other)}), depth, notify=True
+        )
+    with reading(database.address) as statements:
+        found = told.reports(statements)
+        assert told.reports(statements, "till-4").keys() == {"till-4"}
+    assert found[TERMINAL]["info"] == (2, {"software": "2"})
+    assert told.values_of(found[TERMINAL]) == {"journal_depth": 2}
+
+
+@pytest.mark.parametrize(
+    "topic", [topics.tele(TERMINAL, "of-nobody"), topics.status(TERMINAL), topics.tele("till-4", "journal")]
+)
+def test_what_no_terminal_tells_is_not_kept(topic: str) -> None:
+    assert told.report_of(TERMINAL, topic, b"{}") is None
+
+
+def test_an_alarm_from_its_beginning_to_its_end(database: Store) -> None:
+    assert take(database, change(alarm(500))) == 1
+    assert raised(database) == [("disk-low", 500)]
+    assert take(database, change(alarm(500))) == 0  # the broker's retained copy, or another collector
+    assert take(database, change(None), now_ms=2000) == 1
+    assert take(database, change(None)) == 0
+    assert (raised(database), past(database)) == ([], [("disk-low", 500, 2000)])
+    assert notices(database) == [("raised", "disk-low"), ("cleared", "disk-low")]
+
+
+def test_a_new_one_of_a_type_ends_the_one_before(database: Store) -> None:
+    take(database, change(alarm(500)), change(alarm(700)), now_ms=2000)
+    assert raised(database) == [("disk-low", 700)]
+    assert notices(database) == [("raised", "disk-low"), ("cleared", "disk-low"), ("raised", "disk-low")]
+
+
+def test_words_that_change_are_no_news(database: Store) -> None:
+    take(database, change(alarm(500)))
+    assert take(database, change(alarm(500, text="Other words.", ts=600))) == 0
+    with reading(database.address) as statements:
+        assert [each.text for each in told.raised(statements)] == ["Other words."]
+
+
+def test_one_whose_end_was_missed_is_cleared_by_what_the_terminal_says_every_minute(database: Store) -> None:
+    take(database, change(alarm(500)), change(alarm(500), "paper-out"))
+    take(database, Standing(TERMINAL, 400, frozenset()))  # older than the alarm: a word that came late
+    assert len(raised(database)) == 2
+    take(database, Standing(TERMINAL, 900, frozenset(["paper-out"])), Standing("till-4", 900, frozenset()))
+    assert raised(database) == [("paper-out", 500)]
+    take(database, change(alarm(500)))  # it was cleared by mistake
+    assert raised(database) == [("disk-low", 500), ("paper-out", 500)]
+
+
+def test_nobody_is_told_where_nobody_wants_to_be(database: Store) -> None:
+    assert take(database, change(alarm(500)), notify=False) == 0
+    assert (raised(database), notices(database)) == ([("disk-low", 500)], [])
+
+
+def test_what_is_kept_of_one_terminal_is_bounded(database: Store) -> None:
+    for start in range(0, 300, 100):
+        changes = [
+            each
+            for number in range(start, start + 100)
+            for each in (change(alarm(1000 + number), f"t{number}"), change(None, f"t{number}"))
+        ]
+        take(database, *changes, now_ms=10_000 + start, notify=False)
+    take(database, *(change(alarm(5000), f"open-{number}") for number in range(100)), now_ms=20_000, notify=False)
+    assert len(raised(database)) == told.OPEN_MAX
+    assert len(past(database)) <= told.HISTORY_MAX
+    assert past(database)[0][1] == 5000
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{", b"[]", b'{"ts":1}', b'{"ts":-1,"since":1,"severity":"minor","text":""}',
+        b'{"ts":1,"since":9223372036854775808,"severity":"minor","text":""}',
+        b'{"ts":1,"since":1,"severity":"loud","text":""}',
+        b'{"ts":1,"since":1,"severity":"minor","text":"","v":{"a":{}}}', b'[' * 5000,
+    ],
+)  # fmt: skip
+def test_what_is_no_alarm_is_refused(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        told.change_of(TERMINAL, topics.alarm(TERMINAL, "disk-low"), payload)
+
+
+def test_a_text_with_a_nul_is_kept(database: Store) -> None:
+    told_ = told.change_of(
+        TERMINAL, topics.alarm(TERMINAL, "disk-low"), b'{"ts":1,"since":1,"severity":"minor","text":"a\\u0000b"}'
+    )
+    assert told_ is not None
+    take(database, told_)
+    assert raised(database) == [("disk-low", 1)]
