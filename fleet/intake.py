@@ -1,9 +1,9 @@
 """How batches become rows: verify, insert, recompute the mark, commit, and only then acknowledge.
 
-All the rules of what headquarters takes are here. Whatever comes twice changes nothing. A batch that contradicts what
-is held is a fork: it goes to quarantine beside what is held. A batch that its terminal signed, word for word, and that
-still cannot be taken goes to quarantine and the stream moves on. What may have been damaged or forged on its way is kept
-as evidence and moves nothing: else whoever can write to the topic could make a terminal skip its sales.
+All the rules of what headquarters takes are here. Whatever comes twice changes nothing, and is not looked into again. A batch
+that contradicts what is held is a fork: it goes to quarantine beside what is held. A batch that its terminal signed, word for
+word, and that still cannot be taken goes to quarantine and the stream moves on. What may have been damaged or forged on its
+way is kept as evidence and moves nothing: else whoever can write to the topic could make a terminal skip its sales.
 """
 
 import hashlib
@@ -204,6 +204,10 @@ class _Transaction:
         """Stores a batch, or puts it into quarantine."""
         try:
             batch = decode(arrival.payload)
+            if self._is_held(arrival.terminal, batch.header):
+                self._settle(arrival.terminal, batch.header)
+                self._answer_again(arrival.terminal, batch.header)
+                return
             verified = self._verified(arrival.terminal, batch)
             self._store(arrival.terminal, verified)
         except BatchError as error:
@@ -214,8 +218,7 @@ class _Transaction:
         else:
             header = verified.header
             self._epoch(arrival.terminal, header.epoch).fault = None
-        self._touched[arrival.terminal, header.epoch] = self._epoch(arrival.terminal, header.epoch)
-        self.compare(Mark(arrival.terminal, header.epoch, header.acked_seq, header.acked_generation))
+        self._answer_again(arrival.terminal, header)
 
     def compare(self, mark: Mark) -> None:
         """Notices that this database was restored from an older state: more was acknowledged than it holds."""
@@ -269,7 +272,29 @@ class _Transaction:
         acks = tuple((epoch.terminal, self._ack(epoch)) for epoch in self._touched.values())
         return Intake(acks, tuple(self._refusals), self._records, self._raised)
 
+    def _answer_again(self, terminal: str, header: Header) -> None:
+        self._touched[terminal, header.epoch] = self._epoch(terminal, header.epoch)
+        self.compare(Mark(terminal, header.epoch, header.acked_seq, header.acked_generation))
+
     # --- verifying ---
+
+    def _is_held(self, terminal: str, header: Header) -> bool:
+        """Whether all of it is held, by its own word: then there is nothing to take, whoever says it and whatever it is.
+
+        A fleet that comes back at once sends most of its batches more than once; to verify each again would keep those
+        waiting that are new.
+        """
+        epoch = self._epoch(terminal, header.epoch)
+        if header.terminal != terminal or header.last > epoch.hwm:
+            return False
+        held = self._hashes(epoch, header.last, header.last)
+        if held.get(header.last, b"").hex() != header.last_hash:
+            return False
+        (count,) = self._run(
+            "SELECT count(*) FROM record WHERE terminal = ? AND epoch = ? AND seq BETWEEN ? AND ?",
+            (terminal, header.epoch, header.first, header.last),
+        ).fetchone()
+        return bool(count == header.count)
 
     def _verified(self, terminal: str, batch: Batch) -> Verified:
         """What the batch proves under the key that the terminal is known by, or on first use under its own."""
@@ -313,11 +338,7 @@ class _Transaction:
         else:
             added = self._statements.insert(RECORD, rows)
             self._statements.insert(RETAIL_TRANSACTION, sales)
-        self._run(
-            "UPDATE quarantine SET settled_ms = ? WHERE terminal = ? AND epoch = ? AND first_seq >= ? AND last_seq <= ?"
-            " AND reason != ?",
-            (self._now_ms, *place, header.first, header.last, Forked.code),
-        )
+        self._settle(terminal, header)
         self._records += added
         if verified.opened is not None and verified.opened.previous_epoch is not None and added:
             self._begun.add(terminal)
@@ -329,6 +350,14 @@ class _Transaction:
             epoch.hwm, epoch.hash_at_hwm = header.last, records[-1].hash
         else:
             self._recount(epoch)
+
+    def _settle(self, terminal: str, header: Header) -> None:
+        """What was damaged on its way has come whole."""
+        self._run(
+            "UPDATE quarantine SET settled_ms = ? WHERE terminal = ? AND epoch = ? AND first_seq >= ? AND last_seq <= ?"
+            " AND reason != ?",
+            (self._now_ms, terminal, header.epoch, header.first, header.last, Forked.code),
+        )
 
     def _check_joints(self, epoch: _Epoch, verified: Verified) -> None:
         """Nothing held may contradict the batch: the record before, those in its place, the one after."""

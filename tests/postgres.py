@@ -21,6 +21,7 @@ from fleet.postgres import Postgres
 from fleet.store import Server
 
 START_TIMEOUT_S = 60
+_SYNCFS_SINCE = 14
 _USERS = ("postgres", "nobody")
 
 
@@ -42,6 +43,10 @@ class Cluster:
         self._programs = programs
         self._data = folder / "data"
         self._socket = folder
+        # After a crash the server flushes its whole folder, file by file unless it is told better: many databases, minutes.
+        version = programs.parent.name
+        if version.isdigit() and int(version) >= _SYNCFS_SINCE:
+            options += " -c recovery_init_sync_method=syncfs"
         self._options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c shared_buffers=64MB {options}"
         self._template: str | None = None
         self._user: str | None = None

@@ -110,6 +110,28 @@ def test_what_comes_twice_changes_nothing(database: Store) -> None:
     assert (again.records, len(held(database)), sums(database)) == (0, 61, (30, 465))
 
 
+def test_what_is_held_whole_is_answered_without_being_looked_into(database: Store) -> None:
+    """Not even its seal: there is nothing that it could change. One record less held, and all of it is looked into."""
+    take(database, payload(1, 40))
+    stranger = encode(batch(RECORDS[20:40], key=7))
+    again = take(database, stranger)
+    assert (one_ack(again).hwm, again.refusals) == (40, ())
+    with database.transaction() as statements:
+        statements.execute("DELETE FROM record WHERE seq = 30")
+    (refusal,) = take(database, stranger).refusals
+    assert refusal.code == "signature-wrong"
+    assert take(database, payload(21, 40)).records == 1
+
+
+def test_a_damaged_copy_of_what_is_held_is_settled_by_the_next_whole_one(database: Store) -> None:
+    take(database, payload(1, 40))
+    torn = batch(RECORDS[20:40])
+    take(database, encode(structs.replace(torn, lines=torn.lines[:-1])))
+    assert len(summarize(database.address).terminals[0].quarantined) == 1
+    take(database, payload(21, 40))
+    assert not summarize(database.address).terminals[0].quarantined
+
+
 def test_overlapping_ranges_are_taken_once(database: Store) -> None:
     take(database, payload(1, 40))
     assert one_ack(take(database, payload(21, 61))).hwm == 61
