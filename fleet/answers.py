@@ -96,8 +96,12 @@ def published(store: Store, done: Sequence[Outgoing], now_ms: int) -> None:
 
 
 def publish_again(store: Store, now_ms: int) -> None:
-    """Whatever no terminal has taken yet goes to the broker once more: it may have lost it. Raises DatabaseError."""
+    """Whatever no terminal has taken yet goes to the broker once more: it may have lost it. Raises DatabaseError.
+
+    What was claimed for the connection before is free too: to publish twice does no harm.
+    """
     with store.transaction() as statements:
+        statements.execute("UPDATE told SET claimed_ms = 0 WHERE kept = 1 AND claimed_ms > 0")
         statements.execute(
             "UPDATE told SET state = 'signed', claimed_ms = 0 WHERE state = 'published' AND not_after_ms > ?", (now_ms,)
         )

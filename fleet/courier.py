@@ -18,7 +18,7 @@ from fleet import answers
 from fleet.answers import Heard, Outgoing
 from fleet.database import DatabaseAway
 from fleet.store import Store
-from terminald.broker import Message, MqttError
+from terminald.broker import ConnectionLost, Message, MqttError
 from terminald.mqtt import Connection
 
 LOOK_EVERY_S = 1.0
@@ -83,7 +83,7 @@ class Courier:
             await self._run(answers.published, self._database, done, self._now_ms())
 
     async def _publish(self, connection: Connection, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
-        """Those that the broker took. Raises MqttError where it is gone; a claim lapses by itself."""
+        """Those that the broker took. Raises ConnectionLost; a claim lapses by itself."""
         sent = [
             (
                 each,
@@ -96,6 +96,8 @@ class Courier:
             try:
                 await asyncio.gather(*futures)
                 done.append(each)
+            except ConnectionLost:
+                raise
             except MqttError as error:
                 _log.error("order %s was not taken by the broker: %s: %s", each.id, error.code, error)
         return done
