@@ -115,6 +115,8 @@ def _collect(options: argparse.Namespace) -> int:
         database=database,
         key=options.key or config.key,
         ack_public_key_file=options.ack_public_key_file or config.ack_public_key_file,
+        webhook=config.webhook,
+        webhook_secret=config.webhook_secret,
     )
 
 

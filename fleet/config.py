@@ -10,11 +10,14 @@
     # or "postgresql://collector:password@db.example.com/headquarters"
     key = "headquarters.db.ack-key"              # made where there is none
     ack_public_key_file = "ack-public-key"
+    webhook = "https://hooks.example.com/pos"    # alarms are handed on there
+    webhook_secret = "..."                       # signs them
 """
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fleet.store import Address, Server, locate
 from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
@@ -34,10 +37,13 @@ class CollectorConfig:
     database: Address | None = None
     key: Path | None = None
     ack_public_key_file: Path | None = None
+    webhook: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
 
 
 SETTINGS = (
     "broker", "brokers", "ca", "certificate", "certificate_key", "database", "key", "ack_public_key_file",
+    "webhook", "webhook_secret",
 )  # fmt: skip
 """What a file may say."""
 
@@ -60,6 +66,7 @@ def load(path: Path) -> CollectorConfig:
     try:
         brokers = _brokers(table)
         database = locate(table["database"]) if "database" in table else None
+        webhook = _webhook(table["webhook"]) if "webhook" in table else None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     base = path.absolute().parent
@@ -77,7 +84,17 @@ def load(path: Path) -> CollectorConfig:
         database=database if isinstance(database, Server) else beside(database),
         key=beside(table.get("key")),
         ack_public_key_file=beside(table.get("ack_public_key_file")),
+        webhook=webhook,
+        webhook_secret=table.get("webhook_secret"),
     )
+
+
+def _webhook(url: str) -> str:
+    """The same address. Raises ValueError where it is none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii() or not url.isprintable():
+        raise ValueError("webhook must be https://host/path, or http://")
+    return url
 
 
 def _brokers(table: dict[str, object]) -> tuple[str, ...]:

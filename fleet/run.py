@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from fleet.collector import Collector
 from fleet.courier import Courier
@@ -21,6 +22,9 @@ from terminald.clock import SystemClock
 from terminald.logs import configure
 from terminald.uplink import Uplink, User
 
+if TYPE_CHECKING:
+    from fleet.webhook import Webhook
+
 SESSION_EXPIRY_S = 3600
 """How long a broker keeps messages for a collector that went away; terminals send again what it forgot."""
 
@@ -28,7 +32,15 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
 
 
-def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, ack_public_key_file: Path | None) -> int:
+def collect(
+    *,
+    brokers: Sequence[Broker],
+    database: Address,
+    key: Path | None,
+    ack_public_key_file: Path | None,
+    webhook: str | None = None,
+    webhook_secret: str | None = None,
+) -> int:
     """Runs until SIGTERM or SIGINT, finishes what is in hand, and gives 0. Raises DatabaseError, KeyFileError."""
     for number in _STOPS:
         signal.signal(number, lambda *_: sys.exit(0))  # until the loop takes them over
@@ -43,11 +55,17 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
     opened = open_store(database, now_ms=clock.stamp().time_ms)
     shared = isinstance(database, Server)
     collector = Collector(database=opened, key=signer, clock=clock, shared=shared)
-    listener = Listener(database=open_store(database, now_ms=clock.stamp().time_ms), clock=clock, heard=collector.heard)
+    teller = _teller(webhook, webhook_secret, database, clock)
+    listener = Listener(
+        database=open_store(database, now_ms=clock.stamp().time_ms),
+        clock=clock,
+        heard=collector.heard,
+        noted=teller.noted if teller is not None else None,
+    )
     replayer = Replayer(database=database, key=signer, shared=shared)
     courier = Courier(database=open_store(database, now_ms=clock.stamp().time_ms), key=signer, clock=clock)
     try:
-        asyncio.run(_run(brokers, collector, listener, [replayer, courier], signer, clock, shared))
+        asyncio.run(_run(brokers, collector, listener, [replayer, courier], teller, signer, clock, shared))
     except BaseExceptionGroup as group:
         # Not by except*: before Python 3.11.4 what is raised in one comes out wrapped in another group.
         errors, others = group.split(DatabaseError)
@@ -58,8 +76,19 @@ def collect(*, brokers: Sequence[Broker], database: Address, key: Path | None, a
         courier.close()
         replayer.close()
         listener.close()
+        if teller is not None:
+            teller.close()
         collector.close()
     return 0
+
+
+def _teller(url: str | None, secret: str | None, database: Address, clock: SystemClock) -> "Webhook | None":
+    if url is None:
+        return None
+    from fleet.webhook import Webhook
+
+    opened = open_store(database, now_ms=clock.stamp().time_ms)
+    return Webhook(url=url, secret=secret, database=opened, clock=clock, random=Random())
 
 
 async def _run(
@@ -67,6 +96,7 @@ async def _run(
     collector: Collector,
     listener: Listener,
     others: Sequence[User],
+    teller: "Webhook | None",
     signer: AckKey,
     clock: SystemClock,
     shared: bool,
@@ -90,9 +120,10 @@ async def _run(
     async with asyncio.TaskGroup() as group:
         running = group.create_task(uplink.run(), name="uplink")
         waiting = group.create_task(stopped.wait(), name="signals")
-        await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
-        waiting.cancel()
+        telling = [group.create_task(teller.run(), name="webhook")] if teller is not None else []
+        await asyncio.wait((running, waiting, *telling), return_when=asyncio.FIRST_COMPLETED)
+        for task in (running, waiting, *telling):
+            task.cancel()
     await listener.finish()
     await collector.finish()
     _log.info("stopped")
