@@ -235,9 +235,11 @@ class Collector:
             self._later()
 
     def _mark(self, mark: Mark) -> None:
-        if mark.seq > 0 and len(self._marks) < TERMINALS_MAX:
-            self._marks[mark.terminal, mark.epoch] = mark
-            self._later()
+        if not mark.epoch or (mark.seq <= 0 and mark.generation <= 0) or len(self._marks) >= TERMINALS_MAX:
+            return
+        before = self._marks.get((mark.terminal, mark.epoch), mark)
+        self._marks[mark.terminal, mark.epoch] = max(before, mark, key=lambda each: (each.generation, each.seq))
+        self._later()
 
     def _later(self) -> None:
         """Work that is in no hurry and goes with the next batch, or by itself after a while."""

@@ -221,9 +221,10 @@ class _Transaction:
         self._answer_again(arrival.terminal, header)
 
     def compare(self, mark: Mark) -> None:
-        """Notices that this database was restored from an older state: more was acknowledged than it holds."""
+        """Notices that this database was restored from an older state: more was acknowledged than it holds, or in the name
+        of a later generation, which the terminal goes by even where it holds nothing of what it was told then."""
         epoch = self._epoch(mark.terminal, mark.epoch)
-        if mark.seq <= epoch.hwm or mark.generation > GENERATION_MAX:
+        if mark.generation > GENERATION_MAX or (mark.seq <= epoch.hwm and mark.generation <= self._generation):
             return
         self._touched[epoch.terminal, epoch.epoch] = epoch
         if mark.generation >= self._generation:

@@ -341,6 +341,15 @@ def test_a_mark_out_of_this_world_raises_nothing(database: Store) -> None:
     assert (intake.raised, intake.acks) == (False, ())
 
 
+def test_a_terminal_that_was_told_by_a_later_generation_to_begin_anew_is_heard(database: Store) -> None:
+    """The restored database was restored once more: the terminal holds nothing acknowledged, and goes by what it heard."""
+    take(database, payload(1, 20))
+    intake = take(database, marks=[Mark(TERMINAL, EPOCH, 0, NOW_MS + 7)])
+    assert intake.raised
+    assert one_ack(intake).collector_generation == NOW_MS + 8
+    assert one_ack(take(database, payload(21, 40, acked=(0, NOW_MS + 8)))).hwm == 40
+
+
 def test_an_honest_mark_is_not_answered(database: Store) -> None:
     take(database, payload(1, 20))
     assert take(database, marks=[Mark(TERMINAL, EPOCH, 20, NOW_MS)]).acks == ()
