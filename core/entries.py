@@ -801,6 +801,16 @@ class OperatorAdministered(Entry, tag="operator_administered", frozen=True, kw_o
     approver: str = ""
 
 
+class ClaimOpened(Entry, tag="claim_opened", frozen=True, kw_only=True):
+    """Whoever stands before the screen may become the till's owner for a while, though there are supervisors: nobody of
+    them knows his PIN any more. `by` says who allowed it, `reference` the recovery key's id or the order."""
+
+    STREAM = Stream.TILL
+    MOVES_MONEY = True
+    by: Literal["recovery-key", "headquarters"]
+    reference: str
+
+
 # --- the till ---------------------------------------------------------------------------------------------------------
 
 
@@ -1152,7 +1162,7 @@ AnyEntry = (
     | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | OrderEntry | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
     | TrainingBegun | TrainingEnded | Trained
-    | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | OperatorAdministered
+    | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | ClaimOpened | OperatorAdministered
     | TransactionSuspended | TransactionResumed | LineRepriced
     | BusinessDayConfirmed | TillOpened | CashMoved | CountBegun | CountGivenUp | TillCounted | PaymentsReconciled | TillSettled
     | ZReported | ReportCopied

@@ -214,6 +214,9 @@ ORDERS: Mapping[str, Kind] = {
         what="who works here; who is revoked is signed off and does not sign on again",
         role="manager", params=StaffChange, again=True,
     ),
+    "open-claim": Kind(
+        what="whoever stands before the screen may become the till's owner, for 15 minutes", role="security", persons=2
+    ),
     "recall": Kind(what="takes a lot off sale", role="manager", params=Recall, again=True, timeless=True),
     "lift-recall": Kind(what="sells it again", role="manager", params=LiftRecall, again=True),
     "catalogue": Kind(

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES = 32
 SECRET_BYTES = 16
 _INFO = b"terminald/recovery/1"
+RECLAIM = b"/reclaim"
+"""The purpose of a code that lets somebody become a till's owner: it opens no data."""
 _SIGNS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _LOOKALIKES = str.maketrans("OIL", "011")
 _REQUEST_CHECK_BITS = 14
@@ -29,22 +31,22 @@ class RecoveryTextWrong(ValueError):
     """A request or a code was misread or cut off."""
 
 
-def encapsulate(fresh_private: bytes, recovery_public: bytes) -> tuple[bytes, bytes]:
+def encapsulate(fresh_private: bytes, recovery_public: bytes, purpose: bytes = b"") -> tuple[bytes, bytes]:
     """The public half (32 bytes) to keep, and the secret (16 bytes) that only the recovery key tells again.
 
-    `fresh_private` is 32 random bytes, used once. Raises ValueError where `recovery_public` is no key.
+    `fresh_private` is 32 random bytes, used once; an answer for one `purpose` is worth nothing for another. Raises ValueError where `recovery_public` is no key.
     """
     own = X25519PrivateKey.from_private_bytes(fresh_private)
     public = own.public_key().public_bytes_raw()
     shared = own.exchange(X25519PublicKey.from_public_bytes(recovery_public))
-    return public, _secret(shared, public, recovery_public)
+    return public, _secret(shared, public, recovery_public, purpose)
 
 
-def decapsulate(recovery_private: bytes, fresh_public: bytes) -> bytes:
+def decapsulate(recovery_private: bytes, fresh_public: bytes, purpose: bytes = b"") -> bytes:
     """The secret (16 bytes) that belongs to a public half. Raises ValueError where one of the two is no key."""
     own = X25519PrivateKey.from_private_bytes(recovery_private)
     shared = own.exchange(X25519PublicKey.from_public_bytes(fresh_public))
-    return _secret(shared, fresh_public, own.public_key().public_bytes_raw())
+    return _secret(shared, fresh_public, own.public_key().public_bytes_raw(), purpose)
 
 
 def public_of(recovery_private: bytes) -> bytes:
@@ -77,8 +79,8 @@ def read_code(text: str) -> bytes:
     return _read(text, SECRET_BYTES, _CODE_CHECK_BITS, "code")
 
 
-def _secret(shared: bytes, fresh_public: bytes, recovery_public: bytes) -> bytes:
-    return HKDF(SHA256(), SECRET_BYTES, salt=fresh_public + recovery_public, info=_INFO).derive(shared)
+def _secret(shared: bytes, fresh_public: bytes, recovery_public: bytes, purpose: bytes) -> bytes:
+    return HKDF(SHA256(), SECRET_BYTES, salt=fresh_public + recovery_public, info=_INFO + purpose).derive(shared)
 
 
 def _check(data: bytes, bits: int) -> int:

@@ -83,7 +83,7 @@ def recovery_code(given: argparse.Namespace) -> int:
     try:
         fresh = recovery.read_request(given.request)
         private = load_recovery(given.recovery_key, _passphrase)
-        code = recovery.code_text(recovery.decapsulate(private, fresh))
+        code = recovery.code_text(recovery.decapsulate(private, fresh, recovery.RECLAIM if given.reclaim else b""))
     except recovery.RecoveryTextWrong as error:
         return fail(str(error), FINDING)
     except JournalError as error:
@@ -91,7 +91,7 @@ def recovery_code(given: argparse.Namespace) -> int:
     except OSError as error:
         return fail(f"{given.recovery_key}: {error.strerror}")
     except ValueError:
-        return fail("this request is of no second medium", FINDING)
+        return fail("this request is of no terminal", FINDING)
     if given.json:
         emit({"code": code})
     else:

@@ -209,12 +209,13 @@ def _parser() -> argparse.ArgumentParser:
 
     code = add(
         "recovery-code",
-        "answer a terminal that adopts a second medium; offline, where the recovery key is",
+        "answer a terminal that adopts a second medium, or wants a new owner; offline, where the recovery key is",
         _late("adopt", "recovery_code"),
         keys,
     )
     code.add_argument("--recovery-key", type=Path, required=True, metavar="FILE")
     code.add_argument("request")
+    code.add_argument("--reclaim", action="store_true", help="for `operators reclaim`: such a code opens no data")
     code.add_argument("--json", action="store_true", help="one JSON object instead of words")
 
     heir = with_config(add("adopt", "take over from a dead terminal, by its second medium", _late("adopt", "adopt")))
@@ -242,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     people = commands.add_parser("operators", help="who may work at the till").add_subparsers(required=True)
     for name, words in (
         ("claim", "make the first supervisor; without an id, say the claim"),
+        ("reclaim", "where no supervisor knows his PIN: a request to whoever holds the recovery key, and its answer"),
         ("list", "who may work here"),
         ("add", "make an operator"),
         ("remove", "take an operator out"),
@@ -251,7 +253,9 @@ def _parser() -> argparse.ArgumentParser:
         ("unlock", "lift an operator's lock"),
     ):
         sub = with_config(add(name, words, _late("operators_cli", "list_" if name == "list" else name), people))
-        if name != "list":
+        if name == "reclaim":
+            sub.add_argument("--code", default="", help="the answer: then a claim stands on the till's screen")
+        if name not in ("list", "reclaim"):
             sub.add_argument("operator", metavar="ID", nargs="?" if name == "claim" else None)
         if name in ("claim", "add"):
             sub.add_argument("--name", default="", help="for the list; it is in no record")
@@ -261,7 +265,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--new-pin", action="store_true", help="with a new PIN, where the role needs a longer one")
         if name == "badge":
             sub.add_argument("--code", default="", help="instead: what a staff code says")
-        if name not in ("claim", "list"):
+        if name not in ("claim", "reclaim", "list"):
             sub.add_argument("--approver", default="", metavar="ID", help="the supervisor who allows it, by his PIN")
 
     tamper = commands.add_parser("tamper", help="whether the case was opened").add_subparsers(required=True)

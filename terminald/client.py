@@ -24,7 +24,7 @@ RETRY_S_MAX = 5.0
 """How long an order whose answer was lost with the connection waits to be asked for again, under the same key."""
 DELAY_S_MIN = 0.05
 DELAY_S_MAX = 1.0
-_KEYLESS = frozenset(("operator.sign_on", "operator.claim", "return.receipt"))
+_KEYLESS = frozenset(("operator.sign_on", "operator.claim", "operator.reclaim", "return.receipt"))
 """What is asked of the link and is no order of a sale: it takes no key, and asking again changes nothing."""
 
 

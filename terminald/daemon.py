@@ -314,6 +314,7 @@ class Terminal:
             clock=self._clock,
             lock_after_s=self._config.operators.lock_after_s,
             changed=self._views_changed,
+            recovery_public=self._config.keys.recovery_key,
         )
         staff.open()
         return staff

@@ -1,7 +1,9 @@
 """Who works at the till, over the control socket: signing on and off, and, for supervisors, who may at all."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from core import entries as e
 from core import events as v
@@ -10,9 +12,10 @@ from core.text import message
 from store.credentials import PinRefused
 from store.operators import OperatorRefused
 from terminald.control import Method, Params, Refused
-from terminald.operators import Staff
+from terminald.operators import RECLAIM_S, Staff
 from terminald.orders import Keyed, Orders
 
+CODE_LENGTH_MAX = 100
 SUBJECT_LENGTH_MAX = 8
 """No operator has a longer id; a longer one is refused before anything is kept of it."""
 
@@ -29,6 +32,10 @@ class SignOnParams(Params, frozen=True, kw_only=True):
 class ClaimParams(SignOnParams, frozen=True, kw_only=True):
     claim: str
     name: str = ""
+
+
+class ReclaimParams(Params, frozen=True, kw_only=True):
+    code: Annotated[str, msgspec.Meta(max_length=CODE_LENGTH_MAX)] = ""
 
 
 class OperatorParams(Keyed, frozen=True, kw_only=True):
@@ -78,6 +85,19 @@ def operator_methods(orders: Orders, staff: Staff | None) -> Mapping[str, Method
         owner = Operator(id=given.operator, role="supervisor")
         return await orders.give(v.OperatorChecked(outcome="granted", operator=owner), Keyed())
 
+    async def reclaim(given: ReclaimParams) -> object:
+        try:
+            if not given.code:
+                return {"request": present().ask_to_claim()}
+            key = present().check_code(given.code)
+        except OperatorRefused as refused:
+            if refused.condition == "recovery-code-wrong":
+                await orders.note(e.SignOnRefused(reason="denied", subject="reclaim"))
+            raise Refused(message(refused.condition)) from None
+        await orders.note(e.ClaimOpened(by="recovery-key", reference=key))
+        present().open_claim()
+        return {"minutes": int(RECLAIM_S) // 60}
+
     async def list_(_: Params) -> object:
         return [
             {
@@ -123,9 +143,15 @@ def operator_methods(orders: Orders, staff: Staff | None) -> Mapping[str, Method
         ),
         "operator.lock": orders.keyed("Locks the till; its basket stays", Keyed, lambda _: v.LockKeyed()),
         "operator.claim": Method(
-            summary="Makes the first supervisor, by the claim that stands on the screen",
+            summary="Makes the owner, a supervisor, by the claim that stands on the screen",
             params=ClaimParams,
             handler=claim,
+        ),
+        "operator.reclaim": Method(
+            summary="The way back where no supervisor knows his PIN: gives a request for whoever holds the organisation's"
+            " recovery key; with the answer a claim stands on the screen for a while",
+            params=ReclaimParams,
+            handler=reclaim,
         ),
         "operator.list": orders.read("operator.list", "The operators", Params, list_),
         "operator.add": changing("added", "Makes an operator", AddParams),

@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 
 from core import entries as e
 from core import events as v
+from core import recovery
 from core.permissions import Operator, Role
 from core.ports import Clock
 from core.state import Till
@@ -30,6 +31,8 @@ CLAIM_TRIES_MAX = 5
 REFUSED_S = 600.0
 """So long refused PINs are counted."""
 REFUSED_MAX = 100
+RECLAIM_S = 900.0
+"""How long a till that has supervisors may be claimed anew, once that is allowed."""
 ENROL_S = 30.0
 """How long a reader waits for the badge that is to become an operator's."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -67,7 +70,8 @@ def open_operators(config: Config, keys: Keys) -> Iterator[Operators | None]:
 
 
 class Staff:
-    """The operators of a till. `changed` is called when a screen has something else to show."""
+    """The operators of a till. `changed` is called when a screen has something else to show; `recovery_public` is the
+    organisation's recovery key, for the way back where nobody knows a supervisor's PIN."""
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class Staff:
         lock_after_s: int,
         changed: Callable[[], None],
         now: Callable[[], Moment] = kernel_moment,
+        recovery_public: bytes | None = None,
     ) -> None:
         self._operators = operators
         self._clock = clock
@@ -86,8 +91,17 @@ class Staff:
         self._enrolling: tuple[str, float] | None = None
         self._refused_s: deque[float] = deque(maxlen=REFUSED_MAX)
         self._claims_left = 0
-        self.claim: str | None = None
-        """What the first owner types to show that he stands before the screen; None where there is one already."""
+        self._claim: str | None = None
+        self._claim_until_s: float | None = None
+        self._recovery_public = recovery_public
+        self._secret: bytes | None = None
+        self._codes_left = 0
+
+    @property
+    def claim(self) -> str | None:
+        """What an owner types to show that he stands before the screen; None where there is one, and no way back is open."""
+        over = self._claim_until_s is not None and self._clock.monotonic_s() >= self._claim_until_s
+        return None if over else self._claim
 
     def open(self) -> None:
         """Looks whether there is an owner; without one a claim stands on the screen."""
@@ -150,9 +164,10 @@ class Staff:
 
     async def try_claim(self, claim: str, operator: str, pin: str, name: str) -> None:
         """Looks whether the first owner can be made so. Raises OperatorRefused, PinRefused."""
-        if self.claim is None:
+        wanted = self.claim
+        if wanted is None:
             raise OperatorRefused("already-claimed")
-        if not hmac.compare_digest(self.claim.encode(), claim.encode()):
+        if not hmac.compare_digest(wanted.encode(), claim.encode()):
             self._claims_left -= 1
             if self._claims_left <= 0:
                 self._claim_anew()
@@ -161,9 +176,47 @@ class Staff:
         await self.refuse("added", operator, "supervisor", pin, name)
 
     async def take_claim(self, operator: str, pin: str, name: str) -> None:
-        """Makes the first owner, once all was looked at. Raises OperatorRefused."""
-        await asyncio.to_thread(self._operators.claim, operator, pin, name)
-        self.claim = None
+        """Makes the owner, once all was looked at. Raises OperatorRefused, PinRefused."""
+        if self._claim_until_s is None:
+            await asyncio.to_thread(self._operators.claim, operator, pin, name)
+        else:
+            await asyncio.to_thread(self._operators.add, operator, "supervisor", pin, name)
+        self._claim = self._claim_until_s = None
+        self._changed()
+
+    # --- the way back ----------------------------------------------------------------------------------------------
+
+    def ask_to_claim(self) -> str:
+        """What is read to whoever holds the organisation's recovery key; the answer to one asked before is worth nothing
+        now. Raises OperatorRefused where no recovery key is configured."""
+        if self._recovery_public is None:
+            raise OperatorRefused("no-recovery-key")
+        fresh, self._secret = recovery.encapsulate(
+            secrets.token_bytes(recovery.KEY_BYTES), self._recovery_public, recovery.RECLAIM
+        )
+        self._codes_left = CLAIM_TRIES_MAX
+        return recovery.request_text(fresh)
+
+    def check_code(self, code: str) -> str:
+        """Looks at the answer, which is good once; gives the recovery key's id. Raises OperatorRefused."""
+        secret, public = self._secret, self._recovery_public
+        if secret is None or public is None:
+            raise OperatorRefused("no-recovery-request")
+        self._codes_left -= 1
+        try:
+            right = hmac.compare_digest(recovery.read_code(code), secret)
+        except recovery.RecoveryTextWrong:
+            right = False
+        if right or self._codes_left <= 0:
+            self._secret = None
+        if not right:
+            raise OperatorRefused("recovery-code-wrong")
+        return recovery.recovery_id(public)
+
+    def open_claim(self) -> None:
+        """A claim stands on the screen, though there are supervisors; what allowed it is kept already."""
+        self._claim_anew()
+        self._claim_until_s = self._clock.monotonic_s() + RECLAIM_S
         self._changed()
 
     async def refuse(
@@ -214,5 +267,5 @@ class Staff:
                 assert_never(change)
 
     def _claim_anew(self) -> None:
-        self.claim = f"{secrets.randbelow(10**CLAIM_DIGITS):0{CLAIM_DIGITS}d}"
+        self._claim = f"{secrets.randbelow(10**CLAIM_DIGITS):0{CLAIM_DIGITS}d}"
         self._claims_left = CLAIM_TRIES_MAX

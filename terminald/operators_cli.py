@@ -35,6 +35,22 @@ def claim(given: argparse.Namespace) -> int:
     return _change(given, config, "operator.claim", asked, "is the owner")
 
 
+def reclaim(given: argparse.Namespace) -> int:
+    """The way back where no supervisor knows his PIN: the request, and with the answer the claim on the screen."""
+    config = load_config(given.config)
+    if config is None:
+        return CANNOT
+    said = _call(config, "operator.reclaim", {"code": given.code})
+    if isinstance(said, int):
+        return said
+    if "request" in said:
+        return _tell(given, said, said["request"])
+    words = (
+        f"a claim stands on the till's screen for {said['minutes']} minutes: type it there, with a new number and PIN"
+    )
+    return _tell(given, said, words)
+
+
 def list_(given: argparse.Namespace) -> int:
     """Who may work here."""
     config = load_config(given.config)

@@ -83,6 +83,7 @@ class TillActions:
             "unlock": Action(run=self._unlock),
             "message": Action(run=self._post),
             "staff": Action(run=self._change_staff),
+            "open-claim": Action(run=self._open_claim),
         }
 
     def conditions(self) -> tuple[Message, ...]:
@@ -149,6 +150,13 @@ class TillActions:
         if left := sorted(stay & refused.keys()):
             raise OrderFailed(refused[left[0]], f"still here: {', '.join(left)}")
         return Outcome(output={"staff": rows, "revoked": sorted(set(given.revoke) - refused.keys())})
+
+    async def _open_claim(self, order: Order, _params: Params) -> Outcome:
+        if self._staff is None:
+            raise OrderFailed("no-operators", "the terminal's configuration has no [operators]")
+        await self._engine.keep(e.ClaimOpened(by="headquarters", reference=order.id))
+        self._staff.open_claim()
+        return Outcome()
 
     async def _revoke(self, staff: Staff, operator: str) -> None:
         await staff.refuse("removed", operator, None)

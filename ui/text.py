@@ -336,11 +336,20 @@ WORDS: dict[str, tuple[str, str]] = {
     "not-in-training": ("Not in training: this is about real money or paper.", "End training first."),
     "badge-given": ("This badge is operator {operator}'s now.", ""),
     "owner-wanted": (
-        "This till has no owner yet: its claim is {claim}.",
+        "Whoever stands here may become the till's owner: claim {claim}.",
         "Type it here, then a number of your choice to sign on with, and your PIN.",
     ),
     "pins-differ": ("The two PINs are not the same.", "Type both again."),
     "already-claimed": ("This till has an owner already.", "Sign on; a supervisor makes other operators."),
+    "no-recovery-key": (
+        "This terminal knows no recovery key of the organisation.",
+        "Have [keys] recovery_key set, or ask headquarters for the order open-claim.",
+    ),
+    "no-recovery-request": ("There is no request that this would be the answer to.", "Begin anew without a code."),
+    "recovery-code-wrong": (
+        "This is not the answer to the request.",
+        "Read it again; five wrong ones end the request.",
+    ),
     "claim-wrong": ("The claim is wrong.", "Type what stands on the screen."),
     "operator-id-not-valid": ("This is no operator's number.", "Take one to eight letters, digits or '-'."),
     "operator-exists": (

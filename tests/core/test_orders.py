@@ -161,7 +161,12 @@ def test_two_persons_are_two(name: str, seconded: str) -> None:
 
 
 def test_unlocking_and_keys_take_two_persons() -> None:
-    assert {name for name, kind in ORDERS.items() if kind.persons == 2} == {"unlock", "rotate-keys", "retire"}
+    assert {name for name, kind in ORDERS.items() if kind.persons == 2} == {
+        "unlock",
+        "open-claim",
+        "rotate-keys",
+        "retire",
+    }
 
 
 def test_parameters_come_typed() -> None:

@@ -22,6 +22,7 @@ MATRIX: dict[str, Row] = {
     "operator.sign_off": ("anybody", {}),
     "operator.lock": ("anybody", {}),
     "operator.claim": ("anybody", {"operator": "2", "pin": "739154", "claim": "00000000"}),
+    "operator.reclaim": ("anybody", {"code": "0000"}),
     "sale.scan": ("cashier", {"data": ITEM}),
     "sale.quantity": ("cashier", {"quantity_milli": 2000}),
     "sale.weight": ("cashier", {"weight_g": 500}),

@@ -8,13 +8,15 @@ import pytest
 
 from core import entries as e
 from core import events as v
+from core import recovery
 from core.ledger import ClockQuality, Stamp
 from core.permissions import Operator
 from core.state import Till, apply
 from core.step import Badge, Step
 from store.credentials import Credentials, Moment
+from store.keys_recovery import make_recovery
 from store.operators import OperatorRefused, Operators
-from terminald.operators import CLAIM_TRIES_MAX, ENROL_S, Staff
+from terminald.operators import CLAIM_TRIES_MAX, ENROL_S, RECLAIM_S, Staff
 from tests.store.journals import KEY
 
 PEPPER = bytes(range(32))
@@ -80,8 +82,15 @@ def operators(tmp_path: Path) -> Iterator[Operators]:
         yield Operators(credentials)
 
 
-def staff_of(operators: Operators, clock: Clock) -> Staff:
-    return Staff(operators, clock=clock, lock_after_s=60, changed=lambda: None, now=lambda: NOW)
+def staff_of(operators: Operators, clock: Clock, recovery_public: bytes | None = None) -> Staff:
+    return Staff(
+        operators,
+        clock=clock,
+        lock_after_s=60,
+        changed=lambda: None,
+        now=lambda: NOW,
+        recovery_public=recovery_public,
+    )
 
 
 @pytest.mark.asyncio
@@ -140,3 +149,34 @@ async def test_a_reader_waits_for_a_badge_for_a_while_only(operators: Operators)
     assert await staff.show_badge(TAG) == Badge(operator=anna)
     await staff.change("badge", "1", None, "", "", "")
     assert await staff.show_badge(TAG) == Badge(operator=anna), "another's stays another's"
+
+
+@pytest.mark.asyncio
+async def test_the_claim_goes_by_itself(operators: Operators) -> None:
+    operators.claim("1", "384751")
+    clock = Clock()
+    staff = staff_of(operators, clock)
+    staff.open()
+    assert not staff.claim
+    staff.open_claim()
+    claim = staff.claim
+    assert claim is not None
+    clock.now_s += RECLAIM_S
+    assert not staff.claim
+    with pytest.raises(OperatorRefused, match="already-claimed"):
+        await staff.try_claim(claim, "2", "739154", "")
+
+
+@pytest.mark.asyncio
+async def test_a_code_is_not_guessed(operators: Operators, tmp_path: Path) -> None:
+    public = make_recovery(tmp_path / "recovery.key")
+    staff = staff_of(operators, Clock(), public)
+    staff.ask_to_claim()
+    wrong = recovery.code_text(bytes(16))
+    for _ in range(CLAIM_TRIES_MAX):
+        with pytest.raises(OperatorRefused, match="recovery-code-wrong"):
+            staff.check_code(wrong)
+    with pytest.raises(OperatorRefused, match="no-recovery-request"):
+        staff.check_code(wrong)
+    with pytest.raises(OperatorRefused, match="no-recovery-key"):
+        staff_of(operators, Clock()).ask_to_claim()

@@ -88,7 +88,7 @@ async def _begin(merchant: Merchant, first: View) -> None:
     """The owner is made, makes a cashier and opens the till; the cashier signs on."""
     claim = first.operator.claim
     assert claim is not None
-    await merchant.reads("This till has no owner yet", claim)
+    await merchant.reads("Become the owner of this till", claim)
     await merchant.type(claim)
     await merchant.type("1")
     await merchant.type(OWNER)

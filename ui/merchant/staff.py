@@ -44,7 +44,7 @@ def _owner(_: Ask) -> Question:
 
 def _claim(about: Ask) -> Question:
     return Question(
-        name="claim", kind="code", title=say("This till has no owner yet"), accept=later("Next"), letters=True,
+        name="claim", kind="code", title=say("Become the owner of this till"), accept=later("Next"), letters=True,
         hint=say("Type {claim}", claim=about.view.operator.claim or ""), length_max=_PIN_LENGTH_MAX,
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ _HELP = (
     ("network", "address, time, name lookup, a round trip to the broker"),
     ("journal verify", "checks every record of the journal"),
     ("log [n]", "the newest n records of the technical log, else 20"),
+    ("reclaim [CODE]", "a new owner, where no supervisor knows his PIN"),
     ("pin", "gives you another PIN"),
     ("help", "this list"),
     ("logout", "ends the session, as Ctrl-D does"),
@@ -46,6 +47,7 @@ class Console:
             "network": self._plain(report.network, "network"),
             "journal": self._journal,
             "log": self._log,
+            "reclaim": self._reclaim,
             "pin": self._pin,
             "help": self._help,
             "?": self._help,
@@ -200,6 +202,19 @@ class Console:
             self._line.say(say("How many records? log takes a number from 1 to {count}.", count=LOG_LINES_MAX))
             return
         self._line.say(report.log(self._terminald.ask("log", "--lines", count)))
+
+    def _reclaim(self, rest: list[str]) -> None:
+        """Without a code what is read to headquarters, with its answer the way to the till's screen."""
+        said = self._terminald.ask("operators", "reclaim", *(("--code", "".join(rest)) if rest else ()))
+        if "request" in said:
+            self._line.say(say("Read this to whoever holds the organisation's recovery key, then: reclaim CODE"))
+            self._line.say(str(said["request"]))
+        elif "minutes" in said:
+            self._line.say(
+                say(
+                    "A claim stands on the till's screen for {minutes} minutes: type it there.", minutes=said["minutes"]
+                )
+            )
 
     def _pin(self, _: list[str]) -> None:
         present = self._line.ask_secretly(say("Present PIN of the {role}: ", role=self._role), LOGIN_S)
