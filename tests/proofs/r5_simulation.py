@@ -19,7 +19,8 @@ from tests.proofs.r7_forwarding import ClearsOnPuback
 from tests.proofs.registry import Proof, Result, Scale, exactly
 from tests.proofs.workers import place, workers
 from tests.simulation.disk import FailingJournal
-from tests.simulation.world import Outcome, Parts, simulate
+from tests.simulation.parts import Parts
+from tests.simulation.world import Outcome, simulate
 
 MUTANT_SEEDS = 150
 SEEDS_A_TASK = 20

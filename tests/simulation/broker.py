@@ -94,11 +94,15 @@ class HostileBroker:
 
         return connect
 
-    def close(self, name: str = "", *, reachable: bool = True) -> None:
-        """Breaks the connections of one client, or of all; `reachable`: they may connect again."""
+    def close(self, name: str = "") -> None:
+        """Breaks the connections of one client, or of all."""
         for session in [each for each in self._sessions if name in ("", each.name)]:
             self._drop(session)
-        (self._unreachable.discard if reachable else self._unreachable.add)(name)
+
+    def bar(self, name: str = "") -> None:
+        """Breaks them, and lets none in until `open`."""
+        self.close(name)
+        self._unreachable.add(name)
 
     def open(self, name: str = "") -> None:
         """They may connect again."""
@@ -117,7 +121,7 @@ class HostileBroker:
 
     def shut(self) -> None:
         """Lets go of everything."""
-        self.close(reachable=False)
+        self.bar()
 
     # --- packets ---
 

@@ -11,65 +11,38 @@ import hashlib
 import logging
 import secrets
 import shutil
-import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from random import Random
 
 import paho.mqtt.client as paho
 
-from core import effects as x
 from core import entries as e
-from core import events as v
 from core.delivery import AckError, open_ack
-from core.ledger import ClockQuality, Stamp, open_record
+from core.ledger import open_record
 from core.ports import JournalError
-from core.state import Asking, Idle, Ringing, Tendering
-from core.telemetry import Values
-from fleet.collector import Collector
-from fleet.database import Database, reading
-from store.writer import InlineWriter
-from terminald.broker import Broker
-from terminald.engine import Engine
-from terminald.forwarder import Forwarder
-from terminald.peripherals import Peripherals
-from terminald.supervisor import Supervisor
-from terminald.telemetry import Telemetry
-from terminald.uplink import Uplink
-from tests.core.transcript import CATALOGUE, SHOP
+from fleet.database import reading
 from tests.simulation.broker import HostileBroker, Weather
-from tests.simulation.counter import Bench, Moods, PlayedDrawer, PlayedPayment, PlayedPrinter
-from tests.simulation.disk import Disk, FailingJournal, let_go
+from tests.simulation.counter import Bench, Moods
+from tests.simulation.life import Life
 from tests.simulation.loop import Stalled, VirtualLoop
-from tests.tills import DATABASE_KEY, make_key
+from tests.simulation.office import Office
+from tests.simulation.parts import HEADQUARTERS, TERMINAL, Parts
+from tests.simulation.people import Operator
+from tests.tills import make_key
 
-TERMINAL = "till-3"
-HEADQUARTERS = "headquarters"
-BEGAN_MS = 1_795_000_000_000
-GOODS = ("4006381333931", "036000291452", "96385074", "4008400404127")
 CUSTOMERS = 6
 STORM_S = 600.0
 """Virtual time in which things go wrong."""
 PATIENCE_S = 4 * 3600.0
 """Virtual time for all to be delivered once everything works."""
-NOWHERE = Broker(host="broker", port=1883)
 STORM = Weather(lose=0.05, double=0.1, late=0.1, damage=0.01)
 TROUBLE = Moods(mute=0.15, lost=0.1, out=0.1, torn=0.1)
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is tried: the product's own, or one with a fault in it."""
-
-    engine: type[Engine] = Engine
-    peripherals: type[Peripherals] = Peripherals
-    forwarder: type[Forwarder] = Forwarder
-    collector: type[Collector] = Collector
-    journal: type[FailingJournal] = FailingJournal
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -81,31 +54,6 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
     sales: int = 0
     befell: Counter[str] = field(default_factory=Counter)
-
-
-class VirtualClock:
-    """core.ports.Clock on the loop's time; `skew_ms` is how far the wall clock is off."""
-
-    def __init__(self, boot: str, *, skew_ms: int = 0, quality: ClockQuality = ClockQuality.NTP) -> None:
-        self.boot = boot
-        self.skew_ms = skew_ms
-        self._quality = quality
-        self._began_s = asyncio.get_running_loop().time()
-
-    def stamp(self) -> Stamp:
-        now_s = asyncio.get_running_loop().time()
-        return Stamp(
-            time_ms=BEGAN_MS + int(now_s * 1000) + self.skew_ms,
-            clock=self._quality,
-            boot=self.boot,
-            mono_ms=int((now_s - self._began_s) * 1000),
-        )
-
-    def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class World:
@@ -198,7 +146,7 @@ class World:
 
     def _cut_network(self, chance: Random) -> None:
         self.befall("network cut")
-        self.broker.close(TERMINAL, reachable=False)
+        self.broker.bar(TERMINAL)
         asyncio.get_running_loop().call_later(chance.random() * 120, self.broker.open, TERMINAL)
 
     def _numb_network(self, chance: Random) -> None:
@@ -364,275 +312,6 @@ class World:
             self.wrong(f"records up to {ack.hwm} are acknowledged, and {count} are there")
 
 
-class Life:
-    """The daemon from its start to its death: engine, journal and the rest, as `terminald.daemon` wires them."""
-
-    def __init__(self, world: World, folder: Path, number: int) -> None:
-        chance = world.draw()
-        self.world = world
-        self.alive = True
-        self.disk = Disk(folder, world.draw())
-        self.clock = VirtualClock(
-            f"{chance.getrandbits(64):016x}",
-            skew_ms=chance.choice((0, 0, 0, -7_200_000)),
-            quality=chance.choice((ClockQuality.NTP, ClockQuality.UNSYNCED)),
-        )
-        self.journal: FailingJournal
-        self.engine: Engine
-        self.forwarder: Forwarder
-        self._chance = chance
-        self._number = number
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def begin(self) -> None:
-        """Opens the journal, folds it, resolves what was pending, and runs."""
-        world, key = self.world, make_key(3)
-        self.journal = await world.parts.journal.open(
-            self.disk.folder / "journal.db",
-            DATABASE_KEY,
-            terminal=TERMINAL,
-            signing_key=key.public_key,
-            stamp=self.clock.stamp(),
-            writer=InlineWriter,
-            frames_warm=64,
-        )
-        self.disk.synced()
-        devices = [
-            self._supervised("payment", "CAT", PlayedPayment),
-            self._supervised("printer", "POSPrinter", PlayedPrinter),
-            self._supervised("drawer", "CashDrawer", PlayedDrawer),
-        ]
-        peripherals = world.parts.peripherals(devices, self._post, self.clock, key)
-        self.engine = world.parts.engine(
-            shop=SHOP,
-            journal=self.journal,
-            clock=self.clock,
-            local_time=lambda stamp: datetime.fromtimestamp(stamp.time_ms / 1000, UTC),
-            lookup=lambda gtin, _: CATALOGUE.get(gtin),
-            identify=_nobody,
-            perform=lambda effect: self._perform(peripherals, effect),
-            changed=self._changed,
-            software="simulated",
-        )
-        self.forwarder = world.parts.forwarder(
-            terminal=TERMINAL,
-            journal=self.journal,
-            signer=key,
-            ack_key=world.ack_key.public_key,
-            clock=self.clock,
-            random=world.draw(),
-        )
-        telemetry = Telemetry(terminal=TERMINAL, boot=self.clock.boot, look=self._look, clock=self.clock)
-        uplink = Uplink(
-            brokers=(NOWHERE,),
-            client_id=TERMINAL,
-            users=[self.forwarder, telemetry],
-            clock=self.clock,
-            random=world.draw(),
-            will=telemetry.will,
-            dial=world.broker.dial(TERMINAL),
-        )
-        self.journal.on_synced = self._synced
-        await self.engine.boot()
-        await self.forwarder.load()
-        self.world.say("boot", self._number, self.journal.head.seq)
-        runs = [self.engine.run(), peripherals.run(), uplink.run(), telemetry.run(), self.journal.watch()]
-        runs += [device.run(_never) for device in devices]
-        for run in runs:
-            self._tasks.append(asyncio.create_task(self._until_the_end(run)))
-
-    @property
-    def settled(self) -> bool:
-        """Nothing is in hand and nothing is to be delivered."""
-        till = self.engine.till
-        synced = self.journal.synced
-        return (
-            isinstance(till.sale, Idle)
-            and not till.aside
-            and self.journal.head.seq == synced.seq
-            and self.forwarder.acknowledged_seq == synced.seq
-        )
-
-    @property
-    def standing(self) -> str:
-        """Where it stands, for whoever looks for a fault."""
-        till = self.engine.till
-        return (
-            f"{type(till.sale).__name__}, {len(till.aside)} aside, {self.forwarder.acknowledged_seq} of"
-            f" {self.journal.synced.seq} acknowledged ({self.forwarder.fault})"
-        )
-
-    async def end(self) -> None:
-        """It is gone; nothing that it still does has any effect."""
-        self.alive = False
-        self.world.broker.close(TERMINAL, reachable=TERMINAL not in self.world.broker._unreachable)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await let_go(self.journal)
-        self.disk.remove()
-
-    async def _until_the_end(self, run: "asyncio.Future[None] | object") -> None:
-        try:
-            await run  # type: ignore[misc] # any coroutine
-        except JournalError:
-            if self.alive and self.world.terminal is self:
-                self.world.failed()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            if self.alive:
-                self.world.wrong(f"the daemon died of {type(error).__name__}: {error}")
-                _log.exception("the daemon died")
-
-    def _supervised(
-        self, name: str, kind: str, played: type[PlayedPayment | PlayedPrinter | PlayedDrawer]
-    ) -> Supervisor:
-        return Supervisor(
-            name=name, kind=kind, device=played(self.world.bench, lambda: self.alive), emit=self._post,
-            clock=self.clock, jitter=self._chance.random,
-        )  # fmt: skip
-
-    def _post(self, event: v.AnyEvent) -> None:
-        if self.alive:
-            self.engine.post(event)
-
-    def _perform(self, peripherals: Peripherals, effect: x.AnyEffect) -> None:
-        if self.alive:
-            self.world.say("effect", type(effect).__name__)
-            peripherals.perform(effect)
-
-    def _changed(self) -> None:
-        """The screen and the forwarder look again."""
-        if not self.alive:
-            return
-        last = self.engine.till.last
-        if last is not None and last.completed is not None:
-            sale = last.completed.sale
-            if sale.number not in self.world.shown:
-                self.world.say("sold", sale.number, sale.total_minor)
-            self.world.shown[sale.number] = sale.total_minor
-        self.forwarder.notify()
-
-    def _synced(self) -> None:
-        if self.alive:
-            self.disk.synced()
-            if hasattr(self, "forwarder"):
-                self.forwarder.notify()
-
-    async def _look(self) -> Mapping[str, Values]:
-        """What headquarters must hear even from a till that sells nothing: how far it once acknowledged."""
-        return {
-            "journal": {
-                "epoch": self.journal.synced.epoch,
-                "hwm": self.forwarder.acknowledged_seq,
-                "generation": self.forwarder.generation,
-            }
-        }
-
-
-class Office:
-    """Headquarters from one start of its collector to its end."""
-
-    def __init__(self, world: World, path: Path) -> None:
-        self.path = path
-        self._world = world
-        self._clock = VirtualClock("0" * 16)
-        self._database = Database.open(path, now_ms=self._clock.stamp().time_ms)
-        self._collector = world.parts.collector(database=self._database, key=world.ack_key, clock=self._clock)
-        uplink = Uplink(
-            brokers=(NOWHERE,),
-            client_id=HEADQUARTERS,
-            users=[self._collector],
-            clock=self._clock,
-            random=world.draw(),
-            dial=world.broker.dial(HEADQUARTERS),
-        )
-        self._task = asyncio.create_task(uplink.run(), name="headquarters")
-
-    def copied(self, to: Path) -> Path:
-        """The database as it is now, in another file."""
-        with contextlib.closing(sqlite3.connect(to)) as copy, contextlib.closing(sqlite3.connect(self.path)) as now:
-            now.backup(copy)
-        return to
-
-    async def close(self) -> None:
-        """Its process is gone."""
-        self._world.broker.close(HEADQUARTERS)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._collector.close()
-        self._database.close()
-
-
-class Operator:
-    """Who stands at the counter: rings up, takes money, looks at the screen again after a power cut."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._chance = world.draw()
-        self._orders = 0
-
-    async def sell(self, customers: int) -> None:
-        """Serves so many customers."""
-        for _ in range(customers):
-            await self._pause(10.0)
-            for _ in range(self._chance.randrange(1, 5)):
-                life = self._world.terminal
-                if life is not None and isinstance(life.engine.till.sale, Idle | Ringing):
-                    life.engine.post(v.Scanned(device="scanner", data=self._chance.choice(GOODS)))
-                await self._pause(3.0)
-            await self.finish()
-
-    async def finish(self) -> None:
-        """Until nothing is in hand."""
-        while True:
-            life = self._world.terminal
-            if life is None:
-                await asyncio.sleep(1.0)
-                continue
-            match life.engine.till.sale:
-                case Idle():
-                    return
-                case Ringing() | Tendering():
-                    await self._take_money(life)
-                case Asking():
-                    await self._order(life, v.CancelKeyed())
-                case _:
-                    await asyncio.sleep(1.0)
-
-    async def _take_money(self, life: Life) -> None:
-        roll = self._chance.random()
-        if roll < 0.08:
-            await self._order(life, v.CancelKeyed())
-        elif roll < 0.45:
-            await self._order(life, v.CardKeyed(amount_minor=self._chance.choice((None, None, 100))))
-        else:
-            await self._order(life, v.CashKeyed(amount_minor=self._chance.choice((None, None, 5000, 50))))
-        await self._pause(2.0)
-
-    async def _order(self, life: Life, event: v.AnyEvent) -> None:
-        """Gives an order; where the till dies under it, often gives it again under the same key."""
-        self._orders += 1
-        key = f"order-{self._orders}"
-        while True:
-            order = asyncio.ensure_future(life.engine.order(event, key))
-            while life.alive and not order.done():
-                await asyncio.wait([order], timeout=0.5)
-            if order.done() and not order.cancelled() and order.exception() is None:
-                self._world.say("order", type(event).__name__, "refused" if order.result().refused else "taken")
-                return
-            order.cancel()
-            if self._chance.random() < 0.5:
-                return
-            while (again := self._world.terminal) is None or again is life:
-                await asyncio.sleep(0.5)
-            life = again
-
-    async def _pause(self, longest_s: float) -> None:
-        await asyncio.sleep(self._chance.random() * longest_s)
-
-
 def _token_hex(chance: Random, nbytes: int | None = None) -> str:
     return chance.randbytes(nbytes or 32).hex()
 
@@ -643,15 +322,7 @@ async def _end(tasks: set["asyncio.Task[object]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _nobody(uid: str) -> str:
-    return ""
-
-
-async def _never() -> None:
-    await asyncio.get_running_loop().create_future()
-
-
-def simulate(seed: int, folder: Path, parts: Parts = Parts()) -> Outcome:
+def simulate(seed: int, folder: Path, parts: Parts) -> Outcome:
     """Runs one seed in a folder of its own, which is gone afterwards."""
     place = folder / f"seed-{seed}"
     place.mkdir()
@@ -684,6 +355,3 @@ def simulate(seed: int, folder: Path, parts: Parts = Parts()) -> Outcome:
         asyncio.set_event_loop(None)
         secrets.token_hex = real
         shutil.rmtree(place)
-
-
-_log = logging.getLogger(__name__)
