@@ -94,8 +94,9 @@ def till_orders(shop: Shop, till: Till) -> tuple[str, ...]:
         return opening
     goods = ("code_keyed", "item_keyed", "deposit_return_keyed", "paper_sale_keyed")
     resumable = ("resume_keyed",) if till.parked else ()
-    back = ("return_keyed", "unreceipted_return_keyed", "transaction_void_keyed")
-    return (*goods, *back, *resumable, *opening, "cash_move_keyed", "count_begun_keyed", "count_keyed")
+    back = ("return_keyed", "unreceipted_return_keyed", "transaction_void_keyed", "gift_card_return_keyed")
+    gifts = ("gift_card_sale_keyed",) if shop.gift_card_minor_max else ()
+    return (*goods, *gifts, *back, *resumable, *opening, "cash_move_keyed", "count_begun_keyed", "count_keyed")
 
 
 def report_orders(till: Till) -> tuple[str, ...]:
@@ -282,9 +283,11 @@ def _close(shop: Shop, till: Till, event: v.TillCloseKeyed, facts: Facts) -> Ste
     session = till.books.session
     if session is None or not session.counting or session.counted_minor is None:
         return refuse("till-not-counted")
-    if till.aside and event.end_day and not event.open_payments:
+    count = len(till.aside) + len(till.gifts)
+    if count and event.end_day and not event.open_payments:
         open_minor = sum(tender.amount_minor for tender in till.aside)
-        return refuse("payments-open", count=len(till.aside), amount_minor=open_minor)
+        open_minor += sum(order.asked.amount_minor for order in till.gifts)
+        return refuse("payments-open", count=count, amount_minor=open_minor)
     if till.parked and event.end_day and not event.parked:
         return refuse("baskets-parked", **_parked(till))
     report = report_of(shop, till, session, facts.local_time)

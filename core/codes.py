@@ -4,10 +4,20 @@ from typing import assert_never
 
 from core import events as v
 from core import receipt_code
+from core.gift_card import GiftCard
 from core.product_recall import gtins_in
 from core.scan import Method, Scan, bare, classify, reading, refusal
 from core.state import Idle, Ringing, Shop, Tendering, Till, voucher_kind
-from core.step import CouponShown, CustomerWanted, ItemWanted, OperatorWanted, OriginalWanted, Question, WalletShown
+from core.step import (
+    CouponShown,
+    CustomerWanted,
+    GiftCardShown,
+    ItemWanted,
+    OperatorWanted,
+    OriginalWanted,
+    Question,
+    WalletShown,
+)
 from core.stripe import is_issued
 from core.text import message
 from core.wallet import WalletCode
@@ -40,6 +50,8 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
             if not shop.sign_on:
                 return message("staff-card-not-taken")
             return OperatorWanted(badge=f"card:{scan.identity}".encode().hex(), typed=method == "keyed")
+        case "gift_card":
+            return gift_card(till, scan.identity or "")
         case "receipt":
             if not isinstance(till.sale, Idle | Ringing):
                 return message("receipt-in-a-sale")
@@ -48,6 +60,12 @@ def question(shop: Shop, till: Till, event: v.Scanned | v.CodeKeyed, today: str)
         case "unknown" | "rejected":
             return refusal(scan, event.data)
     assert_never(scan.kind)
+
+
+def gift_card(till: Till, number: str) -> GiftCardShown:
+    """A gift card's number, however it was read."""
+    recalled_by = gtins_in(till.sale.basket) if isinstance(till.sale, Ringing) else ()
+    return GiftCardShown(card=GiftCard(number=number), recalled_by=recalled_by)
 
 
 def _wallet(shop: Shop, till: Till, scan: Scan, data: str) -> Question:

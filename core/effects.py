@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 from core.document import Document
-from core.entries import CardTotal
+from core.entries import CardTotal, StoredValueOperation
+from core.gift_card import GiftCard
 from core.wallet import WalletCode
 
 
@@ -44,12 +45,14 @@ class OpenDrawer(Effect, frozen=True, kw_only=True, tag="open_drawer"):
 
 
 class RequestPayment(Effect, frozen=True, kw_only=True, tag="request_payment"):
-    """Ask the payment device to charge a card, or the wallet whose code is shown. Never sent twice for one reference."""
+    """Ask the payment device to charge a card, or what was shown at the till: a wallet's code, or a gift card. Never sent
+    twice for one reference."""
 
     reference: str
     amount_minor: int
     currency: str
     wallet: WalletCode | None = None
+    gift_card: GiftCard | None = None
 
 
 class RequestRefund(Effect, frozen=True, kw_only=True, tag="request_refund"):
@@ -83,6 +86,44 @@ class ReversePayment(Effect, frozen=True, kw_only=True, tag="reverse_payment"):
     currency: str
     poi_transaction: str
     after_s: float = 0.0
+
+
+class ReserveGiftCard(Effect, frozen=True, kw_only=True, tag="reserve_gift_card"):
+    """Ask the payment device to hold a gift card for a sale. It changes no value, and what becomes of no sale lapses."""
+
+    reference: str
+    card: GiftCard
+    account: str
+    amount_minor: int
+    currency: str
+
+
+class ChangeStoredValue(Effect, frozen=True, kw_only=True, tag="change_stored_value"):
+    """Ask the payment device to put value on a reserved gift card, or to take it off. Never sent twice for one reference.
+
+    `original` is as in `core.entries.StoredValueRequested`.
+    """
+
+    reference: str
+    operation: StoredValueOperation
+    amount_minor: int
+    currency: str
+    original: str
+
+
+class EnquireStoredValue(Effect, frozen=True, kw_only=True, tag="enquire_stored_value"):
+    """Ask the payment device what became of `reference`, after a pause."""
+
+    reference: str
+    currency: str
+    after_s: float = 0.0
+
+
+class EnquireBalance(Effect, frozen=True, kw_only=True, tag="enquire_balance"):
+    """Ask the payment device what is on a gift card."""
+
+    card: GiftCard
+    currency: str
 
 
 class ReconcilePayments(Effect, frozen=True, kw_only=True, tag="reconcile_payments"):
@@ -140,6 +181,7 @@ class ReleaseScale(Effect, frozen=True, kw_only=True, tag="release_scale"):
 
 AnyEffect = (
     PrintReceipt | OpenDrawer | RequestPayment | RequestRefund | AbortPayment | EnquirePayment | ReversePayment
+    | ReserveGiftCard | ChangeStoredValue | EnquireStoredValue | EnquireBalance
     | AskWeight | ReleaseScale | PrintReport | PrintInvoice | ReconcilePayments
     | SignEffect
 )  # fmt: skip

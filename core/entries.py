@@ -460,14 +460,14 @@ class CashRefunded(Entry, tag="cash_refunded", frozen=True, kw_only=True):
     approver: str = ""
 
 
-DeviceTender = Literal["CREDIT", "MOBILE"]
-"""The kinds of tender that the payment device moves: a card, and a phone's wallet, for which ODM has no TenderTypeCode (it
-is called as nexo's PaymentInstrumentType)."""
-DEVICE_TENDERS: tuple[str, ...] = get_args(DeviceTender)
+DeviceTender = Literal["CREDIT", "MOBILE", "STORED_VALUE"]
+"""The kinds of tender that the payment device moves: a card, a gift card, and a phone's wallet, for which ODM has no
+TenderTypeCode (it is called as nexo's PaymentInstrumentType)."""
+DEVICE_TENDERS: tuple[DeviceTender, ...] = get_args(DeviceTender)
 
 
 class RefundRequested(Entry, tag="refund_requested", frozen=True, kw_only=True):
-    """The intent to give money back to the card or wallet of the payment `original`, durable before the device hears of it.
+    """The intent to give money back to the card, gift card or wallet of the payment `original`, durable before the device hears of it.
 
     It has a `reference` of its own; PaymentApproved, PaymentDeclined and PaymentUnknown say what became of it.
     """
@@ -485,13 +485,16 @@ class RefundRequested(Entry, tag="refund_requested", frozen=True, kw_only=True):
 
 class PaymentRequested(Entry, tag="payment_requested", frozen=True, kw_only=True):
     """The intent to charge a card or a wallet, durable before the payment device hears of it. `reference` is asked about
-    later; a wallet's code is not in here."""
+    later; a wallet's code is not in here. Of a gift card there are its last digits and its `account`, as in GiftCardAdded.
+    """
 
     MOVES_MONEY = True
     tender: int
     reference: str
     amount_minor: int
     kind: DeviceTender = "CREDIT"
+    card: str = ""
+    account: str = ""
 
 
 class PaymentApproved(Entry, tag="payment_approved", frozen=True, kw_only=True):
@@ -544,6 +547,119 @@ class PaymentReversed(Entry, tag="payment_reversed", frozen=True, kw_only=True):
 
     MOVES_MONEY = True
     reference: str
+
+
+# --- stored value -----------------------------------------------------------------------------------------------------
+
+
+class GiftCardAwaited(Entry, tag="gift_card_awaited", frozen=True, kw_only=True):
+    """A gift card is to be sold with so much on it: the sale waits until one is shown."""
+
+    amount_minor: int
+
+
+class GiftCardGivenUp(Entry, tag="gift_card_given_up", frozen=True, kw_only=True):
+    """The gift card that the sale waited for is not sold."""
+
+
+StoredValueOperation = Literal["activate", "load", "unload"]
+"""What the payment device does with a gift card: makes a new one good, adds to one that is, or takes that back."""
+
+
+class GiftCardAdded(Entry, tag="gift_card_added", frozen=True, kw_only=True):
+    """A line sells a gift card, or loads one (ARTS stored value): money that the shop owes, and no turnover, so it has no tax.
+
+    `card` are its last digits, `account` a random reference that means nothing outside the customer store. The payment
+    device has reserved it under its own `reservation`; it is worth nothing before the sale is paid for.
+    """
+
+    line: int
+    amount_minor: int
+    card: str
+    account: str = ""
+    reservation: str = ""
+    operation: StoredValueOperation = "activate"
+
+
+class GiftCardReturned(Entry, tag="gift_card_returned", frozen=True, kw_only=True):
+    """What a finished sale had put on a gift card has been taken off it again; `amount_minor` is below zero.
+
+    `returned` says of which sale's line, `original` is the reference of what is made undone.
+    """
+
+    line: int
+    amount_minor: int
+    card: str
+    returned: TransactionLink
+    original: str
+    account: str = ""
+    reason: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
+class StoredValueRequested(Entry, tag="stored_value_requested", frozen=True, kw_only=True):
+    """The intent to have a gift card's value changed, durable before the payment device hears of it; never sent twice.
+
+    `number` and `line` are of the transaction that it follows from. `original` is the reservation's name on the device's
+    side, and where value is taken back our reference of what put it there; `link` is that sale's line then.
+    """
+
+    MOVES_MONEY = True
+    reference: str
+    operation: StoredValueOperation
+    amount_minor: int
+    number: int
+    line: int
+    card: str
+    original: str
+    account: str = ""
+    link: TransactionLink | None = None
+    reason: str = ""
+    operator: str = ""
+    approver: str = ""
+
+
+class StoredValueApproved(Entry, tag="stored_value_approved", frozen=True, kw_only=True):
+    """The payment device has done it. `balance_minor` is what is on the card now, where it told."""
+
+    MOVES_MONEY = True
+    reference: str
+    poi_transaction: str = ""
+    balance_minor: int | None = None
+
+
+class StoredValueRefused(Entry, tag="stored_value_refused", frozen=True, kw_only=True):
+    """The card's value is as it was, and this is certain."""
+
+    MOVES_MONEY = True
+    reference: str
+    reason: str
+
+
+class StoredValueUnknown(Entry, tag="stored_value_unknown", frozen=True, kw_only=True):
+    """No answer came: whether the card's value changed is unknown until the device has been asked about `reference`."""
+
+    MOVES_MONEY = True
+    reference: str
+
+
+class StoredValueSetAside(Entry, tag="stored_value_set_aside", frozen=True, kw_only=True):
+    """Nobody waits for the value to be taken off the card; no money was given for it."""
+
+    MOVES_MONEY = True
+    reference: str
+
+
+class StoredValueLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A gift card in a finished transaction: sold or loaded, below zero taken back. `reference` is asked about."""
+
+    line: int
+    amount_minor: int
+    card: str
+    account: str = ""
+    reference: str = ""
+    returned: TransactionLink | None = None
 
 
 class TaxPart(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -600,7 +716,8 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
 
     Where goods came back the total may be below zero, and so are the tenders that money went back to; `returns` are the
     lines that came back, which come to `returned_minor`, and `refunds` say what sales they were of. `voids` is the sale
-    that is made undone.
+    that is made undone. Gift cards that were sold or taken back are in `stored_value` and in no total: tenders add up to
+    total, rounding and these.
     """
 
     MOVES_MONEY = True
@@ -624,6 +741,12 @@ class TransactionCompleted(Entry, tag="transaction_completed", frozen=True, kw_o
     returned_minor: int = 0
     refunds: tuple[RefundTotal, ...] = ()
     voids: TransactionLink | None = None
+    stored_value: tuple[StoredValueLine, ...] = ()
+
+    @property
+    def stored_value_minor(self) -> int:
+        """What gift cards come to: sold, less taken back."""
+        return sum(line.amount_minor for line in self.stored_value)
 
 
 class TransactionVoided(Entry, tag="transaction_voided", frozen=True, kw_only=True):
@@ -1169,6 +1292,8 @@ AnyEntry = (
     | VoucherTendered | AccountCharged | AccountCredited
     | ReturnBegun | ReturnUnreceipted | CashRefunded | RefundRequested | TransactionVoided
     | DiscountsApplied | CouponTaken | DiscountGiven | DiscountWithdrawn | PriceOverridden | TaxExempted
+    | GiftCardAwaited | GiftCardGivenUp | GiftCardAdded | GiftCardReturned
+    | StoredValueRequested | StoredValueApproved | StoredValueRefused | StoredValueUnknown | StoredValueSetAside
 )  # fmt: skip
 
 _encoder = msgspec.json.Encoder()

@@ -288,6 +288,61 @@ class ReversalUnanswered(Event, frozen=True, kw_only=True, tag="reversal_unanswe
     reference: str
 
 
+class GiftCardReserved(Event, frozen=True, kw_only=True, tag="gift_card_reserved"):
+    """The payment device knows the gift card and holds it for us, under its own `poi_transaction`.
+
+    `reference` is that of the asking; `active`: it has been sold before, and can be loaded.
+    """
+
+    reference: str
+    card: str
+    account: str
+    poi_transaction: str
+    active: bool = False
+
+
+class GiftCardUnreserved(Event, frozen=True, kw_only=True, tag="gift_card_unreserved"):
+    """The payment device holds no gift card for us, or has not said so."""
+
+    reference: str
+    reason: str
+
+
+class StoredValueAnswered(Event, frozen=True, kw_only=True, tag="stored_value_answered"):
+    """The payment device has changed a gift card's value; `balance_minor` is what it holds now, where it told."""
+
+    reference: str
+    poi_transaction: str = ""
+    balance_minor: int | None = None
+
+
+class StoredValueRefused(Event, frozen=True, kw_only=True, tag="stored_value_refused"):
+    """It is certain that a gift card's value is as it was."""
+
+    reference: str
+    reason: str
+
+
+class StoredValueUnanswered(Event, frozen=True, kw_only=True, tag="stored_value_unanswered"):
+    """No answer, or none that settles it: a gift card's value may have changed."""
+
+    reference: str
+
+
+class BalanceTold(Event, frozen=True, kw_only=True, tag="balance_told"):
+    """What is on a gift card (`card` are its last digits)."""
+
+    card: str
+    balance_minor: int
+
+
+class BalanceUntold(Event, frozen=True, kw_only=True, tag="balance_untold"):
+    """What is on a gift card cannot be had."""
+
+    card: str
+    reason: str
+
+
 class PaymentsTotalled(Event, frozen=True, kw_only=True, tag="payments_totalled"):
     """The payment device closed its period: its totals, and its own number for that. `fault` is why it told none.
 
@@ -501,6 +556,33 @@ class AccountKeyed(Event, frozen=True, kw_only=True, tag="account_keyed"):
     amount_minor: int | None = None
 
 
+class GiftCardSaleKeyed(Event, frozen=True, kw_only=True, tag="gift_card_sale_keyed"):
+    """A gift card is to be sold, or loaded, with so much; which one is shown next."""
+
+    amount_minor: int
+
+
+class BalanceKeyed(Event, frozen=True, kw_only=True, tag="balance_keyed"):
+    """What is on a gift card is asked, by its number; nothing is sold, and nothing is paid."""
+
+    data: str
+
+    def __repr__(self) -> str:
+        """Without the number."""
+        return "BalanceKeyed()"
+
+
+class GiftCardReturnKeyed(Event, frozen=True, kw_only=True, tag="gift_card_return_keyed"):
+    """What a finished sale put on a gift card is to be taken off it: of a line of it, or the only one where `line` is 0.
+
+    `number` is the transaction's; 0 the one whose receipt was shown last.
+    """
+
+    number: int = 0
+    line: int = 0
+    reason: str = ""
+
+
 class CancelKeyed(Event, frozen=True, kw_only=True, tag="cancel_keyed"):
     """While a card is being paid: stop that payment. Else: give up the basket."""
 
@@ -691,5 +773,7 @@ AnyEvent = (
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | InvoiceKeyed | InvoiceTorn
     | SuspendKeyed | ResumeKeyed | ReturnKeyed | UnreceiptedReturnKeyed | TransactionVoidKeyed | AccountKeyed
+    | GiftCardSaleKeyed | BalanceKeyed | GiftCardReturnKeyed | GiftCardReserved | GiftCardUnreserved
+    | StoredValueAnswered | StoredValueRefused | StoredValueUnanswered | BalanceTold | BalanceUntold
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

@@ -38,13 +38,13 @@ def ring_up(shop: Shop, basket: Basket, facts: Facts) -> Step:
         )
     if (unfit := _unfit(shop, basket, item, reading, facts)) is not None:
         return msgspec.structs.replace(unfit, entries=(_refused(unfit, reading),))
-    if len(basket.lines) >= LINES_MAX:
+    if basket.next_line > LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
     if (held := hold(basket, item, reading)) is not None:
         return held
     if item.unit == "kg" and reading.weight_g is None and reading.price_minor is None:
         return _await_weight(basket, item, reading)
-    added = _line_of(len(basket.lines) + 1, item, reading)
+    added = _line_of(basket.next_line, item, reading)
     if not _is_sellable(item, reading, added):
         return refuse("quantity-not-valid")
     last = find_line(basket, 0)
@@ -106,9 +106,9 @@ def take_empties_back(basket: Basket, event: v.DepositReturnKeyed, facts: Facts)
         return refuse("deposit-not-found", name=item.name)
     if not 0 < event.count <= EMPTIES_MAX:
         return refuse("quantity-not-valid")
-    if len(basket.lines) >= LINES_MAX:
+    if basket.next_line > LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
-    pieces = _line_of(len(basket.lines) + 1, item, question.reading)
+    pieces = _line_of(basket.next_line, item, question.reading)
     given_back = msgspec.structs.replace(pieces, quantity_milli=-1000 * item.count * event.count)
     line = msgspec.structs.replace(_deposit_of(given_back, facts.deposit), line=pieces.line, linked=0)
     return Step(entries=(line,), notice=message("deposit-given-back", amount_minor=-line.amount_minor))
@@ -176,7 +176,7 @@ def _refused(step: Step, reading: Reading) -> e.ItemRefused:
 
 def weighing_reference(basket: Basket) -> str:
     """By what the scale is asked for the weight of the next line."""
-    return f"{basket.number}.{len(basket.lines) + 1}"
+    return f"{basket.number}.{basket.next_line}"
 
 
 def _await_weight(basket: Basket, item: Item, reading: Reading) -> Step:
@@ -330,7 +330,16 @@ def _deposits_of(basket: Basket, line: Line) -> tuple[e.ItemAdded, ...]:
 
 
 def void(basket: Basket, event: v.VoidKeyed) -> Step:
-    """A line is taken back."""
+    """A line is taken back. What a gift card lost has left it already, and cannot be taken back so."""
+    standing = (gift for gift in reversed(basket.gifts) if not gift.voided)
+    gift = next((gift for gift in standing if event.line in (0, gift.item.line)), None)
+    last = max((line.item.line for line in basket.lines if not line.voided), default=0)
+    if gift is not None and (event.line or gift.item.line > last):
+        if isinstance(gift.item, e.GiftCardReturned):
+            return refuse("gift-card-taken-back")
+        return Step(
+            entries=(e.LineVoided(line=gift.item.line),), notice=message("gift-card-voided", card=gift.item.card)
+        )
     if event.line == 0:
         line = next((line for line in reversed(basket.lines) if not line.voided and not line.item.linked), None)
     else:
@@ -349,6 +358,8 @@ def void(basket: Basket, event: v.VoidKeyed) -> Step:
 def find_line(basket: Basket, number: int) -> Line | None:
     """A line by its number; 0 is the last one that is no other's deposit, voided or not."""
     if number == 0:
+        if basket.gifts and basket.gifts[-1].item.line == basket.next_line - 1:
+            return None  # the last one is no goods
         return next((line for line in reversed(basket.lines) if not line.item.linked), None)
     return next((line for line in basket.lines if line.item.line == number), None)
 

@@ -75,6 +75,12 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
     voids: e.TransactionLink | None = None
     coupons: tuple[str, ...] = ()
     """Those for a single time that it took."""
+    stored_value: tuple[e.StoredValueLine, ...] = ()
+
+    @property
+    def stored_value_minor(self) -> int:
+        """What gift cards come to: sold, less taken back; in no total."""
+        return sum(line.amount_minor for line in self.stored_value)
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +168,7 @@ class Assembler:
                     refunds=entry.refunds,
                     voids=entry.voids,
                     coupons=was.coupons,
+                    stored_value=entry.stored_value,
                 )
             case e.TransactionCancelled():
                 return Transaction(

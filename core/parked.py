@@ -22,6 +22,8 @@ LABEL_LENGTH_MAX = 30
 
 def suspend(till: Till, basket: Basket, event: v.SuspendKeyed) -> Step:
     """The basket is put aside under a name, or under its number where none is given."""
+    if any(not gift.voided for gift in basket.gifts):
+        return refuse("gift-card-not-parked")  # the payment device does not hold it for ever
     if not any(not line.voided for line in basket.lines):
         return refuse("nothing-to-park")
     if basket.originals or any(line.item.returned is not None for line in basket.lines):

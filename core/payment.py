@@ -7,6 +7,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.gift_card import GiftCard
 from core.papers import print_receipt
 from core.pricing import Pricing, cash_due_minor, paid_minor, price, returned_minor
 from core.returns import is_return
@@ -20,18 +21,34 @@ from core.state import (
     Till,
     apply,
     basket_of,
+    is_empty,
 )
 from core.step import NOTHING, Facts, Step, refuse
+from core.stored_value import change, lines_of, orders_of
 from core.text import message
 from core.wallet import WalletCode
 
 CASH_MINOR_MAX = 10_000_000
 ENQUIRY_PAUSE_S = 3.0
 REVERSAL_PAUSE_S = 3.0
-EPOCH_LETTERS = 8
-_DECLINED = {"refund": "refund-declined", "wallet": "wallet-declined", "payment": "payment-declined"}
-_UNKNOWN = {"refund": "refund-unknown", "wallet": "wallet-unknown", "payment": "payment-unknown"}
-_ASIDE = {"refund": "refund-set-aside", "wallet": "wallet-set-aside", "payment": "payment-set-aside"}
+_DECLINED = {
+    "refund": "refund-declined",
+    "wallet": "wallet-declined",
+    "gift": "gift-card-declined",
+    "payment": "payment-declined",
+}
+_UNKNOWN = {
+    "refund": "refund-unknown",
+    "wallet": "wallet-unknown",
+    "gift": "gift-card-payment-unknown",
+    "payment": "payment-unknown",
+}
+_ASIDE = {
+    "refund": "refund-set-aside",
+    "wallet": "wallet-set-aside",
+    "gift": "gift-card-payment-set-aside",
+    "payment": "payment-set-aside",
+}
 
 PaymentEvent = v.PaymentAnswered | v.PaymentRefused | v.PaymentUnanswered | v.PaymentTakenBack | v.ReversalUnanswered
 
@@ -46,7 +63,7 @@ def take_cash(shop: Shop, till: Till, basket: Basket, event: v.CashKeyed, facts:
     if owed_minor(basket, priced) > 0:
         return _refund_cash(shop, till, basket, event, facts)
     if priced.payable_minor <= paid_minor(basket):
-        if not event.amount_minor and any(not line.voided for line in basket.lines):
+        if not event.amount_minor and not is_empty(basket):
             return complete_if_paid(shop, till, fixed, facts)
         return refuse("nothing-due")
     due = cash_due_minor(shop, basket, priced.payable_minor)
@@ -107,11 +124,11 @@ def _refund_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -
     tender = basket.tenders_begun + 1
     requested = e.RefundRequested(
         tender=tender,
-        reference=_reference(basket, tender, facts),
+        reference=facts.reference(f"{basket.number}.{tender}"),
         amount_minor=amount_minor,
         original=origin.reference,
         poi_transaction=origin.poi_transaction,
-        kind="MOBILE" if origin.kind == "MOBILE" else "CREDIT",
+        kind=next(kind for kind in e.DEVICE_TENDERS if kind == origin.kind),
     )
     effect = x.RequestRefund(
         reference=requested.reference,
@@ -137,13 +154,6 @@ def _left(basket: Basket, *kinds: str) -> list[tuple[e.RefundableTender, int]]:
     return left
 
 
-def _reference(basket: Basket, tender: int, facts: Facts) -> str:
-    """By what the payment device is asked about a payment, for all time."""
-    reference = f"{basket.number}.{tender}"
-    # A new journal counts from 1 again; the payment device still knows the payments of the one before.
-    return f"{facts.epoch[:EPOCH_LETTERS]}/{reference}" if facts.epoch else reference
-
-
 def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) -> Step:
     """The intent to charge a card, kept before the payment device hears of it."""
     priced = price(shop, basket)
@@ -157,7 +167,7 @@ def charge_card(shop: Shop, basket: Basket, event: v.CardKeyed, facts: Facts) ->
         return refuse("amount-not-positive")
     if amount_minor > due:
         return refuse("amount-over-due", amount_minor=due)
-    return _requested(shop, basket, priced, amount_minor, facts, wallet=None)
+    return _requested(shop, basket, priced, amount_minor, facts)
 
 
 def charge_wallet(shop: Shop, basket: Basket, shown: WalletCode, facts: Facts) -> Step:
@@ -170,18 +180,47 @@ def charge_wallet(shop: Shop, basket: Basket, shown: WalletCode, facts: Facts) -
     return _requested(shop, basket, priced, due, facts, wallet=shown)
 
 
+def charge_gift_card(shop: Shop, basket: Basket, shown: GiftCard, facts: Facts) -> Step:
+    """The intent to pay for goods with a gift card: what is due at most. A card with less on it pays what it has, and the
+    rest stays due; what is left on it stays there. No gift card is bought with one."""
+    priced = price(shop, basket)
+    if owed_minor(basket, priced) > 0:
+        return _refund_card(shop, basket, v.CardKeyed(), facts)
+    due = priced.payable_minor - paid_minor(basket)
+    if due <= 0:
+        return refuse("nothing-due")
+    spent = sum(tender.amount_minor for tender in basket.tenders if tender.kind == "STORED_VALUE")
+    for_goods = priced.payable_minor - max(0, priced.stored_value_minor) - spent
+    if for_goods <= 0:
+        return refuse("gift-card-buys-none")
+    return _requested(shop, basket, priced, min(due, for_goods), facts, gift_card=shown)
+
+
 def _requested(
-    shop: Shop, basket: Basket, priced: Pricing, amount_minor: int, facts: Facts, *, wallet: WalletCode | None
+    shop: Shop,
+    basket: Basket,
+    priced: Pricing,
+    amount_minor: int,
+    facts: Facts,
+    *,
+    wallet: WalletCode | None = None,
+    gift_card: GiftCard | None = None,
 ) -> Step:
     tender = basket.tenders_begun + 1
     requested = e.PaymentRequested(
         tender=tender,
-        reference=_reference(basket, tender, facts),
+        reference=facts.reference(f"{basket.number}.{tender}"),
         amount_minor=amount_minor,
-        kind="CREDIT" if wallet is None else "MOBILE",
+        kind="STORED_VALUE" if gift_card is not None else "MOBILE" if wallet is not None else "CREDIT",
+        card=gift_card.masked if gift_card is not None else "",
+        account=facts.account if gift_card is not None else "",
     )
     effect = x.RequestPayment(
-        reference=requested.reference, amount_minor=amount_minor, currency=shop.currency.code, wallet=wallet
+        reference=requested.reference,
+        amount_minor=amount_minor,
+        currency=shop.currency.code,
+        wallet=wallet,
+        gift_card=gift_card,
     )
     return Step(entries=(*fixed_discounts(basket, priced), requested), effects=(effect,))
 
@@ -243,10 +282,12 @@ def take_answer(
     assert_never(event)
 
 
-def _kind(pending: Tender) -> Literal["refund", "wallet", "payment"]:
+def _kind(pending: Tender) -> Literal["refund", "wallet", "gift", "payment"]:
     """What is told apart where it is told that a payment was not approved."""
     if pending.refund_of:
         return "refund"
+    if pending.kind == "STORED_VALUE":
+        return "gift"
     return "wallet" if pending.kind == "MOBILE" else "payment"
 
 
@@ -291,7 +332,7 @@ def complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], f
         tenders=_tender_totals(basket, change_minor),
         ended=facts.local_time,
         customer=basket.customer,
-        rounding_minor=paid - change_minor - priced.total_minor,
+        rounding_minor=paid - change_minor - priced.total_minor - priced.stored_value_minor,
         discount_minor=priced.discount_minor,
         epoch=facts.epoch,
         paper=basket.paper,
@@ -300,14 +341,16 @@ def complete_if_paid(shop: Shop, till: Till, tendered: tuple[e.AnyEntry, ...], f
         returned_minor=returned_minor(shop, basket),
         refunds=priced.credits,
         voids=basket.voiding.link if basket.voiding is not None else None,
+        stored_value=lines_of(basket, facts),
     )
+    orders = orders_of(basket, facts)
     cash = change_minor > 0 or any(tender.kind == "CASH" for tender in basket.tenders)
     printed = print_receipt(shop, Completed(sale=completed, basket=basket), copy=0)
     given_minor = max(0, -priced.payable_minor) if is_return(basket) else 0
     told = message("refund-completed", amount_minor=given_minor)
     return Step(
-        entries=(*tendered, *_voided(basket), completed),
-        effects=(x.OpenDrawer(), printed) if cash else (printed,),
+        entries=(*tendered, *orders, *_voided(basket), completed),
+        effects=(*((x.OpenDrawer(),) if cash else ()), printed, *(change(shop, order) for order in orders)),
         notice=told if given_minor else message("sale-completed", change_minor=change_minor),
     )
 
@@ -342,6 +385,8 @@ def cancel(shop: Shop, basket: Basket) -> Step:
     """The basket is given up; approved cards and wallets are paid back first. What was given back for goods cannot be fetched."""
     if any(tender.refund_of for tender in basket.tenders):
         return refuse("refund-given")
+    if any(isinstance(gift.item, e.GiftCardReturned) for gift in basket.gifts):
+        return refuse("gift-card-taken-back")
     cards = [tender for tender in basket.tenders if tender.kind in e.DEVICE_TENDERS]
     if not cards:
         return _cancelled(basket, ())

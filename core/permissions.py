@@ -42,10 +42,12 @@ NEEDED: Mapping[str, Needed] = {
     "age_keyed": "cashier",
     "open_price_keyed": "cashier",
     "price_check_keyed": "cashier",
+    "balance_keyed": "cashier",
     "deposit_return_keyed": "cashier",
     "return_keyed": "supervisor",
     "unreceipted_return_keyed": "supervisor",
     "transaction_void_keyed": "supervisor",
+    "gift_card_return_keyed": "supervisor",
     # prices
     "coupon_presented": "cashier",
     "line_discount_keyed": "supervisor",
@@ -56,6 +58,7 @@ NEEDED: Mapping[str, Needed] = {
     "cash_keyed": "cashier",
     "card_keyed": "cashier",
     "account_keyed": "cashier",
+    "gift_card_sale_keyed": "cashier",
     "cancel_keyed": "cashier",
     "suspend_keyed": "cashier",
     "resume_keyed": "cashier",
@@ -104,7 +107,8 @@ FACTS = frozenset(
         "drawer_left_open", "drawer_stuck", "printer_sensed", "weight_sensed", "key_lock_turned", "case_opened",
         "power_sensed", "device_changed", "payment_answered", "payment_refused", "payment_unanswered",
         "payment_taken_back", "reversal_unanswered", "receipt_taken", "receipt_uncertain", "booted", "till_idled",
-        "button_pressed", "invoice_torn", "payments_totalled", "report_torn",
+        "button_pressed", "invoice_torn", "payments_totalled", "report_torn", "gift_card_reserved", "gift_card_unreserved",
+        "stored_value_answered", "stored_value_refused", "stored_value_unanswered", "balance_told", "balance_untold",
     )
 )  # fmt: skip
 """Events that nobody orders: they happen, and nobody needs to be signed on. A button is asked for what it orders."""

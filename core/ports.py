@@ -10,8 +10,20 @@ import msgspec
 
 from core.document import Document
 from core.effects import LightState, ShowOnDisplay, ToneName
-from core.entries import CardTotal
-from core.events import DeviceEvent, PaymentAnswered, PaymentRefused, PaymentTakenBack
+from core.entries import CardTotal, StoredValueOperation
+from core.events import (
+    BalanceTold,
+    BalanceUntold,
+    DeviceEvent,
+    GiftCardReserved,
+    GiftCardUnreserved,
+    PaymentAnswered,
+    PaymentRefused,
+    PaymentTakenBack,
+    StoredValueAnswered,
+    StoredValueRefused,
+)
+from core.gift_card import GiftCard
 from core.ledger import Draft, Head, Record, Stamp
 from core.stripe import CardRange
 from core.wallet import WalletCode
@@ -251,9 +263,10 @@ class PaymentDevice(Device, Protocol):
     """A payment terminal (nexo POI). `reference` is ours and unique: the device is asked about it later."""
 
     async def pay(
-        self, reference: str, amount_minor: int, currency: str, wallet: WalletCode | None = None
+        self, reference: str, amount_minor: int, currency: str, shown: WalletCode | GiftCard | None = None
     ) -> PaymentAnswered | PaymentRefused:
-        """Charges a card, or the wallet whose code is given. Raises DeviceError when the outcome is not certain."""
+        """Charges a card, or the wallet or gift card that is given, which may pay less than was asked. Raises DeviceError when
+        the outcome is not certain."""
 
     async def refund(
         self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str
@@ -268,6 +281,23 @@ class PaymentDevice(Device, Protocol):
 
     async def reverse(self, reference: str, amount_minor: int, currency: str, poi_transaction: str) -> PaymentTakenBack:
         """Gives an approved payment back; a second call for one already given back succeeds. Raises DeviceError."""
+
+    async def balance(self, card: GiftCard, currency: str) -> BalanceTold | BalanceUntold:
+        """What is on a gift card. Raises DeviceError."""
+
+    async def reserve(
+        self, reference: str, card: GiftCard, account: str, amount_minor: int, currency: str
+    ) -> GiftCardReserved | GiftCardUnreserved:
+        """Holds a gift card for a sale; nothing has changed where no answer comes. Raises DeviceError."""
+
+    async def change_value(
+        self, reference: str, operation: StoredValueOperation, amount_minor: int, currency: str, original: str
+    ) -> StoredValueAnswered | StoredValueRefused:
+        """Puts value on the gift card that was reserved as `original`, or takes off what our reference `original` put on one.
+        Raises DeviceError when the outcome is not certain."""
+
+    async def enquire_value(self, reference: str, currency: str) -> StoredValueAnswered | StoredValueRefused | None:
+        """What became of `reference`; None while it is still in progress. Raises DeviceError."""
 
     async def reconcile(self, currency: str) -> PaymentTotals:
         """Closes the device's period and tells its totals of it. Raises DeviceError where it does not answer."""

@@ -23,11 +23,13 @@ class Pricing(msgspec.Struct, frozen=True, kw_only=True):
     credits: tuple[e.RefundTotal, ...] = ()
     surplus_minor: int = 0
     """What taxes on parts, each rounded, would give back above what was paid."""
+    stored_value_minor: int = 0
+    """What gift cards come to that are sold, less those taken back: it is no price of goods and in no total."""
 
     @property
     def payable_minor(self) -> int:
         """What is to be paid in all; below zero what is to be given back."""
-        return self.total_minor + self.surplus_minor
+        return self.total_minor + self.surplus_minor + self.stored_value_minor
 
     @property
     def discount_minor(self) -> int:
@@ -74,6 +76,7 @@ def _price(shop: Shop, basket: Basket) -> Pricing:
             if credit_minor
         ),
         surplus_minor=sum(max(0, credit_minor - begun.refundable_minor) for begun, credit_minor in credited),
+        stored_value_minor=sum(gift.item.amount_minor for gift in basket.gifts if not gift.voided),
     )
 
 

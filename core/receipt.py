@@ -6,18 +6,19 @@ from decimal import Decimal
 from core.card import wipe
 from core.catalogue import MEASURED
 from core.document import Cut, Document, Element, Feed, Logo, QrCode, Rule, Text
-from core.entries import TaxExempted, TaxPart, TaxTotal, TransactionCompleted
+from core.entries import GiftCardReturned, TaxExempted, TaxPart, TaxTotal, TransactionCompleted
 from core.language import Words, later, words
 from core.money import Currency
 from core.receipt_code import ReceiptCode
 from core.returns import heading
-from core.state import Basket, Completed, Line, Shop, Tender
+from core.state import Basket, Completed, GiftLine, Line, Shop, Tender
 
 _MINUTE_CHARACTERS = len("2026-11-24T14:03")
 _TENDERS = {
     "CASH": later("Cash"),
     "CREDIT": later("Card"),
     "MOBILE": later("Phone"),
+    "STORED_VALUE": later("Gift card"),
     "VOUCHER": later("Voucher"),
     "CUST_ACCT": later("On account"),
 }
@@ -73,6 +74,9 @@ def goods(completed: Completed, shop: Shop, say: Words) -> list[Element]:
         for discount in completed.basket.discounts or ()
         if discount.whole
     ]
+    for gift in completed.basket.gifts:
+        if not gift.voided:
+            elements += _gift_card(gift, money, say)
     return elements
 
 
@@ -88,7 +92,7 @@ def money_part(completed: Completed, shop: Shop, say: Words) -> list[Element]:
     if added_minor:
         elements.append(Text(left=say("Tax"), right=money(added_minor)))
     total = say("TOTAL {currency}", currency=sale.currency)
-    elements.append(Text(left=total, right=money(sale.total_minor), style="bold"))
+    elements.append(Text(left=total, right=money(sale.total_minor + sale.stored_value_minor), style="bold"))
     for tender in completed.basket.tenders:
         elements += _tender(tender, money, say)
     if sale.rounding_minor:
@@ -129,7 +133,7 @@ def code_of(shop: Shop, sale: TransactionCompleted) -> ReceiptCode:
         terminal=shop.terminal,
         epoch=sale.epoch,
         number=sale.number,
-        total_minor=sale.total_minor,
+        total_minor=sale.total_minor + sale.stored_value_minor,
         currency=sale.currency,
         ended=sale.ended[:_MINUTE_CHARACTERS],
     )
@@ -145,6 +149,18 @@ def _tender(tender: Tender, money: Callable[[int], str], say: Words) -> list[Ele
         # The device's own id is kept exact for a reversal; on paper nothing may look like a card's number.
         elements.append(Text(left=say("  payment {id}", id=wipe(tender.poi_transaction))))
     return elements
+
+
+def _gift_card(gift: GiftLine, money: Callable[[int], str], say: Words) -> list[Element]:
+    """A gift card: never its number."""
+    item = gift.item
+    if isinstance(item, GiftCardReturned):
+        named = say("Gift card {card} taken back", card=item.card)
+    elif item.operation == "load":
+        named = say("Gift card {card} loaded", card=item.card)
+    else:
+        named = say("Gift card {card}", card=item.card)
+    return [Text(left=named, right=money(item.amount_minor))]
 
 
 def _line(line: Line, currency: Currency, say: Words) -> list[Element]:

@@ -22,6 +22,7 @@ from core.money import extend
 from core.scan import shown
 from core.state import Basket, Completed, Shop, Till
 from core.step import Facts, ItemWanted, OriginalWanted, Step, refuse
+from core.stored_value import change, unload
 from core.text import Message, message
 
 REASON_LENGTH_MAX = 60
@@ -31,13 +32,13 @@ ORIGINALS_MAX = 10
 ReturnEvent = v.ReturnKeyed | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed
 
 
-def wanted(till: Till, event: v.ReturnKeyed | v.TransactionVoidKeyed) -> OriginalWanted | None:
+def wanted(till: Till, event: v.ReturnKeyed | v.GiftCardReturnKeyed | v.TransactionVoidKeyed) -> OriginalWanted | None:
     """Which finished transaction an event is about: the one that it names, else the one in hand, or the last."""
     basket = getattr(till.sale, "basket", None)
     if event.number:
         return OriginalWanted(number=event.number)
     match event:
-        case v.ReturnKeyed():
+        case v.ReturnKeyed() | v.GiftCardReturnKeyed():
             if isinstance(basket, Basket) and basket.originals:
                 link = basket.originals[-1].link
                 return OriginalWanted(number=link.number, epoch=link.epoch)
@@ -52,13 +53,13 @@ def wanted(till: Till, event: v.ReturnKeyed | v.TransactionVoidKeyed) -> Origina
 
 def begin(shop: Shop, basket: Basket, facts: Facts) -> Step:
     """The receipt of a finished sale was shown: what comes back of it is chosen next."""
-    original = _found(shop, facts)
+    original = find_original(shop, facts)
     if isinstance(original, Message):
         return refuse(original.id, **original.params)
     sold = original.sold
     if (refused := _closed(basket, original)) is not None:
         return refused
-    begun, entries = _begun(shop, basket, original)
+    begun, entries = begun_of(shop, basket, original)
     if begun is None:
         return entries
     told = message("return-begun", number=sold.number, day=sold.business_day)
@@ -67,12 +68,12 @@ def begin(shop: Shop, basket: Basket, facts: Facts) -> Step:
 
 def take_back(shop: Shop, basket: Basket, event: v.ReturnKeyed, facts: Facts) -> Step:
     """Lines of a finished sale come back: one, in part or whole, or all that is left of them."""
-    original = _found(shop, facts)
+    original = find_original(shop, facts)
     if isinstance(original, Message):
         return refuse(original.id, **original.params)
     if (refused := _closed(basket, original)) is not None:
         return refused
-    begun, first = _begun(shop, basket, original)
+    begun, first = begun_of(shop, basket, original)
     if begun is None:
         return first
     reason = words(event.reason)
@@ -95,10 +96,10 @@ def take_back(shop: Shop, basket: Basket, event: v.ReturnKeyed, facts: Facts) ->
             return refuse(
                 "return-too-many", name=line.name, left=left_milli // 1000 if line.unit == "each" else left_milli
             )
-        lines += _lines(shop, basket, original, line, quantity_milli, reason, at=len(basket.lines) + len(lines))
+        lines += _lines(shop, basket, original, line, quantity_milli, reason, at=basket.next_line - 1 + len(lines))
     if not lines:
         return refuse("transaction-refunded", number=original.sold.number)
-    if len(basket.lines) + len(lines) > LINES_MAX:
+    if basket.next_line - 1 + len(lines) > LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
     told = message("returned", name=lines[0].name, amount_minor=-sum(line.amount_minor for line in lines))
     return Step(entries=(*first.entries, *lines), notice=told)
@@ -127,10 +128,10 @@ def take_back_unreceipted(shop: Shop, basket: Basket, event: v.UnreceiptedReturn
     amount_minor = extend(price_minor, quantity_milli)
     if amount_minor > shop.unreceipted_return_minor_max:
         return refuse("return-over-limit", amount_minor=shop.unreceipted_return_minor_max)
-    if len(basket.lines) >= LINES_MAX:
+    if basket.next_line > LINES_MAX:
         return refuse("too-many-lines", lines=LINES_MAX)
     line = e.ItemAdded(
-        line=len(basket.lines) + 1,
+        line=basket.next_line,
         gtin=item.gtin,
         name=item.name,
         unit=item.unit,
@@ -153,7 +154,7 @@ def take_back_unreceipted(shop: Shop, basket: Basket, event: v.UnreceiptedReturn
 
 def void_transaction(shop: Shop, basket: Basket, event: v.TransactionVoidKeyed, facts: Facts) -> Step:
     """A whole transaction of this business day is made undone by one that takes all of it back (POSLog post-void)."""
-    original = _found(shop, facts)
+    original = find_original(shop, facts)
     if isinstance(original, Message):
         return refuse("nothing-to-void" if original.id == "return-which" else original.id, **original.params)
     sold = original.sold
@@ -164,11 +165,14 @@ def void_transaction(shop: Shop, basket: Basket, event: v.TransactionVoidKeyed, 
         return refuse("transaction-voided", number=sold.number)
     if original.later:
         return refuse("transaction-refunded", number=sold.number)
-    if sold.voids is not None or any(line.returned is not None for line in sold.lines):
+    came_back = [line.returned for line in sold.lines] + [gift.returned for gift in sold.stored_value]
+    if sold.voids is not None or any(came_back):
         return refuse("void-of-return", number=sold.number)
+    if len(sold.stored_value) > 1:
+        return refuse("void-of-gift-cards", number=sold.number)
     if sold.business_day != basket.business_day:
         return refuse("void-other-day", number=sold.number, day=sold.business_day)
-    begun, first = _begun(shop, basket, original, void_reason=reason)
+    begun, first = begun_of(shop, basket, original, void_reason=reason)
     if begun is None:
         return first
     lines = []
@@ -176,8 +180,14 @@ def void_transaction(shop: Shop, basket: Basket, event: v.TransactionVoidKeyed, 
     for line in sold.lines:
         back = _line(shop, sold, line, line.quantity_milli, line.amount_minor - line.discount_minor, reason)
         lines.append(msgspec.structs.replace(back, line=numbers[line.line], linked=numbers.get(line.linked, 0)))
-    told = message("void-begun", number=sold.number, amount_minor=sold.total_minor)
-    return Step(entries=(*first.entries, *lines), notice=told, level="warning")
+    told = message("void-begun", number=sold.number, amount_minor=sold.total_minor + sold.stored_value_minor)
+    emptied = tuple(unload(basket, len(lines) + 1, gift, begun.link, reason, facts) for gift in sold.stored_value)
+    return Step(
+        entries=(*first.entries, *lines, *emptied),
+        effects=tuple(change(shop, asked) for asked in emptied),
+        notice=told,
+        level="warning",
+    )
 
 
 def returned_milli(original: Original, basket: Basket, line: HistoryLine) -> int:
@@ -190,7 +200,8 @@ def returned_milli(original: Original, basket: Basket, line: HistoryLine) -> int
 
 def is_return(basket: Basket) -> bool:
     """Whether anything comes back in it."""
-    return any(line.item.returned is not None and not line.voided for line in basket.lines)
+    goods = any(line.item.returned is not None and not line.voided for line in basket.lines)
+    return goods or any(isinstance(gift.item, e.GiftCardReturned) for gift in basket.gifts)
 
 
 def refundable_minor(original: Original) -> int:
@@ -223,7 +234,7 @@ def words(text: str) -> str:
     return wipe(" ".join(text.split()))[:REASON_LENGTH_MAX]
 
 
-def _found(shop: Shop, facts: Facts) -> Original | Message:
+def find_original(shop: Shop, facts: Facts) -> Original | Message:
     """The transaction that was asked for, or why there is none to take back from."""
     question = facts.question
     if isinstance(question, Message):
@@ -248,6 +259,8 @@ def _closed(basket: Basket, original: Original) -> Step | None:
     if any(later.voids is not None for later in original.later):
         return refuse("transaction-voided", number=original.sold.number)
     goods = [line for line in original.sold.lines if line.quantity_milli > 0]
+    if not goods and original.sold.stored_value:
+        return None
     if not goods:
         return refuse("return-of-nothing", number=original.sold.number)
     if all(sum(-back.quantity_milli for back in original.returned(line.line)) >= line.quantity_milli for line in goods):
@@ -255,7 +268,9 @@ def _closed(basket: Basket, original: Original) -> Step | None:
     return None
 
 
-def _begun(shop: Shop, basket: Basket, original: Original, void_reason: str = "") -> tuple[e.ReturnBegun | None, Step]:
+def begun_of(
+    shop: Shop, basket: Basket, original: Original, void_reason: str = ""
+) -> tuple[e.ReturnBegun | None, Step]:
     """The entry by which a basket knows a receipt, with the step that has it where it is new; None where it cannot."""
     sold = original.sold
     link = e.TransactionLink(terminal=shop.terminal, epoch=sold.epoch, number=sold.number)

@@ -14,12 +14,13 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
-from core import parked, returns
+from core import parked, returns, stored_value
 from core.asking import ANSWERS, answer_age, answer_price, answer_quantity, give_up, refuse_while_asking
 from core.closing import day_of_sale, no_sale_now, order, report_orders, till_orders, written_by_hand
-from core.codes import question
+from core.codes import gift_card, question
 from core.counter import ORDERS, sense
 from core.drawer import blocks_sale, no_sale, sense_drawer
+from core.gift_returns import take_gift_card_back
 from core.goods import (
     change_quantity,
     find_line,
@@ -37,6 +38,7 @@ from core.payment import (
     PaymentEvent,
     cancel,
     charge_card,
+    charge_gift_card,
     charge_wallet,
     give_up_reversal,
     ignore_stray,
@@ -60,12 +62,14 @@ from core.state import (
     Basket,
     Enquiring,
     Idle,
+    Loading,
     Reversing,
     Ringing,
     Shop,
     Tender,
     Tendering,
     Till,
+    Unloading,
     Weighing,
     voucher_kind,
 )
@@ -74,6 +78,7 @@ from core.step import (
     CouponShown,
     CustomerWanted,
     Facts,
+    GiftCardShown,
     ItemWanted,
     OperatorWanted,
     OriginalWanted,
@@ -94,12 +99,13 @@ _OperatorEvent = (
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
     | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
     | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed | v.ReturnKeyed | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed | v.AccountKeyed
+    | v.GiftCardSaleKeyed | v.GiftCardReturnKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 _CHANGES_GOODS = (
     v.Scanned, v.CodeKeyed, v.QuantityKeyed, v.VoidKeyed, v.CouponPresented, v.LineDiscountKeyed, v.TotalDiscountKeyed,
     v.PriceKeyed, v.TaxExemptionKeyed, v.DepositReturnKeyed, v.ItemKeyed, v.SuspendKeyed, v.ReturnKeyed,
-    v.UnreceiptedReturnKeyed,
+    v.UnreceiptedReturnKeyed, v.GiftCardSaleKeyed, v.GiftCardReturnKeyed,
 )  # fmt: skip
 """What a basket does not take that makes a finished transaction undone: it is all of that one, and nothing else."""
 
@@ -111,15 +117,19 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
         case v.Scanned() | v.CodeKeyed():
             return question(shop, till, event, today)
         case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed() | v.UnreceiptedReturnKeyed():
-            return question(shop, till, v.CodeKeyed(data=event.data), today)
+            asked = question(shop, till, v.CodeKeyed(data=event.data), today)
+            return message("code-of-no-item") if isinstance(asked, GiftCardShown) else asked
         case v.QuantityKeyed() if isinstance(till.sale, Asking) and till.sale.held.about == "quantity":
             return ItemWanted(reading=till.sale.held.reading)
+        case v.BalanceKeyed():
+            asked = question(shop, till, v.CodeKeyed(data=event.data), today)
+            return asked if isinstance(asked, GiftCardShown) else message("code-of-no-gift-card")
         case v.QuantityKeyed() | v.PriceKeyed():
             line = find_line(till.sale.basket, event.line) if isinstance(till.sale, Ringing) else None
             return UsualWanted(gtin=line.item.gtin) if line is not None else None
         case v.ReprintKeyed() | v.InvoiceKeyed():
             return paper_wanted(till, event)
-        case v.ReturnKeyed() | v.TransactionVoidKeyed():
+        case v.ReturnKeyed() | v.GiftCardReturnKeyed() | v.TransactionVoidKeyed():
             return returns.wanted(till, event) if isinstance(till.sale, Idle | Ringing) else None
         case v.ResumeKeyed():
             return parked.wanted(till, event) if isinstance(till.sale, Idle) else None
@@ -129,6 +139,8 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
             return CustomerWanted(uid=event.uid)
         case v.CardSwiped(kind="staff") if shop.sign_on:
             return OperatorWanted(badge=f"card:{event.number}".encode().hex())
+        case v.CardSwiped(kind="gift"):
+            return gift_card(till, event.number)
         case v.CardSwiped(kind="loyalty"):
             return CustomerWanted(uid=f"card:{event.number}".encode().hex())
         case v.CashKeyed() | v.CardKeyed() | v.AccountKeyed():
@@ -174,6 +186,10 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return Step(notice=message("invoice-torn", number=event.number), level="error")
         case v.PriceCheckKeyed():
             return price_of(facts)
+        case v.BalanceKeyed():
+            if not isinstance(facts.question, GiftCardShown):
+                return refuse("code-of-no-gift-card")
+            return stored_value.ask_balance(shop, facts.question)
         case v.DrawerKeyed():
             return no_sale(event)
         case (
@@ -192,8 +208,6 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return refuse("tag-torn")
         case v.CardEncrypted() | v.CardRefused() | v.CardGarbled():
             return _card(event)
-        case v.CardSwiped(kind="gift"):
-            return refuse("gift-card-not-taken")
         case v.CardSwiped(kind="staff"):
             return refuse("staff-card-not-taken")
         case v.PrinterSensed() | v.DeviceChanged():
@@ -209,6 +223,12 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             for tender in till.aside:
                 if tender.reference == event.reference:
                     return settle_aside(shop, tender, event)
+        case v.GiftCardReserved() | v.GiftCardUnreserved():
+            return stored_value.take_reservation(till, event, facts)
+        case v.StoredValueAnswered() | v.StoredValueRefused() | v.StoredValueUnanswered():
+            return stored_value.settle(shop, till, event)
+        case v.BalanceTold() | v.BalanceUntold():
+            return stored_value.tell_balance(event)
     sale = till.sale
     match sale:
         case Idle():
@@ -219,6 +239,10 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return _weighing(shop, sale, event, facts)
         case Asking():
             return _asking(shop, sale, event, facts)
+        case Loading():
+            return _loading(shop, sale, event, facts)
+        case Unloading():
+            return _unloading(sale, event)
         case Authorizing():
             return _authorizing(shop, till, sale, event, facts)
         case Enquiring():
@@ -241,6 +265,8 @@ def allowed(shop: Shop, till: Till) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
     notes = ("note_seen_keyed",) if till.orders.notes else ()
     always = ("drawer_keyed", "reprint_keyed", "invoice_keyed", "price_check_keyed", *report_orders(till), *notes)
+    if shop.takes_gift_cards:
+        always = (*always, "balance_keyed")
     match till.sale:
         case Idle():
             return (*always, *till_orders(shop, till), "training_keyed")
@@ -255,6 +281,8 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
                 "suspend_keyed",
                 "return_keyed",
                 "unreceipted_return_keyed",
+                "gift_card_return_keyed",
+                *(("gift_card_sale_keyed",) if shop.gift_card_minor_max else ()),
             )
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
@@ -263,9 +291,11 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
         case Weighing():
             return (*always, *(("weight_keyed",) if shop.keyed_weight else ()), "cancel_keyed")
         case Tendering():
-            vouchers = ("code_keyed",) if shop.voucher_tenders else ()
-            return (*always, *vouchers, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
-        case Authorizing() | Enquiring() | Reversing():
+            codes = ("code_keyed",) if shop.voucher_tenders or shop.takes_gift_cards else ()
+            return (*always, *codes, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
+        case Loading():
+            return (*always, "code_keyed", "cancel_keyed")
+        case Authorizing() | Enquiring() | Reversing() | Unloading():
             return (*always, "cancel_keyed")
     assert_never(till.sale)
 
@@ -278,11 +308,14 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
         case (
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.ReturnKeyed() | v.UnreceiptedReturnKeyed() | v.TransactionVoidKeyed()
+            | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
         ):  # fmt: skip
-            if facts.blocked is not None:
+            if facts.blocked is not None and not isinstance(facts.question, GiftCardShown):
                 return refuse(facts.blocked)
             if (blocked := no_sale_now(shop, till, facts)) is not None:
                 return blocked
+            if isinstance(facts.question, GiftCardShown):
+                return stored_value.ask_balance(shop, facts.question)
             if blocks_sale(shop, till):
                 return refuse("drawer-open")
             opened = e.TransactionOpened(
@@ -300,6 +333,10 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
                 added = provide(shop, basket, event, facts)
             elif isinstance(event, v.TransactionVoidKeyed):
                 added = returns.void_transaction(shop, basket, event, facts)
+            elif isinstance(event, v.GiftCardSaleKeyed):
+                added = stored_value.sell(shop, basket, event)
+            elif isinstance(event, v.GiftCardReturnKeyed):
+                added = take_gift_card_back(shop, till, basket, event, facts)
             elif isinstance(event, v.ReturnKeyed | v.UnreceiptedReturnKeyed):
                 added = _take_back(shop, basket, event, facts)
             else:
@@ -343,6 +380,12 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
         if till.power_weak:
             return refuse("power-weak")
         return _recalled(sale, facts) or charge_wallet(shop, basket, facts.question.shown, facts)
+    if isinstance(facts.question, GiftCardShown):
+        if basket.paper:
+            return refuse("paper-sale-is-cash")
+        if till.power_weak:
+            return refuse("power-weak")
+        return _recalled(sale, facts) or charge_gift_card(shop, basket, facts.question.card, facts)
     match event:
         case v.Scanned() | v.CodeKeyed():
             if isinstance(sale, Tendering) and isinstance(facts.question, ItemWanted | CouponShown):
@@ -375,6 +418,12 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return reprice(shop, till, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.ReturnKeyed() | v.UnreceiptedReturnKeyed():
             return _take_back(shop, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.GiftCardSaleKeyed():
+            return stored_value.sell(shop, basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.GiftCardReturnKeyed():
+            if isinstance(sale, Tendering):
+                return refuse("partly-paid")
+            return take_gift_card_back(shop, till, basket, event, facts)
         case v.TransactionVoidKeyed():
             return refuse("sale-open")
         case v.CashKeyed() | v.CardKeyed() | v.AccountKeyed() if till.power_weak:
@@ -409,6 +458,8 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
             return take_weight(shop, sale, event, facts)
         case v.WeightKeyed():
             return take_keyed_weight(shop, sale, event, facts)
+        case v.CardSwiped(kind="gift"):
+            return refuse_while_weighing(sale)
         case v.TagPresented() | v.CardSwiped():
             return identify_customer(facts)
         case v.CancelKeyed():
@@ -418,7 +469,7 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
             | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
         case (
@@ -437,6 +488,8 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             return answer_price(shop, sale, event, facts)
         case v.QuantityKeyed():
             return answer_quantity(shop, sale, event, facts)
+        case v.CardSwiped(kind="gift"):
+            return refuse_while_asking(sale)
         case v.TagPresented() | v.CardSwiped():
             return identify_customer(facts)
         case v.CancelKeyed():
@@ -448,9 +501,58 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
             | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
         ):  # fmt: skip
             return refuse_while_asking(sale)
+        case (
+            v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
+            | v.PaymentTakenBack() | v.ReversalUnanswered()
+        ):  # fmt: skip
+            return ignore_stray(event)
+    assert_never(event)
+
+
+def _loading(shop: Shop, sale: Loading, event: _SaleEvent, facts: Facts) -> Step:
+    if isinstance(facts.question, GiftCardShown) and isinstance(event, v.Scanned | v.CodeKeyed | v.CardSwiped):
+        return stored_value.show(shop, sale, facts.question, facts)
+    match event:
+        case v.TagPresented() | v.CardSwiped(kind="loyalty"):
+            return identify_customer(facts)
+        case v.CancelKeyed():
+            return stored_value.give_up(sale)
+        case v.WeightSensed():
+            return NOTHING
+        case (
+            v.Scanned() | v.CodeKeyed() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed()
+            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
+            | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed()
+            | v.ItemKeyed() | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+        ):  # fmt: skip
+            return stored_value.refuse_while_loading(sale)
+        case (
+            v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
+            | v.PaymentTakenBack() | v.ReversalUnanswered()
+        ):  # fmt: skip
+            return ignore_stray(event)
+    assert_never(event)
+
+
+def _unloading(sale: Unloading, event: _SaleEvent) -> Step:
+    match event:
+        case (
+            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
+            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
+            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
+            | v.DepositReturnKeyed() | v.ItemKeyed()
+            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+        ):  # fmt: skip
+            return refuse("gift-card-pending")
+        case v.WeightSensed():
+            return NOTHING
+        case v.CancelKeyed():
+            return stored_value.leave(sale)
         case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
@@ -467,7 +569,7 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
         ):  # fmt: skip
             return refuse_while_paying(sale)
         case v.WeightSensed():
@@ -489,7 +591,7 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
         ):  # fmt: skip
             return refuse_while_paying(sale)
         case v.WeightSensed():
@@ -512,7 +614,7 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
             | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed()
+            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():
@@ -608,7 +710,8 @@ def _device_changed(event: v.DeviceChanged) -> Step:
 def _booted(shop: Shop, till: Till) -> Step:
     """What a power cut left open: payments are asked about, reversals go on, receipts are printed and say so."""
     asked: list[x.AnyEffect] = [_resolve(shop, tender) for tender in till.aside]
-    entries: tuple[e.AnyEntry, ...] = lock_at_start(shop, till)
+    asked += stored_value.enquiries(shop, till)
+    entries: tuple[e.AnyEntry, ...] = (*lock_at_start(shop, till), *stored_value.unsettled(till))
     match till.sale:
         case Authorizing(pending=pending):
             entries = (*entries, e.PaymentUnknown(reference=pending.reference))
@@ -619,7 +722,7 @@ def _booted(shop: Shop, till: Till) -> Step:
             asked.extend(reverse(shop, tender) for tender in unreversed(basket))
         case Weighing(basket=basket):
             asked.append(x.AskWeight(reference=weighing_reference(basket)))
-        case Idle() | Ringing() | Asking() | Tendering():
+        case Idle() | Ringing() | Asking() | Loading() | Unloading() | Tendering():
             pass
         case _:
             assert_never(till.sale)

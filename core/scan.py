@@ -12,10 +12,11 @@ import msgspec
 
 from core import digital_link, gs1, receipt_code
 from core.card import holds_card, is_card_number, wipe
+from core.gift_card import is_gift_card
 from core.gs1 import GS, CodeRejected, check_digit
 from core.measure import VariableMeasure, amounts, layout_of
 from core.money import Currency
-from core.stripe import is_issued, is_payment
+from core.stripe import CardRange, is_issued, is_payment
 from core.text import Message, message
 from core.wallet import CPM_BEGIN, Wallet, check_cpm, is_mpm, payer_of
 
@@ -33,8 +34,8 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "gtin", "gs1", "digital_link", "variable_measure", "wallet", "voucher", "receipt", "staff", "loyalty", "unknown",
-    "rejected",
+    "gtin", "gs1", "digital_link", "variable_measure", "wallet", "voucher", "receipt", "staff", "loyalty", "gift_card",
+    "unknown", "rejected",
 ]  # fmt: skip
 Method = Literal["scanned", "keyed"]
 
@@ -65,7 +66,7 @@ _BY_KEY: tuple[tuple[str, Kind], ...] = (("255", "voucher"), ("8110", "voucher")
 
 
 class CodeRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shop says of its own codes: layouts with a price or a weight inside, and what others begin with.
+    """What a shop says of its own codes: layouts with a price or a weight inside, what others begin with, and its cards.
 
     `currency` is the shop's; None takes a price in any.
     """
@@ -74,6 +75,7 @@ class CodeRules(msgspec.Struct, frozen=True, kw_only=True):
     vouchers: tuple[str, ...] = ()
     staff: tuple[str, ...] = ()
     loyalty: tuple[str, ...] = ()
+    cards: tuple[CardRange, ...] = ()
     currency: Currency | None = None
 
 
@@ -275,7 +277,9 @@ def _text(text: str, aim: str | None, rules: CodeRules, *, tendering: bool) -> S
 
 
 def _own(code: str, rules: CodeRules) -> Scan | None:
-    """What the shop says its own codes begin with; the longest such beginning counts."""
+    """What the shop says its own codes begin with; the longest such beginning counts. A gift card's is its whole number."""
+    if is_gift_card(code, rules.cards):
+        return Scan(kind="gift_card", identity=code)
     kinds: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         ("voucher", rules.vouchers),
         ("staff", rules.staff),

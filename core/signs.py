@@ -8,18 +8,20 @@ from typing import assert_never
 from core import effects as x
 from core import entries as e
 from core import events as v
-from core.pricing import due_minor, paid_minor, total_minor
+from core.pricing import due_minor, paid_minor, price
 from core.state import (
     Asking,
     Authorizing,
     Basket,
     Enquiring,
     Idle,
+    Loading,
     Reversing,
     Ringing,
     Shop,
     Tendering,
     Till,
+    Unloading,
     Weighing,
 )
 from core.step import Step
@@ -35,9 +37,9 @@ def signs(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> tuple[x.Sig
 
 def _lights(till: Till) -> x.LightState:
     match till.sale:
-        case Idle() | Ringing() | Weighing() | Asking() | Tendering():
+        case Idle() | Ringing() | Weighing() | Asking() | Loading() | Tendering():
             return "ready"
-        case Authorizing():
+        case Authorizing() | Unloading():
             return "busy"
         case Enquiring() | Reversing():
             return "attention"
@@ -60,6 +62,8 @@ def _display(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOn
             return x.ShowOnDisplay(
                 upper=(awaited.item.name, ""), lower=("per kg", money(awaited.item.unit_price_minor))
             )
+        case Loading(awaited=gift):
+            return x.ShowOnDisplay(upper=("Gift card", money(gift.amount_minor)), lower=("", ""))
         case Tendering():
             return x.ShowOnDisplay(
                 upper=("Paid", money(paid_minor(sale.basket))), lower=("To pay", money(due_minor(shop, sale.basket)))
@@ -68,7 +72,7 @@ def _display(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOn
             return x.ShowOnDisplay(upper=("Phone", money(pending.amount_minor)), lower=("Confirm on your phone", ""))
         case Authorizing():
             return x.ShowOnDisplay(upper=("Card", money(sale.pending.amount_minor)), lower=("See the card reader", ""))
-        case Enquiring() | Reversing():
+        case Enquiring() | Reversing() | Unloading():
             return x.ShowOnDisplay(upper=("One moment please", ""))
     assert_never(sale)
 
@@ -78,7 +82,7 @@ def _idle(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOnDis
     for entry in taken.entries:
         match entry:
             case e.TransactionCompleted():
-                total = (f"TOTAL {entry.currency}", shop.currency.format(entry.total_minor))
+                total = (f"TOTAL {entry.currency}", shop.currency.format(entry.total_minor + entry.stored_value_minor))
                 change = ("Change", shop.currency.format(entry.change_minor))
                 return x.ShowOnDisplay(upper=total, lower=change if entry.change_minor else ("Thank you", ""))
             case e.TransactionCancelled():
@@ -91,11 +95,18 @@ def _idle(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOnDis
 def _line(shop: Shop, basket: Basket, taken: Step) -> x.ShowOnDisplay:
     """The line that was touched, else the last one that stands, over what all of them cost."""
     touched = [
-        entry.line for entry in taken.entries if isinstance(entry, e.ItemAdded | e.QuantityChanged | e.LineVoided)
+        entry.line
+        for entry in taken.entries
+        if isinstance(entry, e.ItemAdded | e.QuantityChanged | e.LineVoided | e.GiftCardAdded | e.GiftCardReturned)
     ]
     standing = [line.item.line for line in basket.lines if not line.voided]
-    money = shop.currency.format
-    total = (f"TOTAL {shop.currency.code}", money(total_minor(shop, basket)))
+    standing = sorted((*standing, *(gift.item.line for gift in basket.gifts if not gift.voided)))
+    money, priced = shop.currency.format, price(shop, basket)
+    total = (f"TOTAL {shop.currency.code}", money(priced.total_minor + priced.stored_value_minor))
+    for gift in basket.gifts:
+        if gift.item.line == (touched or standing or [0])[-1]:
+            amount = money(-gift.item.amount_minor if gift.voided else gift.item.amount_minor)
+            return x.ShowOnDisplay(upper=(f"Gift card {gift.item.card}", amount), lower=total)
     for line in basket.lines:
         if line.item.line == (touched or standing or [0])[-1]:
             amount = money(-line.item.amount_minor if line.voided else line.item.amount_minor)

@@ -15,6 +15,7 @@ from core.order_book import OrderBook, fold_order
 from core.permissions import Operator
 from core.promotion import Rulebook
 from core.scan import CodeRules, VariableMeasure
+from core.stripe import CardRange
 from core.tax import TaxRate, TaxRounding
 from core.till import Books, fold
 from core.wallet import Wallet
@@ -25,6 +26,8 @@ COUPONS_MAX = 500
 """Coupons for a single time that are remembered; the oldest are forgotten first."""
 PROVIDED_MAX = 200
 """Items from the counter that are remembered; the oldest are forgotten first."""
+UNLOADED_MAX = 100
+"""Gift cards that were taken back too late and are remembered; the oldest are forgotten first."""
 PAPERS_MAX = 50
 """Receipts whose copies and invoices are remembered; of others the journal tells."""
 UNPRINTED_MAX = 20
@@ -83,6 +86,17 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """The most cash that goes into the till or out of it at once."""
     wallets: tuple[Wallet, ...] = ()
     """Those whose codes the payment device takes."""
+    cards: tuple[CardRange, ...] = ()
+    """The numbers of the shop's own cards, as a reader of stripes knows them."""
+    gift_card_minor_max: int = 0
+    """The most that one gift card is sold with; 0 where none are sold."""
+    gift_card_amounts_minor: tuple[int, ...] = ()
+    """What gift cards are sold with; empty where the operator says how much."""
+
+    @property
+    def takes_gift_cards(self) -> bool:
+        """Whether any number is a gift card's."""
+        return any(one.kind == "gift" for one in self.cards)
 
     def code_rules(self) -> CodeRules:
         """What its codes are understood by."""
@@ -91,6 +105,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
             vouchers=(*self.vouchers, *(kind.prefix for kind in self.voucher_tenders)),
             staff=self.staff,
             loyalty=self.loyalty,
+            cards=self.cards,
             currency=self.currency,
         )
 
@@ -117,6 +132,20 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     given: e.DiscountGiven | None = None
 
 
+class GiftLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the open transaction that sells a gift card, or that takes back what was on one. Lines are numbered with goods'."""
+
+    item: e.GiftCardAdded | e.GiftCardReturned
+    voided: bool = False
+
+
+class GiftOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What the payment device was asked to do with a gift card's value and has not settled."""
+
+    asked: e.StoredValueRequested
+    phase: Literal["pending", "unknown"] = "pending"
+
+
 Phase = Literal["pending", "unknown", "posted", "reversing", "reversal-unknown", "reversed"]
 
 
@@ -124,7 +153,7 @@ class Tender(msgspec.Struct, frozen=True, kw_only=True):
     """Money on its way or taken. A card's carries the `reference` by which the payment device is asked about it."""
 
     tender: int
-    kind: Literal["CASH", "CREDIT", "MOBILE", "VOUCHER", "CUST_ACCT"]
+    kind: Literal["CASH", "CREDIT", "MOBILE", "STORED_VALUE", "VOUCHER", "CUST_ACCT"]
     amount_minor: int
     phase: Phase
     reference: str = ""
@@ -169,6 +198,13 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     """The finished sales that goods come back of."""
     unrefunded: tuple[str, ...] = ()
     """References of payments that the payment device gives no money back to."""
+    gifts: tuple[GiftLine, ...] = ()
+    """Gift cards that are sold, or taken back."""
+
+    @property
+    def next_line(self) -> int:
+        """The number of the line that is rung up next."""
+        return len(self.lines) + len(self.gifts) + 1
 
     @property
     def voiding(self) -> e.ReturnBegun | None:
@@ -207,6 +243,20 @@ class Asking(msgspec.Struct, frozen=True, kw_only=True, tag="asking"):
     held: e.ItemHeld
 
 
+class Loading(msgspec.Struct, frozen=True, kw_only=True, tag="loading"):
+    """Goods are rung up, and a gift card that is to be sold has to be shown."""
+
+    basket: Basket
+    awaited: e.GiftCardAwaited
+
+
+class Unloading(msgspec.Struct, frozen=True, kw_only=True, tag="unloading"):
+    """Goods come back, and the payment device is taking back what is on a gift card."""
+
+    basket: Basket
+    pending: GiftOrder
+
+
 class Tendering(msgspec.Struct, frozen=True, kw_only=True, tag="tendering"):
     """A part has been paid, and a balance is due."""
 
@@ -233,7 +283,7 @@ class Reversing(msgspec.Struct, frozen=True, kw_only=True, tag="reversing"):
     basket: Basket
 
 
-Sale = Idle | Ringing | Weighing | Asking | Tendering | Authorizing | Enquiring | Reversing
+Sale = Idle | Ringing | Weighing | Asking | Loading | Unloading | Tendering | Authorizing | Enquiring | Reversing
 
 
 class Completed(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,7 +322,8 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Till(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet;
+    """All that a till remembers. `aside` are card payments that no sale waits for and that are not settled yet, `gifts` the
+    same of gift cards' value, `unloaded` references of value that was taken back too late for its money to be given;
     `clock_doubted` is the last day (ISO 8601) that was believed, where the clock is doubted; `coupons` are those for
     a single time of completed sales, the newest last; `power_weak`
     is since this start; `drawer_open` is as its sensor last said."""
@@ -301,6 +352,8 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     vouchers: tuple[str, ...] = ()
     """Vouchers that have paid, the newest last."""
     books: Books = Books()
+    gifts: tuple[GiftOrder, ...] = ()
+    unloaded: tuple[str, ...] = ()
     papers: tuple[Papers, ...] = ()
     """Of the receipts of which a paper was asked for last, the newest last."""
     orders: OrderBook = OrderBook()
@@ -314,6 +367,11 @@ def voucher_kind(shop: Shop, code: str) -> VoucherKind | None:
 def basket_of(sale: Sale) -> Basket | None:
     """The open transaction, if there is one."""
     return None if isinstance(sale, Idle) else sale.basket
+
+
+def is_empty(basket: Basket) -> bool:
+    """Whether nothing in it stands."""
+    return all(line.voided for line in basket.lines) and all(gift.voided for gift in basket.gifts)
 
 
 def apply(till: Till, entry: e.AnyEntry) -> Till:
@@ -332,7 +390,9 @@ def unsaid(till: Till, entry: e.AnyEntry) -> tuple[int, int, bool]:
             tenders = (*till.aside, *(basket.tenders if basket is not None else ()))
             return sum(tender.amount_minor for tender in tenders if tender.reference == entry.reference), 0, False
         case e.LineVoided() if basket is not None:
-            return 0, sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line), False
+            goods = sum(line.item.amount_minor for line in basket.lines if line.item.line == entry.line)
+            gifts = sum(gift.item.amount_minor for gift in basket.gifts if gift.item.line == entry.line)
+            return 0, goods + gifts, False
         case e.PaymentApproved():
             asked = (till.sale.pending,) if isinstance(till.sale, Authorizing | Enquiring) else ()
             given = any(tender.refund_of and tender.reference == entry.reference for tender in (*till.aside, *asked))
@@ -419,6 +479,13 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
             | e.LineRepriced() | e.ReturnBegun()
         ):  # fmt: skip
             return msgspec.structs.replace(till, sale=_rung_up(till.sale, entry))
+        case e.GiftCardAwaited() | e.GiftCardGivenUp() | e.GiftCardAdded() | e.GiftCardReturned():
+            return _gift(till, entry)
+        case (
+            e.StoredValueRequested() | e.StoredValueApproved() | e.StoredValueRefused() | e.StoredValueUnknown()
+            | e.StoredValueSetAside()
+        ):  # fmt: skip
+            return _stored_value(till, entry)
         case e.TrainingBegun():
             return msgspec.structs.replace(till, practice=Till(next_number=entry.number), next_practice=entry.number)
         case e.TrainingEnded():
@@ -515,6 +582,68 @@ def _asking(sale: Sale, entry: e.ItemHeld | e.AgeChecked | e.HeldItemGivenUp) ->
     assert_never(entry)
 
 
+_GiftEntry = e.GiftCardAwaited | e.GiftCardGivenUp | e.GiftCardAdded | e.GiftCardReturned
+
+
+def _gift(till: Till, entry: _GiftEntry) -> Till:
+    replace, sale = msgspec.structs.replace, till.sale
+    match entry:
+        case e.GiftCardAwaited():
+            assert isinstance(sale, Ringing), "a gift card awaited outside of ringing up"
+            return replace(till, sale=Loading(basket=sale.basket, awaited=entry))
+        case e.GiftCardGivenUp():
+            assert isinstance(sale, Loading), "no gift card was awaited"
+            return replace(till, sale=Ringing(basket=sale.basket))
+        case e.GiftCardAdded() | e.GiftCardReturned():
+            assert isinstance(sale, Loading | Ringing), "a gift card that was not awaited"
+            basket = replace(sale.basket, gifts=(*sale.basket.gifts, GiftLine(item=entry)))
+            unloaded = till.unloaded
+            if isinstance(entry, e.GiftCardReturned):
+                unloaded = tuple(each for each in unloaded if each != entry.original)
+            return replace(till, sale=Ringing(basket=basket), unloaded=unloaded)
+    assert_never(entry)
+
+
+_StoredValueEntry = (
+    e.StoredValueRequested | e.StoredValueApproved | e.StoredValueRefused | e.StoredValueUnknown | e.StoredValueSetAside
+)
+
+
+def _stored_value(till: Till, entry: _StoredValueEntry) -> Till:
+    """What a sale waits for is in the sale, all else is beside it."""
+    replace, sale = msgspec.structs.replace, till.sale
+    if isinstance(entry, e.StoredValueRequested):
+        order = GiftOrder(asked=entry)
+        if entry.operation != "unload":
+            return replace(till, gifts=(*till.gifts, order))
+        assert isinstance(sale, Ringing), "value taken back outside of a return"
+        return replace(till, sale=Unloading(basket=sale.basket, pending=order))
+    if isinstance(sale, Unloading) and sale.pending.asked.reference == entry.reference:
+        match entry:
+            case e.StoredValueUnknown():
+                pending = replace(sale.pending, phase="unknown")
+                return replace(till, sale=Unloading(basket=sale.basket, pending=pending))
+            case e.StoredValueSetAside():
+                return replace(till, sale=Ringing(basket=sale.basket), gifts=(*till.gifts, sale.pending))
+            case e.StoredValueApproved() | e.StoredValueRefused():
+                return replace(till, sale=Ringing(basket=sale.basket))
+        assert_never(entry)
+    found = next((order for order in till.gifts if order.asked.reference == entry.reference), None)
+    assert found is not None, "an answer about no gift card"
+    others = tuple(order for order in till.gifts if order is not found)
+    match entry:
+        case e.StoredValueUnknown():
+            unknown = replace(found, phase="unknown")
+            return replace(till, gifts=tuple(unknown if order is found else order for order in till.gifts))
+        case e.StoredValueApproved() if found.asked.operation == "unload":
+            return replace(till, gifts=others, unloaded=(*till.unloaded, found.asked.original)[-UNLOADED_MAX:])
+        case e.StoredValueApproved() | e.StoredValueRefused():
+            return replace(till, gifts=others)
+        case e.StoredValueSetAside():
+            raise AssertionError("nobody waited for this gift card")
+    assert_never(entry)
+
+
 _GoodsEntry = (
     e.ItemAdded
     | e.QuantityChanged
@@ -533,7 +662,7 @@ _GoodsEntry = (
 
 def _rung_up(sale: Sale, entry: _GoodsEntry) -> Sale:
     """What waited for its weight or its price has it with the next item, which is itself."""
-    assert isinstance(sale, Ringing | Weighing | Asking | Tendering), "goods changed outside of ringing up"
+    assert isinstance(sale, Ringing | Weighing | Asking | Loading | Tendering), "goods changed outside of ringing up"
     basket = _goods(sale.basket, entry)
     if isinstance(sale, Weighing | Asking) and isinstance(entry, e.ItemAdded | e.QuantityChanged):
         return Ringing(basket=basket)
@@ -605,7 +734,10 @@ def _line(basket: Basket, number: int, *, voided: bool, **changes: int) -> Baske
         else line
         for line in basket.lines
     )
-    return msgspec.structs.replace(basket, lines=lines, discounts=None)
+    gifts = tuple(
+        msgspec.structs.replace(gift, voided=voided) if gift.item.line == number else gift for gift in basket.gifts
+    )
+    return msgspec.structs.replace(basket, lines=lines, gifts=gifts, discounts=None)
 
 
 _TenderEntry = (
@@ -668,6 +800,7 @@ def _tendered(sale: Sale, entry: _TenderEntry) -> Sale:
                 amount_minor=entry.amount_minor,
                 phase="pending",
                 reference=entry.reference,
+                card=entry.card,
             )
             return Authorizing(basket=basket, pending=pending)
     assert_never(entry)
@@ -766,7 +899,7 @@ def _tender(tender: Tender, entry: _PaymentEntry) -> Tender | None:
                 poi_transaction=entry.poi_transaction,
                 authorisation=entry.authorisation,
                 brand=entry.brand,
-                card=entry.card,
+                card=entry.card or tender.card,
                 signature=entry.signature,
             )
         case e.PaymentDeclined() | e.PaymentReversed():

@@ -7,6 +7,7 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core.catalogue import Item
+from core.gift_card import GiftCard
 from core.history import Original
 from core.permissions import Operator
 from core.product_recall import ProductRecall
@@ -15,6 +16,9 @@ from core.state import Completed
 from core.text import Message, message
 from core.usual import Usual
 from core.wallet import WalletCode
+
+EPOCH_LETTERS = 8
+"""Of the journal's epoch, in what the payment device is asked by."""
 
 
 class ItemWanted(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
@@ -77,6 +81,14 @@ class WalletShown(msgspec.Struct, frozen=True, kw_only=True, tag="wallet"):
     recalled_by: tuple[str, ...] = ()
 
 
+class GiftCardShown(msgspec.Struct, frozen=True, kw_only=True, tag="gift_card"):
+    """Asks the customer store for the reference of a gift card, and which of the basket's goods are recalled (GTINs): it may
+    be going to pay for them."""
+
+    card: GiftCard
+    recalled_by: tuple[str, ...] = ()
+
+
 class OperatorWanted(msgspec.Struct, frozen=True, kw_only=True, tag="operator"):
     """Asks the credentials whose badge this is (hex, never kept); a code that was `typed` is not the badge itself."""
 
@@ -94,7 +106,7 @@ class Badge(msgspec.Struct, frozen=True, kw_only=True):
 
 Question = (
     ItemWanted | CustomerWanted | RecallsWanted | UsualWanted | ParkedWanted | PaperWanted | OriginalWanted | CouponShown
-    | WalletShown | OperatorWanted | Message
+    | WalletShown | GiftCardShown | OperatorWanted | Message
 )  # fmt: skip
 """What `read` makes of an event: a question for the store, or the reason why the code means nothing."""
 
@@ -126,6 +138,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     on_hand_milli: int | None = None
     """Of an item whose price is looked up: thousandths of its unit on the shelf; None where its stock is not counted."""
     customer: str | None = None
+    account: str = ""
+    """The reference of the gift card that was shown; empty where the store cannot tell."""
     epoch: str = ""
     """The journal's: it makes a payment's reference one that the payment device has never heard of."""
     blocked: str | None = None
@@ -135,6 +149,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Who allows this one event, by his own PIN."""
     clock_sure: bool = True
     """Whether the clock can vouch for the date; else a person does when the till opens."""
+
+    def reference(self, name: str) -> str:
+        """By what the payment device is asked about something of a transaction, for all time."""
+        # A new journal counts from 1 again; the payment device still knows what the one before asked.
+        return f"{self.epoch[:EPOCH_LETTERS]}/{name}" if self.epoch else name
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,8 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     neither of which is in any other row. `discounts` counts transactions that had any. `tenders` is what was taken, change
     already given back, `refund_tenders` what was given back. `written` are the sales, of all, that had been written by hand.
     `rounding_minor` is what cash paid more than the totals (less, below zero). `absolute_minor` is what changed hands,
-    whichever way: it can never go down.
+    whichever way: it can never go down. `gift_cards` were sold or loaded and `gift_cards_back` taken back: the shop owes that
+    money, it is in `tenders` and in no other row.
     """
 
     sales: Tally = Tally()
@@ -59,6 +60,8 @@ class Takings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     voided: Tally = Tally()
     discounts: Tally = Tally()
     written: Tally = Tally()
+    gift_cards: Tally = Tally()
+    gift_cards_back: Tally = Tally()
     no_sales: int = 0
     copies: int = 0
     rounding_minor: int = 0
@@ -111,6 +114,8 @@ def less(taken: Takings, told: Takings) -> Takings:
         voided=_fewer(taken.voided, told.voided),
         discounts=_fewer(taken.discounts, told.discounts),
         written=_fewer(taken.written, told.written),
+        gift_cards=_fewer(taken.gift_cards, told.gift_cards),
+        gift_cards_back=_fewer(taken.gift_cards_back, told.gift_cards_back),
         no_sales=taken.no_sales - told.no_sales,
         copies=taken.copies - told.copies,
         rounding_minor=taken.rounding_minor - told.rounding_minor,

@@ -5,10 +5,12 @@ the same, that begins with what is first done and ends when it is settled. What 
 `core.closing`.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from core import entries as e
-from core.takings import GrandTotal, Takings, TaxRow, amount_of, counted, less, taxed
+from core.takings import GrandTotal, Takings, Tally, TaxRow, amount_of, counted, less, taxed
 
 PAPERS_MAX = 1_000
 """Numbers of sales written by hand that are remembered; the oldest are forgotten first."""
@@ -172,7 +174,8 @@ def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
     undone_minor = -sale.total_minor if sale.voids is not None else 0
     returned_minor = sale.returned_minor if sale.voids is None else 0
     sold_minor = sale.total_minor + returned_minor + undone_minor
-    is_sale = sale.voids is None and (sold_minor != 0 or not sale.returns)
+    # Who buys nothing but a gift card has bought nothing yet.
+    is_sale = sale.voids is None and (sold_minor != 0 or not (sale.returns or (sale.stored_value and not sale.lines)))
     for tender in sale.tenders:
         if tender.amount_minor < 0:
             back = counted(back, tender.kind, -tender.amount_minor)
@@ -185,6 +188,12 @@ def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
         undone=taken.undone.add(undone_minor) if sale.voids is not None else taken.undone,
         discounts=taken.discounts.add(sale.discount_minor) if sale.discount_minor else taken.discounts,
         written=taken.written.add(sale.total_minor) if sale.paper else taken.written,
+        gift_cards=_stored(
+            taken.gift_cards, [line.amount_minor for line in sale.stored_value if line.amount_minor > 0]
+        ),
+        gift_cards_back=_stored(
+            taken.gift_cards_back, [-line.amount_minor for line in sale.stored_value if line.amount_minor < 0]
+        ),
         rounding_minor=taken.rounding_minor + sale.rounding_minor,
         absolute_minor=taken.absolute_minor + abs(sold_minor) + returned_minor + abs(undone_minor),
         tenders=tenders,
@@ -192,6 +201,10 @@ def _sold(taken: Takings, sale: e.TransactionCompleted) -> Takings:
         taxes=taxed(taken.taxes, tax_rows(sale.taxes)),
         operators=counted(taken.operators, sale.operator, sale.total_minor),
     )
+
+
+def _stored(tally: Tally, amounts_minor: Sequence[int]) -> Tally:
+    return tally.add(sum(amounts_minor), len(amounts_minor)) if amounts_minor else tally
 
 
 def tax_rows(totals: tuple[e.TaxTotal, ...]) -> list[TaxRow]:

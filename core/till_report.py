@@ -14,6 +14,7 @@ _TENDERS = {
     "CASH": later("Cash"),
     "CREDIT": later("Card"),
     "MOBILE": later("Phone"),
+    "STORED_VALUE": later("Gift card"),
     "VOUCHER": later("Voucher"),
     "CUST_ACCT": later("On account"),
 }
@@ -60,6 +61,10 @@ def report_of(shop: Shop, till: Till, session: Session, local_time: str) -> e.Re
         open_payments=tuple(
             e.PaymentOpen(reference=tender.reference, amount_minor=tender.amount_minor, phase=tender.phase)
             for tender in till.aside
+        )
+        + tuple(
+            e.PaymentOpen(reference=order.asked.reference, amount_minor=order.asked.amount_minor, phase=order.phase)
+            for order in till.gifts
         ),
         parked=tuple(
             e.BasketParked(
@@ -150,6 +155,14 @@ def _sold(taken: Takings, money: Callable[[int], str], say: Words) -> list[Eleme
         )
     if taken.rounding_minor:
         elements.append(Text(left=say("Rounding"), right=money(taken.rounding_minor)))
+    if taken.gift_cards.count or taken.gift_cards_back.count:
+        sold, back = taken.gift_cards, taken.gift_cards_back
+        elements += [
+            Rule(),
+            Text(left=say("Gift cards sold {count}", count=sold.count), right=money(sold.amount_minor)),
+            Text(left=say("Gift cards taken back {count}", count=back.count), right=money(-back.amount_minor)),
+            Text(left=say("Owed to customers, no turnover"), right=money(sold.amount_minor - back.amount_minor)),
+        ]
     elements.append(Rule())
     elements += _rows(taken.tenders, money, {kind: say(named) for kind, named in _TENDERS.items()})
     elements += _rows(

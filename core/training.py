@@ -2,7 +2,7 @@
 
 `Till.practice` is folded from `Trained` entries, as the till is from all others: its basket, its receipts, its numbers. So
 no total, no stock, no history and no session sees them, and fiscal numbers do not skip. Nothing reaches the drawer or the payment
-device: a card pays at once. Every paper says what it is, and bears no code that could be taken for a receipt's.
+device: a card pays at once, and a gift card is good at once. Every paper says what it is, and bears no code that could be taken for a receipt's.
 """
 
 from collections.abc import Callable
@@ -31,11 +31,13 @@ _PRACTISED = (
     v.Scanned, v.CodeKeyed, v.TagPresented, v.CardSwiped, v.WeightSensed, v.QuantityKeyed, v.WeightKeyed, v.VoidKeyed,
     v.CashKeyed, v.CardKeyed, v.CancelKeyed, v.CouponPresented, v.LineDiscountKeyed, v.TotalDiscountKeyed, v.PriceKeyed,
     v.TaxExemptionKeyed, v.AgeKeyed, v.OpenPriceKeyed, v.DepositReturnKeyed, v.ItemKeyed, v.SuspendKeyed, v.ResumeKeyed,
+    v.GiftCardSaleKeyed,
 )  # fmt: skip
 _APART = (
     v.DrawerKeyed, v.ReprintKeyed, v.InvoiceKeyed, v.BusinessDayKeyed, v.TillOpenKeyed, v.CashMoveKeyed,
     v.CountBegunKeyed, v.CountKeyed, v.CountGivenUpKeyed, v.TillCloseKeyed, v.XReportKeyed, v.ZReportKeyed,
-    v.PaperSaleKeyed, v.ReturnKeyed, v.UnreceiptedReturnKeyed, v.TransactionVoidKeyed,
+    v.PaperSaleKeyed, v.ReturnKeyed, v.UnreceiptedReturnKeyed, v.TransactionVoidKeyed, v.GiftCardReturnKeyed,
+    v.BalanceKeyed,
 )  # fmt: skip
 """What has no place in training: it is about real money, or real paper."""
 PRACTISED_TAGS = frozenset(str(each.__struct_config__.tag) for each in (*_PRACTISED, v.PriceCheckKeyed))
@@ -138,5 +140,16 @@ def _answer(effect: x.AnyEffect) -> v.AnyEvent | None:
             )
         case x.ReversePayment():
             return v.PaymentTakenBack(reference=effect.reference)
+        case x.ReserveGiftCard():
+            return v.GiftCardReserved(
+                reference=effect.reference,
+                card=effect.card.masked,
+                account=effect.account,
+                poi_transaction="training",
+            )
+        case x.ChangeStoredValue():
+            return v.StoredValueAnswered(reference=effect.reference, poi_transaction="training")
+        case x.EnquireBalance():
+            return v.BalanceUntold(card=effect.card.masked, reason="training")
         case _:
             return None

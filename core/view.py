@@ -1,12 +1,12 @@
 """What is shown: the whole of a till as its screens need it. The daemon pushes it; a screen holds nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, assert_never
 
 import msgspec
 
 from core import entries as e
-from core.language import Tag
+from core.language import Tag, words
 from core.payment import owed_minor
 from core.permissions import Role
 from core.pricing import cash_due_minor, paid_minor, price
@@ -16,20 +16,25 @@ from core.state import (
     Authorizing,
     Basket,
     Enquiring,
+    GiftLine,
     Idle,
     Line,
+    Loading,
     Reversing,
     Ringing,
     Shop,
     Tendering,
     Till,
+    Unloading,
     Weighing,
     basket_of,
 )
 from core.text import Message
 from core.training import in_training
 
-Mode = Literal["idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing"]
+Mode = Literal[
+    "idle", "ringing", "weighing", "asking", "loading", "unloading", "tendering", "authorizing", "enquiring", "reversing"
+]  # fmt: skip
 Level = Literal["info", "warning", "error"]
 MirrorState = Literal["none", "absent", "filling", "ready", "slow", "failed"]
 
@@ -46,7 +51,7 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
 
     `amount_minor` is before `discount_minor`, what all discounts take off the line; `discounts` are those on its own
     goods. `regular_minor` is the price for one
-    unit that another was put in place of.
+    unit that another was put in place of. A gift card that is sold, or taken back below zero, is a line too.
     """
 
     line: int
@@ -63,6 +68,7 @@ class LineView(msgspec.Struct, frozen=True, kw_only=True):
     discount_minor: int = 0
     discounts: tuple[DiscountView, ...] = ()
     regular_minor: int | None = None
+    gift_card: bool = False
 
 
 class HeldView(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +105,8 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
 
     `cash_due_minor` is what is due if cash pays it (None: the same); `exempt` says that the customer pays no tax; `awaited` is what waits
     to be weighed. `parked` are the baskets that were put aside, their totals before discounts.
-    `owed_minor` is what the customer is to be given back, for goods of the `receipts` (their numbers) or others;
+    `total_minor` is what is to be paid in all, gift cards included; a gift card that waits to be shown is to be sold with
+    `loading_minor`. `owed_minor` is what the customer is to be given back, for goods of the `receipts` (their numbers) or others;
     `voiding` says that a finished transaction is made undone. `pending` is the kind of tender that the payment device has in
     hand, empty while it has none. `paper` and `written` are the number and the date of a sale that was written by hand.
     """
@@ -127,6 +134,7 @@ class SaleView(msgspec.Struct, frozen=True, kw_only=True):
     pending: str = ""
     paper: str = ""
     written: str = ""
+    loading_minor: int = 0
 
 
 class LastView(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,7 +251,8 @@ class TaxClassView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShopView(msgspec.Struct, frozen=True, kw_only=True):
-    """Who and where, the language of its screens, and the tax classes of its goods."""
+    """Who and where, the language of its screens, the tax classes of its goods, and what gift cards are sold with (empty: with
+    any amount)."""
 
     name: str
     terminal: str
@@ -252,6 +261,7 @@ class ShopView(msgspec.Struct, frozen=True, kw_only=True):
     exponent: int
     language: Tag = "en"
     taxes: tuple[TaxClassView, ...] = ()
+    gift_card_amounts_minor: tuple[int, ...] = ()
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,7 +306,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
     return SaleView(
         mode=mode_of(till),
         number=basket.number if basket else None,
-        lines=tuple(_line(line, off.get(line.item.line, ())) for line in shown.lines),
+        lines=_lines(shop, shown, off),
         tenders=tuple(
             TenderView(
                 kind=tender.kind,
@@ -307,7 +317,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
             for tender in shown.tenders
         ),
         taxes=priced.taxes,
-        total_minor=priced.total_minor,
+        total_minor=priced.total_minor + priced.stored_value_minor,
         tax_minor=sum(total.tax_minor for total in priced.taxes),
         due_minor=priced.payable_minor - paid_minor(shown),
         customer=shown.customer is not None,
@@ -331,6 +341,7 @@ def sale_view(shop: Shop, till: Till) -> SaleView:
         discounts=tuple(
             DiscountView(reason=discount.reason, amount_minor=discount.amount_minor) for discount in priced.discounts
         ),
+        loading_minor=till.sale.awaited.amount_minor if isinstance(till.sale, Loading) else 0,
         exempt=shown.exemption is not None,
         allowed=takes,
         supervised=supervised,
@@ -397,7 +408,7 @@ def last_view(till: Till) -> LastView | None:
     completed = last.completed if not last.cancelled else None
     return LastView(
         number=last.number,
-        total_minor=completed.sale.total_minor if completed else 0,
+        total_minor=completed.sale.total_minor + completed.sale.stored_value_minor if completed else 0,
         change_minor=completed.sale.change_minor if completed else 0,
         printed=completed.printed if completed else 0,
         cancelled=last.cancelled,
@@ -414,6 +425,10 @@ def mode_of(till: Till) -> Mode:
             return "weighing"
         case Asking():
             return "asking"
+        case Loading():
+            return "loading"
+        case Unloading():
+            return "unloading"
         case Tendering():
             return "tendering"
         case Authorizing():
@@ -423,6 +438,27 @@ def mode_of(till: Till) -> Mode:
         case Reversing():
             return "reversing"
     assert_never(till.sale)
+
+
+def _lines(shop: Shop, basket: Basket, off: Mapping[int, Sequence[tuple[e.Discount, int]]]) -> tuple[LineView, ...]:
+    goods = [_line(line, off.get(line.item.line, ())) for line in basket.lines]
+    gifts = [_gift_card(shop, gift) for gift in basket.gifts]
+    return tuple(sorted((*goods, *gifts), key=lambda line: line.line)) if gifts else tuple(goods)
+
+
+def _gift_card(shop: Shop, gift: GiftLine) -> LineView:
+    item = gift.item
+    return LineView(
+        line=item.line,
+        name=words(shop.language)("Gift card {card}", card=item.card),
+        gtin="",
+        unit="each",
+        quantity_milli=1000 if item.amount_minor > 0 else -1000,
+        unit_price_minor=abs(item.amount_minor),
+        amount_minor=item.amount_minor,
+        voided=gift.voided,
+        gift_card=True,
+    )
 
 
 def _line(line: Line, off: Sequence[tuple[e.Discount, int]]) -> LineView:

@@ -8,10 +8,22 @@ the device can still be asked what became of it. A request is never sent twice.
 import asyncio
 import datetime
 import re
-from typing import Final
+from typing import Any, Final
 
 from core.card import holds_card
-from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
+from core.entries import StoredValueOperation
+from core.events import (
+    BalanceTold,
+    BalanceUntold,
+    GiftCardReserved,
+    GiftCardUnreserved,
+    PaymentAnswered,
+    PaymentRefused,
+    PaymentTakenBack,
+    StoredValueAnswered,
+    StoredValueRefused,
+)
+from core.gift_card import GiftCard
 from core.ports import (
     Clock,
     DeviceBusy,
@@ -28,11 +40,11 @@ from drivers.answer import answer_to
 from drivers.codecs import nexo
 from drivers.codecs.nexo_outcome import LOGGED_OUT, NOT_FOUND, REASONS, payment_outcome, period_totals
 from drivers.options import NexoOptions
+from drivers.payment_value import NOT_CONNECTED, GiftCards
 from drivers.transport import Stream, open_tcp
 
 PENDING_MAX: Final = 16
 """Questions that can wait for their answers at once."""
-NOT_CONNECTED: Final = "not-connected"
 
 _Key = tuple[str, str]
 """Category and ServiceID: what names a question and its answer."""
@@ -53,6 +65,7 @@ class NexoPaymentDevice:
         self._asked = 0
         self._counts = {"approved": 0, "refused": 0, "unanswered": 0, "strays": 0}
         self._software = ""
+        self._gift_cards = GiftCards(self)
 
     # --- a device's life ---
 
@@ -89,17 +102,21 @@ class NexoPaymentDevice:
     # --- what is asked of it ---
 
     async def pay(
-        self, reference: str, amount_minor: int, currency: str, wallet: WalletCode | None = None
+        self, reference: str, amount_minor: int, currency: str, shown: WalletCode | GiftCard | None = None
     ) -> PaymentAnswered | PaymentRefused:
-        if self._stream is None or self._fault is not None:
+        if not self.is_up:
             return PaymentRefused(reference=reference, reason=NOT_CONNECTED)  # certain: nothing was sent
-        by = nexo.by_wallet(wallet.wallet, wallet.code) if wallet is not None else None
+        by = None
+        if isinstance(shown, GiftCard):
+            by = nexo.PaymentData(payment_instrument_data=nexo.gift_card_instrument(shown.number))
+        elif shown is not None:
+            by = nexo.by_wallet(shown.wallet, shown.code)
         return await self._pay(reference, nexo.PaymentTransaction(amounts_req=_amounts(amount_minor, currency)), by)
 
     async def refund(
         self, reference: str, amount_minor: int, currency: str, original: str, poi_transaction: str
     ) -> PaymentAnswered | PaymentRefused:
-        if self._stream is None or self._fault is not None:
+        if not self.is_up:
             return PaymentRefused(reference=reference, reason=NOT_CONNECTED)
         try:
             named = await self._find_original(original, poi_transaction)
@@ -110,9 +127,7 @@ class NexoPaymentDevice:
             return PaymentRefused(reference=reference, reason=NOT_FOUND)
         transaction = nexo.PaymentTransaction(
             amounts_req=_amounts(amount_minor, currency),
-            original_poi_transaction=nexo.OriginalPoiTransaction(
-                poi_transaction_id=named, sale_id=self._options.sale_id, poi_id=self._options.poi_id
-            ),
+            original_poi_transaction=self.original(named),
         )
         return await self._pay(reference, transaction, nexo.PaymentData(payment_type="Refund"))
 
@@ -120,7 +135,7 @@ class NexoPaymentDevice:
         self, reference: str, transaction: nexo.PaymentTransaction, data: nexo.PaymentData | None
     ) -> PaymentAnswered | PaymentRefused:
         request = nexo.PaymentRequest(
-            sale_data=self._sale_data(reference), payment_transaction=transaction, payment_data=data
+            sale_data=self.sale_data(reference), payment_transaction=transaction, payment_data=data
         )
         message = nexo.Message(
             message_header=self._header("Payment", nexo.service_id("Payment", reference)), payment_request=request
@@ -148,11 +163,9 @@ class NexoPaymentDevice:
         if original is None:
             return taken_back
         request = nexo.ReversalRequest(
-            original_poi_transaction=nexo.OriginalPoiTransaction(
-                poi_transaction_id=original, sale_id=self._options.sale_id, poi_id=self._options.poi_id
-            ),
+            original_poi_transaction=self.original(original),
             reversal_reason="MerchantCancel",
-            sale_data=self._sale_data(reference),
+            sale_data=self.sale_data(reference),
             reversed_amount=nexo.to_amount(amount_minor, currency),
         )
         message = nexo.Message(
@@ -162,6 +175,22 @@ class NexoPaymentDevice:
         if _succeeded(answer) or await self._is_reversed(reference):
             return taken_back
         raise self._refusal("the reversal", answer)
+
+    async def balance(self, card: GiftCard, currency: str) -> BalanceTold | BalanceUntold:
+        return await self._gift_cards.balance(card, currency)
+
+    async def reserve(
+        self, reference: str, card: GiftCard, account: str, amount_minor: int, currency: str
+    ) -> GiftCardReserved | GiftCardUnreserved:
+        return await self._gift_cards.reserve(reference, card, account, amount_minor, currency)
+
+    async def change_value(
+        self, reference: str, operation: StoredValueOperation, amount_minor: int, currency: str, original: str
+    ) -> StoredValueAnswered | StoredValueRefused:
+        return await self._gift_cards.change(reference, operation, amount_minor, currency, original)
+
+    async def enquire_value(self, reference: str, currency: str) -> StoredValueAnswered | StoredValueRefused | None:
+        return await self._gift_cards.enquire(reference, currency)
 
     async def reconcile(self, currency: str) -> PaymentTotals:
         message = nexo.Message(
@@ -175,6 +204,11 @@ class NexoPaymentDevice:
             raise type(error)(f"{self._name}: {error}") from None
 
     # --- the questions behind them ---
+
+    @property
+    def is_up(self) -> bool:
+        """Whether anything can be sent."""
+        return self._stream is not None and self._fault is None
 
     async def _log_in(self) -> None:
         request = nexo.LoginRequest(
@@ -211,7 +245,7 @@ class NexoPaymentDevice:
 
     async def _find_payment(self, reference: str) -> nexo.PaymentResponse | PaymentRefused | None:
         """The payment's answer as the device repeats it; None while in progress, refused when it never heard of it."""
-        answer = await self._status(self._payment_of(reference))
+        answer = await self.status("Payment", nexo.service_id("Payment", reference))
         if _succeeded(answer):
             repeated = answer.repeated_message_response
             if repeated is None or repeated.message_header.service_id != nexo.service_id("Payment", reference):
@@ -245,7 +279,7 @@ class NexoPaymentDevice:
     async def _is_reversed(self, reference: str) -> bool:
         """Whether the reversal of `reference` was done before, by an earlier call whose answer was lost."""
         service_id = nexo.service_id("Reversal", reference)
-        answer = await self._status(self._reference("Reversal", service_id))
+        answer = await self.status("Reversal", service_id)
         repeated = answer.repeated_message_response
         return (
             _succeeded(answer)
@@ -254,7 +288,14 @@ class NexoPaymentDevice:
             and _succeeded(repeated.repeated_response_message_body.reversal_response)
         )
 
-    async def _status(self, of: nexo.MessageReference) -> nexo.TransactionStatusResponse:
+    async def ask(self, category: str, service_id: str | None, **body: Any) -> nexo.Message:
+        """Sends a request of another kind (`drivers.payment_value`) and waits for its answer."""
+        header = self._header(category, service_id or self._fresh_id())
+        return await self._ask(nexo.Message(message_header=header, **body), self._options.reversal_timeout_s)
+
+    async def status(self, category: str, service_id: str) -> nexo.TransactionStatusResponse:
+        """What became of an earlier request."""
+        of = self._reference(category, service_id)
         request = nexo.TransactionStatusRequest(message_reference=of)
         message = nexo.Message(
             message_header=self._header("TransactionStatus", self._fresh_id()), transaction_status_request=request
@@ -361,9 +402,18 @@ class NexoPaymentDevice:
             protocol_version=nexo.PROTOCOL_VERSION if category in ("Login", "Diagnosis") else None,
         )
 
-    def _sale_data(self, reference: str) -> nexo.SaleData:
+    def sale_data(self, reference: str) -> nexo.SaleData:
+        """Our side's transaction."""
         return nexo.SaleData(
             sale_transaction_id=nexo.TransactionIdentification(transaction_id=reference, time_stamp=self._now())
+        )
+
+    def original(self, transaction: str | nexo.PoiTransactionIdentification) -> nexo.OriginalPoiTransaction:
+        """An earlier transaction of the device's."""
+        if isinstance(transaction, str):
+            transaction = nexo.PoiTransactionIdentification(transaction_id=transaction, time_stamp=self._now())
+        return nexo.OriginalPoiTransaction(
+            poi_transaction_id=transaction, sale_id=self._options.sale_id, poi_id=self._options.poi_id
         )
 
     def _payment_of(self, reference: str) -> nexo.MessageReference:

@@ -202,7 +202,9 @@ class History:
             [(tender.kind, day, added) for tender in sold.tenders],
         )
         if sold.status == "completed":
-            links = {line.returned for line in sold.lines if line.returned is not None} | {sold.voids} - {None}
+            links = (
+                {line.returned for line in sold.lines} | {gift.returned for gift in sold.stored_value} | {sold.voids}
+            )
             self._connection.executemany(
                 "INSERT INTO sale_link (epoch, number, sale) VALUES (?, ?, ?)",
                 {(link.epoch, link.number, added) for link in links if link is not None and link.number},

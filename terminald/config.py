@@ -21,7 +21,7 @@ from drivers.nodes import Match
 from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
-from terminald.shop_config import read_shop
+from terminald.shop_config import read_gift_cards, read_shop
 from terminald.toml_table import Fault, Lines, Table
 
 DEVICES_MAX = 64
@@ -208,6 +208,9 @@ def _config(root: Table, file: Path) -> Config:
     shop = read_shop(root.table("shop"), identity, scan, root.tables("promotion"), price_list, keyed_weight)
     shop = msgspec.structs.replace(shop, drawer_must_shut=drawer.truth("must_shut", False))
     shop = _till(root.table("till", optional=True), shop)
+    cards = root.table("cards", optional=True)
+    ranges = tuple(_card_range(one) for one in cards.tables("range"))
+    shop = read_gift_cards(root.table("gift_cards", optional=True), msgspec.structs.replace(shop, cards=ranges))
     wallets = next((each.options.wallets for each in devices if isinstance(each.options, NexoOptions)), ())
     shop = msgspec.structs.replace(shop, wallets=wallets)
     operators, badge_alone = _operators(root.table("operators")) if root.has("operators") else (None, False)
@@ -216,7 +219,6 @@ def _config(root: Table, file: Path) -> Config:
     customers = root.table("customers", optional=True)
     credentials = root.table("credentials", optional=True)
     history = root.table("history", optional=True)
-    cards = root.table("cards", optional=True)
     journal_path = journal.file("path", "journal.db")
     config = Config(
         base=base,
@@ -240,7 +242,7 @@ def _config(root: Table, file: Path) -> Config:
         backup=_backup(root.table("backup"), base) if root.has("backup") else None,
         operators=operators,
         file=file,
-        cards=tuple(_card_range(one) for one in cards.tables("range")),
+        cards=ranges,
         devices=devices,
         adopt=_adopt(root.table("devices", optional=True)),
         price_list=price_list,

@@ -32,6 +32,7 @@ from core.step import (
     CouponShown,
     CustomerWanted,
     Facts,
+    GiftCardShown,
     ItemWanted,
     OperatorWanted,
     OriginalWanted,
@@ -119,7 +120,7 @@ def _goods_of(question: Question | None, item: Item | None) -> tuple[str, ...]:
             return gtins_of(reading.gtin, item.item)
         case RecallsWanted(gtins=gtins) | ParkedWanted(recalled_by=gtins):
             return gtins
-        case CouponShown(recalled_by=gtins) | WalletShown(recalled_by=gtins):
+        case CouponShown(recalled_by=gtins) | WalletShown(recalled_by=gtins) | GiftCardShown(recalled_by=gtins):
             return gtins
         case _:
             return ()
@@ -378,6 +379,7 @@ class Engine:
             deposit=self._lookup(item.deposit, local_time) if item is not None and item.deposit is not None else None,
             usual=await self._usual(event, question),
             customer=await self._customer(question.uid) if isinstance(question, CustomerWanted) and not badge else None,
+            account=await self._customer(question.card.uid) or "" if isinstance(question, GiftCardShown) else "",
             badge=badge,
             approver=approver,
             blocked=self._blocked(),

@@ -18,6 +18,7 @@ from store.history import Query
 from terminald.config import DEVICE_NAME
 from terminald.control import Method, Params, Refused
 from terminald.engine import Engine
+from terminald.methods_gift_cards import gift_card_methods
 from terminald.methods_operators import operator_methods
 from terminald.methods_papers import paper_methods
 from terminald.methods_returns import return_methods
@@ -379,6 +380,7 @@ def methods(
             TrainingParams,
             lambda p: v.TrainingKeyed(on=p.on),
         ),
+        **gift_card_methods(orders),
         **return_methods(engine, orders, original),
         **operator_methods(orders, staff),
     }

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from core.gift_returns import came_back
 from core.history import Original
 from core.ports import JournalError
 from core.returns import returned_milli
@@ -49,12 +50,22 @@ def return_methods(
                 for line in found.sold.lines
                 if line.quantity_milli > 0 and not line.linked
             ],
+            "gift_cards": [
+                {
+                    "line": gift.line,
+                    "card": gift.card,
+                    "amount_minor": gift.amount_minor,
+                    "came_back": came_back(found, basket, gift.line),
+                }
+                for gift in found.sold.stored_value
+                if gift.returned is None
+            ],
         }
 
     return {
         "return.receipt": orders.read(
             "return.receipt",
-            "What a receipt was for, and how much of each line can still come back",
+            "What a receipt was for, how much of each line can still come back, and which gift cards",
             ReceiptParams,
             receipt,
         ),

@@ -16,6 +16,7 @@ import msgspec
 from core import effects as x
 from core import events as v
 from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault, Scale, Signer
+from terminald.gift_cards import GiftCardEffect, not_asked, work_gift_card
 from terminald.receipt_seal import sealed
 from terminald.signs import Signs
 from terminald.supervisor import Supervisor
@@ -36,7 +37,13 @@ GIVEN_BACK_S = 1.0
 _log = logging.getLogger(__name__)
 _Paper = x.PrintReceipt | x.PrintReport | x.PrintInvoice
 _Payment = (
-    x.RequestPayment | x.RequestRefund | x.AbortPayment | x.EnquirePayment | x.ReversePayment | x.ReconcilePayments
+    x.RequestPayment
+    | x.RequestRefund
+    | x.AbortPayment
+    | x.EnquirePayment
+    | x.ReversePayment
+    | x.ReconcilePayments
+    | GiftCardEffect
 )
 
 
@@ -94,7 +101,8 @@ class Peripherals:
                 self._request(effect)
             case (
                 x.RequestPayment() | x.RequestRefund() | x.AbortPayment() | x.EnquirePayment() | x.ReversePayment()
-                | x.ReconcilePayments()
+                | x.ReconcilePayments() | x.ReserveGiftCard() | x.ChangeStoredValue() | x.EnquireStoredValue()
+                | x.EnquireBalance()
             ):  # fmt: skip
                 self._request(effect)
             case x.ShowOnDisplay() | x.SetLights() | x.SoundTone():
@@ -161,6 +169,8 @@ class Peripherals:
                 await self._reverse(request)
             case x.ReconcilePayments():
                 await self._reconcile(request)
+            case x.ReserveGiftCard() | x.ChangeStoredValue() | x.EnquireStoredValue() | x.EnquireBalance():
+                self._post(await work_gift_card(request, self._payment_device_soon, self._clock))
             case _:
                 assert_never(request)
 
@@ -243,7 +253,9 @@ class Peripherals:
             return
         try:
             if isinstance(request, x.RequestPayment):
-                answer = await device.pay(request.reference, request.amount_minor, request.currency, request.wallet)
+                answer = await device.pay(
+                    request.reference, request.amount_minor, request.currency, request.wallet or request.gift_card
+                )
             else:
                 answer = await device.refund(
                     request.reference,
@@ -340,6 +352,10 @@ class Peripherals:
                 self._post(v.DrawerStuck(fault="busy"))
             case x.ReconcilePayments():
                 self._post(v.PaymentsTotalled(session=request.session, ours=request.ours, fault="busy"))
+            case x.ReserveGiftCard() | x.ChangeStoredValue() | x.EnquireBalance():
+                self._post(not_asked(request, "busy"))
+            case x.EnquireStoredValue():
+                self._post_later(v.StoredValueUnanswered(reference=request.reference))
             case x.AbortPayment():
                 _log.error("a payment could not be stopped: too many requests wait")
 

@@ -25,6 +25,9 @@ from core.entries import (
     PaymentSetAside,
     RecordsReturned,
     RefundRequested,
+    StoredValueApproved,
+    StoredValueRefused,
+    StoredValueRequested,
     TransactionCompleted,
     TransactionOpened,
     ZReported,
@@ -322,9 +325,16 @@ class _Total:
                 if entry.business_day == self.day:
                     self.day_transactions += 1
                     self.day_amount_minor += entry.total_minor
-            case PaymentRequested() | RefundRequested():
+            case PaymentRequested() | RefundRequested() | StoredValueRequested():
                 self.unsettled.add(entry.reference)
-            case PaymentApproved() | PaymentDeclined() | PaymentReversed() | PaymentSetAside():
+            case (
+                PaymentApproved()
+                | PaymentDeclined()
+                | PaymentReversed()
+                | PaymentSetAside()
+                | StoredValueApproved()
+                | StoredValueRefused()
+            ):
                 self.unsettled.discard(entry.reference)
             case ZReported():
                 self.z = entry

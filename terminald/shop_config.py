@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import cast, get_args
 
+import msgspec
+
 from core.language import TAGS, Tag
 from core.money import Rounding, currency, is_currency
 from core.promotion import Kind, Precedence, Promotion, Rulebook, faults
@@ -132,6 +134,18 @@ def _voucher(table: Table) -> VoucherKind:
     kind = VoucherKind(prefix=prefix, amount_minor=table.whole("amount_minor", 1000, 1, PRICE_MINOR_MAX), rest=rest)
     table.end()
     return kind
+
+
+def read_gift_cards(table: Table, shop: Shop) -> Shop:
+    """The shop with what it sells gift cards with; every fault is noted at its key."""
+    most_minor = table.whole("amount_minor_max", 0, 0, PRICE_MINOR_MAX)
+    amounts = tuple(_amount(table, "amounts", text, shop.currency.code) or 0 for text in table.texts("amounts"))
+    if any(not 0 < amount_minor <= most_minor for amount_minor in amounts):
+        table.fault("amounts", "amounts must be above zero, and not above amount_minor_max")
+    if most_minor and not shop.takes_gift_cards:
+        table.fault("amount_minor_max", 'gift cards need a [[cards.range]] with kind = "gift": which numbers they have')
+    table.end()
+    return msgspec.structs.replace(shop, gift_card_minor_max=most_minor, gift_card_amounts_minor=amounts)
 
 
 # --- codes that carry a value -----------------------------------------------------------------------------------------

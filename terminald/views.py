@@ -107,6 +107,7 @@ class Views:
                 exponent=shop.currency.exponent,
                 language=shop.language,
                 taxes=tax_classes(shop),
+                gift_card_amounts_minor=shop.gift_card_amounts_minor,
             ),
             sale=sale_view(shop, engine.till),
             last=self._last(),

@@ -68,6 +68,17 @@ _DEVICES = {
 _DEVICES["card-and-phone"] = _DEVICES["card"] + 'wallets = ["alipay", "wechat"]\n'
 
 
+GIFT_CARDS = """\
+[[cards.range]]
+kind = "gift"
+prefix = "600649"
+digits = 16
+[gift_cards]
+amount_minor_max = 20000
+"""
+"""More of a configuration: a shop that sells gift cards and takes them."""
+
+
 class Countertop:
     """One terminal at its bench. Made by `countertop`."""
 
@@ -288,7 +299,7 @@ async def countertop(
     start: bool = True,
     more: str = "",
 ) -> AsyncIterator[Countertop]:
-    """A counter while the block runs; with a word of its log when it fails."""
+    """A counter while the block runs, its configuration with `more` in it; with a word of its log when it fails."""
     counter = Countertop(root, devices, payment_timeout_s)
     counter.more = more
     counter.following = following = asyncio.create_task(counter.follow(), name="screen")

@@ -176,6 +176,92 @@ WORDS: dict[str, tuple[str, str]] = {
     "void-in-hand": ("A transaction is being made undone.", "Give its money back, or leave it with Esc."),
     "void-of-return": ("Transaction {number} gave money back: it stays.", "Sell the goods again."),
     "void-other-day": ("Transaction {number} is of {day}.", "Take its goods back by the receipt."),
+    # gift cards
+    "code-of-no-gift-card": ("This is no gift card's number.", "Swipe the card, or type the number that is on it."),
+    "gift-card-not-sold": ("This shop sells no gift cards.", "Ask your technician to configure [gift_cards]."),
+    "gift-card-too-much": ("A gift card is sold with {amount_minor} at most.", "Type a smaller amount."),
+    "gift-card-amount": ("Gift cards are sold with {amounts}.", "Type one of these amounts."),
+    "gift-card-awaited": (
+        "A gift card is sold with {amount_minor}.",
+        "Swipe or scan it, or type its number. Esc leaves it.",
+    ),
+    "gift-card-first": (
+        "The gift card for {amount_minor} has not been shown.",
+        "Swipe or scan it, or type its number. Esc leaves it.",
+    ),
+    "gift-card-awaited-first": (
+        "A gift card that is to be sold has not been shown.",
+        "Swipe or scan it, or type its number. Esc leaves it.",
+    ),
+    "gift-card-looked-up": ("Gift card {card} is being looked up.", ""),
+    "gift-card-added": ("Gift card {card} is sold with {amount_minor}.", "It is good once the sale is paid for."),
+    "gift-card-twice": ("This gift card is in the basket already.", "Take another one, or void its line first."),
+    "gift-card-not-usable": ("This gift card cannot be sold: {reason}.", "Take another one, or leave it with Esc."),
+    "gift-card-given-up": ("No gift card is sold.", ""),
+    "gift-card-voided": ("Gift card {card} is not sold.", ""),
+    "gift-card-good": ("Gift card {card} is good: there is {amount_minor} on it.", ""),
+    "gift-card-not-good": (
+        "There is no money on gift card {card}: {reason}.",
+        "Take it back by receipt {number} and pay its money out, or sell it again.",
+    ),
+    "gift-card-unknown": (
+        "The payment device does not say what is on gift card {card}.",
+        "It is being asked, and nothing is sent twice.",
+    ),
+    "gift-card-balance": ("There is {amount_minor} on gift card {card}.", ""),
+    "gift-card-balance-untold": ("Nobody can say what is on gift card {card}: {reason}.", "Look at it again later."),
+    "gift-card-declined": ("The gift card did not pay: {reason}.", "Look at what is on it, or take cash or a card."),
+    "gift-card-payment-unknown": (
+        "The payment device does not say whether the gift card has paid.",
+        "It is being asked. Do not swipe it again; Esc goes on without this payment.",
+    ),
+    "gift-card-payment-set-aside": (
+        "The sale goes on without the gift card's {amount_minor}.",
+        "Should the gift card have paid, it gets the money back by itself.",
+    ),
+    "gift-card-buys-none": ("No gift card is bought with another.", "Take cash or a card for it."),
+    "gift-card-not-parked": (
+        "A basket with a gift card in it is not put aside.",
+        "Finish it, or void the gift card's line first.",
+    ),
+    "gift-card-emptying": ("The money is being taken off gift card {card}.", "Wait for the payment device."),
+    "gift-card-pending": (
+        "The payment device is taking back what is on a gift card.",
+        "Wait for its answer; if there is none, Esc leaves it.",
+    ),
+    "gift-card-emptied": (
+        "Gift card {card} is worth {amount_minor} less.",
+        "Give that money back: to the card that paid, else in cash.",
+    ),
+    "gift-card-not-emptied": (
+        "Gift card {card} keeps its money: {reason}.",
+        "It comes back only as long as nothing has been bought with it.",
+    ),
+    "gift-card-set-aside": (
+        "Gift card {card} stays as it is for now; give none of the {amount_minor} back.",
+        "The payment device is asked on. Take the card back again when it has told.",
+    ),
+    "gift-card-emptied-late": (
+        "The money has been taken off gift card {card} after all.",
+        "Take it back again by receipt {number}: then its money is given.",
+    ),
+    "gift-card-kept": ("Gift card {card} keeps its money.", ""),
+    "gift-card-taken-back": (
+        "The money has been taken off the gift card already: this is not undone.",
+        "Finish it: give the money back.",
+    ),
+    "gift-card-none-sold": ("Receipt {number} sold no such gift card.", "Look at the receipt."),
+    "gift-card-refunded": ("Gift card {card} has come back before.", "Nothing more is due."),
+    "gift-card-one-by-one": ("Gift cards come back one by one.", "Choose one of them, then the next."),
+    "gift-card-which": ("Receipt {number} sold several gift cards.", "Choose one of them."),
+    "gift-card-still-unknown": (
+        "The payment device has not said yet what is on gift card {card}.",
+        "Wait until it has told.",
+    ),
+    "void-of-gift-cards": (
+        "Transaction {number} sold several gift cards: it is not voided at once.",
+        "Take each gift card back by the receipt, and then its goods.",
+    ),
     "voucher-not-known": ("This is no voucher of the shop.", "Look at it, and give it back."),
     "voucher-used": ("This voucher was used before.", "Keep it: it may be a copy."),
     "voucher-too-much": (
@@ -239,7 +325,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "The card could not be read ({fault}, track {track}).",
         "Swipe it again, evenly; leave a chip in until it is recognised.",
     ),
-    "gift-card-not-taken": ("This is a gift card: it cannot be taken here yet.", "Take cash or a card."),
     # the till's own day
     "till-closed": ("The till is closed: nothing is sold.", "Open it with its float."),
     "till-open": ("The till is open already, for {business_day}.", "Count and close it first."),
@@ -539,11 +624,13 @@ _CODES = {
     "invalid-card": "the card is not valid",
     "logged-out": "the device had to log in again",
     "message-format": "the device did not understand",
+    "no-answer": "the payment device has not answered",
     "no-device": "there is no payment device",
     "not-allowed": "the device does not allow it",
     "not-connected": "the device is not connected",
     "not-found": "the device knows of no payment",
     "payment-restriction": "the card may not pay for this",
+    "training": "this is training",
     "service-unavailable": "the device does not offer it",
     "wrong-pin": "the PIN was wrong",
 }

@@ -185,7 +185,7 @@ class CardData(Wire, frozen=True, kw_only=True):
 
 
 class StoredValueAccountId(Wire, frozen=True, kw_only=True):
-    """An account that is paid from, by what the sale system has read of it: here the code that a phone has shown.
+    """An account by what the sale system has read of it: a gift card's number, or the code that a phone has shown.
 
     The standard has no field for a wallet's code; this is where it lets a code that was scanned by the cashier name an
     account. `stored_value_id` is exact, and a bearer's secret: it is in no repr, and no answer needs to repeat it.
@@ -287,6 +287,76 @@ class ReversalResponse(Wire, frozen=True, kw_only=True):
     reversed_amount: Decimal | None = None
 
 
+class StoredValueData(Wire, frozen=True, kw_only=True):
+    """One gift card: what is done with it, and which it is, by its number or by an earlier transaction of the POI's.
+
+    `stored_value_transaction_type` is Reserve, Activate, Load, Unload, Reverse or Duplicate.
+    """
+
+    stored_value_transaction_type: str
+    item_amount: Decimal
+    currency: str
+    stored_value_account_id: StoredValueAccountId | None = None
+    original_poi_transaction: OriginalPoiTransaction | None = msgspec.field(name="OriginalPOITransaction", default=None)
+
+
+class StoredValueRequest(Wire, frozen=True, kw_only=True):
+    """Hold gift cards, put value on them, or take it off."""
+
+    sale_data: SaleData
+    stored_value_data: tuple[StoredValueData, ...]
+
+
+class StoredValueAccountStatus(Wire, frozen=True, kw_only=True):
+    """How a gift card stands after it; without a balance it is not good yet."""
+
+    current_balance: Decimal | None = None
+
+
+class StoredValueResult(Wire, frozen=True, kw_only=True):
+    """What was done with one gift card."""
+
+    stored_value_transaction_type: str
+    item_amount: Decimal | None = None
+    currency: str | None = None
+    stored_value_account_status: StoredValueAccountStatus | None = None
+
+
+class StoredValueResponse(Wire, frozen=True, kw_only=True):
+    """How it ended, and what names it on both sides."""
+
+    response: Response
+    sale_data: SaleData | None = None
+    poi_data: PoiData | None = None
+    stored_value_result: tuple[StoredValueResult, ...] = ()
+
+
+class PaymentAccountReq(Wire, frozen=True, kw_only=True):
+    """Whose balance is asked for."""
+
+    payment_instrument_data: PaymentInstrumentData
+
+
+class BalanceInquiryRequest(Wire, frozen=True, kw_only=True):
+    """Asks what is on an account."""
+
+    payment_account_req: PaymentAccountReq
+
+
+class PaymentAccountStatus(Wire, frozen=True, kw_only=True):
+    """What is on it."""
+
+    current_balance: Decimal | None = None
+    currency: str | None = None
+
+
+class BalanceInquiryResponse(Wire, frozen=True, kw_only=True):
+    """What is on an account, or that it cannot be told."""
+
+    response: Response
+    payment_account_status: PaymentAccountStatus | None = None
+
+
 class ReconciliationRequest(Wire, frozen=True, kw_only=True):
     """Close the period, and tell its totals. SaleReconciliation is between the Sale system and the POI."""
 
@@ -329,6 +399,7 @@ class RepeatedResponseMessageBody(Wire, frozen=True, kw_only=True):
 
     payment_response: PaymentResponse | None = None
     reversal_response: ReversalResponse | None = None
+    stored_value_response: StoredValueResponse | None = None
 
 
 class RepeatedMessageResponse(Wire, frozen=True, kw_only=True):
@@ -359,6 +430,10 @@ class Message(Wire, frozen=True, kw_only=True):
     abort_request: AbortRequest | None = None
     reversal_request: ReversalRequest | None = None
     reversal_response: ReversalResponse | None = None
+    stored_value_request: StoredValueRequest | None = None
+    stored_value_response: StoredValueResponse | None = None
+    balance_inquiry_request: BalanceInquiryRequest | None = None
+    balance_inquiry_response: BalanceInquiryResponse | None = None
     reconciliation_request: ReconciliationRequest | None = None
     reconciliation_response: ReconciliationResponse | None = None
     transaction_status_request: TransactionStatusRequest | None = None
@@ -431,6 +506,23 @@ def by_wallet(wallet: str, code: str) -> PaymentData:
     )
     return PaymentData(
         payment_instrument_data=PaymentInstrumentData(payment_instrument_type="Mobile", stored_value_account_id=account)
+    )
+
+
+def gift_card_account(number: str) -> StoredValueAccountId:
+    """A gift card by its number, which was read at the till."""
+    return StoredValueAccountId(
+        stored_value_account_type="GiftCard",
+        entry_mode=("MagStripe",),
+        identification_type="PAN",
+        stored_value_id=number,
+    )
+
+
+def gift_card_instrument(number: str) -> PaymentInstrumentData:
+    """A gift card as what is paid with, or asked about."""
+    return PaymentInstrumentData(
+        payment_instrument_type="StoredValue", stored_value_account_id=gift_card_account(number)
     )
 
 

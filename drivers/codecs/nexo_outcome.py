@@ -107,7 +107,7 @@ def _approval(answer: nexo.PaymentResponse, reference: str) -> PaymentAnswered:
     return PaymentAnswered(
         reference=reference,
         amount_minor=nexo.to_minor(amounts.authorized_amount, amounts.currency),
-        poi_transaction=_named(wipe(answer.poi_data.poi_transaction_id.transaction_id)),
+        poi_transaction=transaction_name(answer.poi_data.poi_transaction_id.transaction_id),
         authorisation=_only(_APPROVAL_CODE, acquirer.approval_code if acquirer is not None else None),
         brand=_only(_BRAND, (card.payment_brand if card is not None else None) or _provider(instrument)),
         card=mask(card.masked_pan or card.masked_pan_too or "") if card is not None else "",
@@ -126,6 +126,7 @@ def _only(shape: re.Pattern[str], text: str | None) -> str:
     return text if text is not None and shape.fullmatch(text) else ""
 
 
-def _named(transaction: str) -> str:
+def transaction_name(transaction: str) -> str:
     """A transaction's name as it is kept; a star, and the device is asked for it again, where it is no plain name."""
-    return transaction if _NAME.fullmatch(transaction) else "*"
+    wiped = wipe(transaction)
+    return wiped if _NAME.fullmatch(wiped) else "*"

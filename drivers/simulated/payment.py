@@ -9,8 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from core.ports import ProtocolError
 from drivers.codecs import nexo
+from drivers.simulated import gift_cards
 from drivers.simulated.cable import Cable, Receive, TcpCable
 
 BRAND = "Simcard"
@@ -46,6 +49,8 @@ class Charge:
     """The transaction that this money went back to."""
     wallet: str = ""
     """Whose wallet it was charged to; empty for a card."""
+    gift_card: str = ""
+    """Which gift card; empty for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,7 @@ class SimulatedPaymentDevice:
         """Every movement of money, in order. The same reference twice would be a double charge."""
         self.held: HeldPayment | None = None
         self.requests: list[nexo.Message] = []
+        self.gift_cards = gift_cards.GiftCardHost()
         self.periods = 0
         """How often its day was ended."""
         self.miscount_minor = 0
@@ -174,6 +180,11 @@ class SimulatedPaymentDevice:
         """What was charged for one reference: one entry, or none, where all is well."""
         return [charge for charge in self.charges if charge.reference == reference]
 
+    @property
+    def currency(self) -> str:
+        """What it was last charged in."""
+        return self.charges[-1].currency if self.charges else "EUR"
+
     # --- the cable's side ---
 
     def _hear_anew(self) -> None:
@@ -199,6 +210,10 @@ class SimulatedPaymentDevice:
                 self._on_abort(message)
             case "Reversal":
                 self._on_reversal(message)
+            case "StoredValue":
+                self._on_stored_value(message)
+            case "BalanceInquiry":
+                self._on_balance(message)
             case "Reconciliation":
                 self._on_reconciliation(message)
             case "TransactionStatus":
@@ -251,7 +266,7 @@ class SimulatedPaymentDevice:
         if self.behaviour is Behaviour.DECLINE or (self._refund_of(message) and not self._may_refund(message)):
             self._answer(message, _failure("Refusal"))
             return
-        if (refused := self._wallet_refused(message)) is not None:
+        if (refused := self._wallet_refused(message) or self._gift_card_refused(message)) is not None:
             self._answer(message, _failure(refused))
             return
         self._record(message, response := self._charged(message))
@@ -266,11 +281,20 @@ class SimulatedPaymentDevice:
     def _wallet_refused(self, message: nexo.Message) -> str | None:
         """Why a wallet is not charged (nexo's ErrorCondition)."""
         shown = _wallet(message)
-        if shown is None:
+        if shown is None or _gift_card(message):
             return None
         if shown.stored_value_provider not in self.wallets:
             return "UnavailableService"
         return "Refusal" if shown.stored_value_id in self._spent else None
+
+    def _gift_card_refused(self, message: nexo.Message) -> str | None:
+        """Why a gift card pays nothing (nexo's ErrorCondition)."""
+        if not (number := _gift_card(message)):
+            return None
+        account = self.gift_cards.known.get(number)
+        if account is None or account.balance_minor is None:
+            return "InvalidCard"
+        return None if account.balance_minor else "Refusal"
 
     def _charged(self, message: nexo.Message) -> nexo.PaymentResponse:
         """Moves the money."""
@@ -282,12 +306,22 @@ class SimulatedPaymentDevice:
             poi_transaction=f"{self.poi_id}.{len(self.charges) + 1:06}",
             refund_of=self._refund_of(message),
         )
-        if (shown := _wallet(message)) is not None:
+        back_to = next((one.gift_card for one in self.charges if one.poi_transaction == charge.refund_of), "")
+        if number := _gift_card(message):
+            charge.gift_card = number
+            charge.amount_minor = self.gift_cards.spend(number, amount_minor)
+        elif back_to:
+            charge.gift_card = back_to
+            self.gift_cards.credit(back_to, amount_minor)
+        elif (shown := _wallet(message)) is not None:
             charge.wallet = shown.stored_value_provider or ""
             self._spent.add(shown.stored_value_id)
         self.charges.append(charge)
         self._show("Approved")
-        return _approval(charge, signature=self.wants_signature)
+        approval = _approval(charge, signature=self.wants_signature)
+        if charge.amount_minor < amount_minor:
+            return msgspec.structs.replace(approval, response=nexo.Response(result="Partial"))
+        return approval
 
     def _on_abort(self, message: nexo.Message) -> None:
         request = message.abort_request
@@ -310,6 +344,8 @@ class SimulatedPaymentDevice:
             self._send(message, reversal_response=nexo.ReversalResponse(response=refused))
             return
         charge.is_reversed = True
+        if charge.gift_card:
+            self.gift_cards.unspend(charge.gift_card, charge.amount_minor)
         response = nexo.ReversalResponse(
             response=_SUCCESS,
             original_poi_transaction=request.original_poi_transaction,
@@ -321,6 +357,36 @@ class SimulatedPaymentDevice:
             self.drop_connection()
         elif self.behaviour is not Behaviour.MUTE_AFTER_CHARGE:
             self._send(message, reversal_response=response)
+
+    def _on_stored_value(self, message: nexo.Message) -> None:
+        request = message.stored_value_request
+        if request is None:
+            return
+        reserves = request.stored_value_data[0].stored_value_transaction_type == "Reserve"
+        if _key(message) in self._answered:
+            self._send(message, stored_value_response=gift_cards.refused("NotAllowed"))
+        elif self.behaviour is Behaviour.BUSY or self.held is not None:
+            self._send(message, stored_value_response=gift_cards.refused("Busy"))
+        elif self.behaviour is Behaviour.DROP_BEFORE_CHARGE:
+            self.drop_connection()
+        elif self.behaviour is Behaviour.DECLINE and not reserves:
+            self._settle_value(message, gift_cards.refused("Refusal"))
+        else:
+            self._settle_value(message, self.gift_cards.change(request, self.poi_id))
+
+    def _settle_value(self, message: nexo.Message, response: nexo.StoredValueResponse) -> None:
+        self._answered[_key(message)] = nexo.Message(message_header=_replying(message), stored_value_response=response)
+        self._show("Gift card" if response.response.result == "Success" else "Declined")
+        if self.behaviour is Behaviour.DROP_AFTER_CHARGE:
+            self.drop_connection()
+        elif self.behaviour is not Behaviour.MUTE_AFTER_CHARGE:
+            self._send(message, stored_value_response=response)
+
+    def _on_balance(self, message: nexo.Message) -> None:
+        request = message.balance_inquiry_request
+        if request is not None:
+            response = self.gift_cards.balance(request, self.currency)
+            self._send(message, balance_inquiry_response=response)
 
     def _on_reconciliation(self, message: nexo.Message) -> None:
         """Its day ends: what was charged and taken back since the last time is told, and counted anew."""
@@ -339,7 +405,7 @@ class SimulatedPaymentDevice:
         charged, charged_minor, credited, credited_minor, reversed_, reversed_minor = (
             new - old for new, old in zip(now, self._told, strict=True)
         )
-        currency = self.charges[-1].currency if self.charges else "EUR"
+        currency = self.currency
         totals = [
             nexo.PaymentTotals(
                 transaction_type=kind,
@@ -387,7 +453,9 @@ class SimulatedPaymentDevice:
             repeated_message_response=nexo.RepeatedMessageResponse(
                 message_header=found.message_header,
                 repeated_response_message_body=nexo.RepeatedResponseMessageBody(
-                    payment_response=found.payment_response, reversal_response=found.reversal_response
+                    payment_response=found.payment_response,
+                    reversal_response=found.reversal_response,
+                    stored_value_response=found.stored_value_response,
                 ),
             ),
         )
@@ -439,6 +507,8 @@ def _approval(charge: Charge, *, signature: bool) -> nexo.PaymentResponse:
 
 
 def _paid_by(charge: Charge) -> nexo.PaymentInstrumentData:
+    if charge.gift_card:
+        return nexo.PaymentInstrumentData(payment_instrument_type="StoredValue")
     if charge.wallet:
         account = nexo.StoredValueAccountId(stored_value_account_type="Other", stored_value_provider=charge.wallet)
         return nexo.PaymentInstrumentData(payment_instrument_type="Mobile", stored_value_account_id=account)
@@ -451,6 +521,15 @@ def _wallet(message: nexo.Message) -> nexo.StoredValueAccountId | None:
     data = message.payment_request.payment_data if message.payment_request is not None else None
     instrument = data.payment_instrument_data if data is not None else None
     return instrument.stored_value_account_id if instrument is not None else None
+
+
+def _gift_card(message: nexo.Message) -> str:
+    """The number of the gift card that a request is to be paid with; empty for others."""
+    data = message.payment_request.payment_data if message.payment_request is not None else None
+    instrument = data.payment_instrument_data if data is not None else None
+    if instrument is None or instrument.payment_instrument_type != "StoredValue":
+        return ""
+    return instrument.stored_value_account_id.stored_value_id if instrument.stored_value_account_id is not None else ""
 
 
 def _asked(message: nexo.Message) -> tuple[str, int, str]:

@@ -86,6 +86,32 @@ STATES = {
     ),
 }
 
+_GIFT = v.CardSwiped(device="msr", kind="gift", number="6006490000000004")
+_RESERVED = v.GiftCardReserved(reference="1.r1", card="****0004", account="b0b0", poi_transaction="V1")
+_GIFT_SOLD = (v.GiftCardSaleKeyed(amount_minor=5_000), _RESERVED, v.CashKeyed())
+_GIFT_GOOD = v.StoredValueAnswered(reference="1.g1", poi_transaction="V2", balance_minor=5_000)
+_GIFT_BACK = (*_GIFT_SOLD, _GIFT_GOOD, v.GiftCardReturnKeyed(number=1))
+STATES |= {
+    "loading": _till(_SCAN, v.GiftCardSaleKeyed(amount_minor=5_000)),
+    "loading-first": _till(v.GiftCardSaleKeyed(amount_minor=5_000)),
+    "ringing-gift": _till(v.GiftCardSaleKeyed(amount_minor=5_000), _RESERVED),
+    "gift-pending": _till(*_GIFT_SOLD),
+    "gift-unknown": _till(*_GIFT_SOLD, v.StoredValueUnanswered(reference="1.g1")),
+    "gift-sold": _till(*_GIFT_SOLD, _GIFT_GOOD),
+    "unloading": _till(*_GIFT_BACK),
+    "unload-unknown": _till(*_GIFT_BACK, v.StoredValueUnanswered(reference="2.g1")),
+    "unloaded": _till(*_GIFT_BACK, v.StoredValueAnswered(reference="2.g1")),
+    "aside-unload": _till(*_GIFT_BACK, v.StoredValueUnanswered(reference="2.g1"), v.CancelKeyed()),
+    "unloaded-late": _till(
+        *_GIFT_BACK,
+        v.StoredValueUnanswered(reference="2.g1"),
+        v.CancelKeyed(),
+        v.StoredValueAnswered(reference="2.g1"),
+    ),
+    "authorizing-gift": _till(_SCAN, _GIFT),
+    "tendering-gift": _till(_SCAN, _GIFT, _PART),
+}
+
 CASHIER = Operator(id="17", role="cashier")
 COUNTED = (v.CountBegunKeyed(), v.CountKeyed(amount_minor=1290))
 STATES |= {
@@ -222,6 +248,24 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.InvoiceKeyed(name="Harbour Books Ltd", tax_number="DE 123", address=("1 Quay",)),
     v.InvoiceKeyed(name="4111 1111 1111 1111"),
     v.InvoiceTorn(number=1),
+    v.CodeKeyed(data="6006490000000004"),
+    v.BalanceKeyed(data="6006490000000004"),
+    v.BalanceKeyed(data="96385074"),
+    v.GiftCardSaleKeyed(amount_minor=5_000),
+    v.GiftCardSaleKeyed(amount_minor=0),
+    v.GiftCardReturnKeyed(),
+    v.GiftCardReturnKeyed(number=1, reason="not wanted"),
+    _RESERVED,
+    v.GiftCardReserved(reference="1.r2", card="****0012", account="b1b1", poi_transaction="V7", active=True),
+    v.GiftCardUnreserved(reference="1.r1", reason="invalid-card"),
+    _GIFT_GOOD,
+    v.StoredValueRefused(reference="1.g1", reason="declined"),
+    v.StoredValueUnanswered(reference="1.g1"),
+    v.StoredValueAnswered(reference="2.g1"),
+    v.StoredValueRefused(reference="2.g1", reason="not-allowed"),
+    v.StoredValueUnanswered(reference="2.g1"),
+    v.BalanceTold(card="****0004", balance_minor=1_200),
+    v.BalanceUntold(card="****0004", reason="no-answer"),
 )
 
 

@@ -31,8 +31,18 @@ from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
 from core.state import Shop, Till, VoucherKind, apply
-from core.step import Badge, CustomerWanted, Facts, ItemWanted, OriginalWanted, ParkedWanted, Question, Step
-from core.stripe import CardKind, Opaque
+from core.step import (
+    Badge,
+    CustomerWanted,
+    Facts,
+    GiftCardShown,
+    ItemWanted,
+    OriginalWanted,
+    ParkedWanted,
+    Question,
+    Step,
+)
+from core.stripe import CardKind, CardRange, Opaque
 from core.tax import TaxRate
 from core.view import sale_view, till_view
 
@@ -55,6 +65,8 @@ SHOP = Shop(
     account_limit_minor=5_000,
     loyalty=("L-",),
     wallets=("alipay", "unionpay"),
+    cards=(CardRange(kind="gift", prefix="600649", digits=16),),
+    gift_card_minor_max=20_000,
 )
 
 CATALOGUE = {
@@ -118,6 +130,7 @@ class Player:
             deposit=self.catalogue.get(item.deposit or "") if item is not None else None,
             recalls=tuple(self.recalls),
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
+            account="b0b0" if isinstance(question, GiftCardShown) else "",
             approver=self.approver,
             badge=self.badge,
             clock_sure=self.clock_sure,
@@ -141,6 +154,7 @@ def original_in(kept: Iterable[e.AnyEntry], number: int) -> Original | None:
         done
         for done in completed
         if any(line.returned is not None and line.returned.number == number for line in done.lines)
+        or any(gift.returned is not None and gift.returned.number == number for gift in done.stored_value)
         or (done.voids is not None and done.voids.number == number)
     )
     return Original(sold=sold, later=later)
@@ -241,6 +255,14 @@ def _event(line: str) -> v.AnyEvent:
             return v.PaymentAnswered(
                 reference=number, amount_minor=int(arguments[1]), poi_transaction="P77", brand="Visa", card="**** 1111"
             )
+        case "reserved" | "reserved-active":
+            return v.GiftCardReserved(
+                reference=number,
+                card="****0004",
+                account="b0b0",
+                poi_transaction=arguments[1],
+                active=verb == "reserved-active",
+            )
         case "sign-on":
             return v.OperatorChecked(outcome="granted", operator=_operator(arguments))
         case "sign-on-denied":
@@ -337,6 +359,8 @@ def _state(shop: Shop, till: Till) -> str:
         parts.append(f"total {view.total_minor}{exempt} due {view.due_minor}{cash}")
     if till.aside:
         parts.append("aside " + ", ".join(f"{tender.reference} {tender.phase}" for tender in till.aside))
+    if till.gifts:
+        parts.append("gift cards " + ", ".join(f"{order.asked.reference} {order.phase}" for order in till.gifts))
     shown = till_view(shop, till)
     if shown.sessions or shown.state in ("open", "counting"):
         parts.append(f"till {shown.state} {shown.session} {shown.business_day}".rstrip())

@@ -1,7 +1,9 @@
 """A payment device's driver and its far end, as the tests of it use them."""
 
+import json
+import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from core.events import PaymentAnswered
@@ -9,7 +11,7 @@ from drivers.options import NexoOptions
 from drivers.payment import NexoPaymentDevice
 from drivers.simulated.cable import Cable, Receive, TcpCable
 from drivers.simulated.payment import SimulatedPaymentDevice
-from tests.drivers.support import HostClock, Served
+from tests.drivers.support import HostClock, HostileCable, Manner, Served
 
 
 class Counter(Served):
@@ -63,3 +65,55 @@ def approved(reference: str, amount_minor: int, number: int = 1) -> PaymentAnswe
 
 def emit_nothing(event: object) -> None:
     raise AssertionError(f"a payment device emits nothing, and yet: {event}")
+
+
+class Rewriting(TcpCable):
+    """A cable whose device says something else than our simulated one would."""
+
+    def __init__(self, receive: Receive, rewrite: Callable[[Any], Any]) -> None:
+        super().__init__(receive)
+        self._rewrite = rewrite
+
+    def send(self, data: bytes) -> None:
+        payload = json.dumps(self._rewrite(json.loads(data[4:]))).encode()
+        super().send(len(payload).to_bytes(4, "big") + payload)
+
+
+def counter_rewriting(rewrite: Callable[[Any], Any]) -> AbstractAsyncContextManager[Counter]:
+    return counter_with(lambda receive: Rewriting(receive, rewrite))
+
+
+class Cutting(TcpCable):
+    """A network that loses one connection in five, in the middle of what is being said, either way.
+
+    TCP loses no single byte: this is what losses look like to it.
+    """
+
+    def __init__(self, receive: Receive, chance: random.Random) -> None:
+        super().__init__(lambda data: self._pass(data, receive))
+        self._chance = chance
+
+    def send(self, data: bytes) -> None:
+        self._pass(data, super().send)
+
+    def _pass(self, data: bytes, onwards: Receive) -> None:
+        if self._chance.random() > 0.2:
+            onwards(data)
+            return
+        onwards(data[: self._chance.randrange(len(data))])
+        self.unplug()
+        self.plug()
+
+
+def hostile_cable(manner: str, receive: Receive, tcp: list[TcpCable]) -> Cable:
+    """A cable of this manner; the TCP port that it is on is put into `tcp`."""
+
+    def plain(through: Receive) -> Cable:
+        tcp.append(TcpCable(through))
+        return tcp[0]
+
+    if manner == "lossy":
+        tcp.append(Cutting(receive, random.Random(7)))
+        return tcp[0]
+    known: dict[str, Manner] = {"plain": "plain", "bytewise": "bytewise", "delayed": "delayed"}
+    return HostileCable(plain, receive, known[manner], seed=7)

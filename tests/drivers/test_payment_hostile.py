@@ -6,7 +6,6 @@ import logging
 import random
 import traceback
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -17,10 +16,18 @@ from core.events import PaymentAnswered, PaymentRefused, PaymentTakenBack
 from core.ports import DeviceBusy, DeviceError, ProtocolError
 from drivers.options import NexoOptions
 from drivers.payment import NexoPaymentDevice
-from drivers.simulated.cable import Cable, Receive, TcpCable
+from drivers.simulated.cable import TcpCable
 from drivers.simulated.payment import Behaviour, SimulatedPaymentDevice
-from tests.drivers.payment_counter import Counter, approved, counter_with, emit_nothing
-from tests.drivers.support import HostClock, HostileCable, Manner, until
+from tests.drivers.payment_counter import (
+    Counter,
+    Rewriting,
+    approved,
+    counter_rewriting,
+    counter_with,
+    emit_nothing,
+    hostile_cable,
+)
+from tests.drivers.support import HostClock, until
 
 PAN = "4929123456781234"[:-1] + "5"
 """A made-up number; `test_the_canary_is_a_card_number` sees to its check digit."""
@@ -33,22 +40,6 @@ PAN = "4929123456781234"[:-1] + "5"
 async def counter() -> AsyncIterator[Counter]:
     async with counter_with() as made:
         yield made
-
-
-class Rewriting(TcpCable):
-    """A cable whose device says something else than our simulated one would."""
-
-    def __init__(self, receive: Receive, rewrite: Callable[[Any], Any]) -> None:
-        super().__init__(receive)
-        self._rewrite = rewrite
-
-    def send(self, data: bytes) -> None:
-        payload = json.dumps(self._rewrite(json.loads(data[4:]))).encode()
-        super().send(len(payload).to_bytes(4, "big") + payload)
-
-
-def counter_rewriting(rewrite: Callable[[Any], Any]) -> AbstractAsyncContextManager[Counter]:
-    return counter_with(lambda receive: Rewriting(receive, rewrite))
 
 
 def _on_payments(change: Callable[[Any], None]) -> Callable[[Any], Any]:
@@ -264,46 +255,12 @@ async def test_notifications_are_passed_over(counter: Counter) -> None:
     assert counter.driver.facts()["strays"] == 1
 
 
-class Cutting(TcpCable):
-    """A network that loses one connection in five, in the middle of what is being said, either way.
-
-    TCP loses no single byte: this is what losses look like to it.
-    """
-
-    def __init__(self, receive: Receive, chance: random.Random) -> None:
-        super().__init__(lambda data: self._pass(data, receive))
-        self._chance = chance
-
-    def send(self, data: bytes) -> None:
-        self._pass(data, super().send)
-
-    def _pass(self, data: bytes, onwards: Receive) -> None:
-        if self._chance.random() > 0.2:
-            onwards(data)
-            return
-        onwards(data[: self._chance.randrange(len(data))])
-        self.unplug()
-        self.plug()
-
-
-def _cable(manner: str, receive: Receive, tcp: list[TcpCable]) -> Cable:
-    def plain(through: Receive) -> Cable:
-        tcp.append(TcpCable(through))
-        return tcp[0]
-
-    if manner == "lossy":
-        tcp.append(Cutting(receive, random.Random(7)))
-        return tcp[0]
-    known: dict[str, Manner] = {"plain": "plain", "bytewise": "bytewise", "delayed": "delayed"}
-    return HostileCable(plain, receive, known[manner], seed=7)
-
-
 @pytest.mark.parametrize("manner", ["plain", "bytewise", "lossy", "delayed"])
 async def test_every_payment_comes_to_its_end_over_any_transport(manner: str) -> None:
     """What the driver says in the end is what the device charged, and nothing is charged twice."""
     chance = random.Random(7)
     tcp: list[TcpCable] = []
-    far = SimulatedPaymentDevice(make=lambda receive: _cable(manner, receive, tcp))
+    far = SimulatedPaymentDevice(make=lambda receive: hostile_cable(manner, receive, tcp))
     far.plug()
     options = NexoOptions(
         host=tcp[0].host, port=tcp[0].port, poi_id="POI-1", payment_timeout_s=0.3, answer_timeout_s=0.3

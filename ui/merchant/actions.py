@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from core.language import later
 from core.text import Message, message
 from core.view import Mode, SaleView, View
-from ui.merchant import parking, paying, returning, selling, staff, till_day
+from ui.merchant import gift_cards, parking, paying, returning, selling, staff, till_day
 from ui.merchant.flows import Flow
 from ui.say import say
 
@@ -74,7 +74,15 @@ MENU = (
 OF_STAFF = frozenset(flow.name for flow in staff.FLOWS)
 FLOWS = {
     flow.name: flow
-    for flow in (*selling.FLOWS, *paying.FLOWS, *parking.FLOWS, *returning.FLOWS, *till_day.FLOWS, *staff.FLOWS)
+    for flow in (
+        *gift_cards.FLOWS,
+        *selling.FLOWS,
+        *paying.FLOWS,
+        *parking.FLOWS,
+        *returning.FLOWS,
+        *till_day.FLOWS,
+        *staff.FLOWS,
+    )
 }
 
 _OF_HELD = {"age": "age", "price": "open-price", "quantity": "quantity"}
@@ -82,6 +90,8 @@ _OF_HELD = {"age": "age", "price": "open-price", "quantity": "quantity"}
 CANCEL_LABELS: dict[Mode, str] = {
     "weighing": later("Not this"),
     "asking": later("Not this"),
+    "loading": later("Not this"),
+    "unloading": later("Leave it"),
     "authorizing": later("Stop card"),
     "enquiring": later("Go on"),
     "reversing": later("Leave it"),
@@ -92,6 +102,8 @@ WHY_OFF: dict[Mode, str] = {
     "ringing": "sale-open",
     "weighing": "weight-awaited-first",
     "asking": "answer-first",
+    "loading": "gift-card-awaited-first",
+    "unloading": "gift-card-pending",
     "tendering": "partly-paid",
     "authorizing": "payment-pending",
     "enquiring": "payment-unknown",
@@ -102,6 +114,8 @@ WHY_OFF: dict[Mode, str] = {
 
 def flow_of(name: str, sale: SaleView) -> Flow:
     """The flow that a key begins now: what waits has a weight, a price or an answer for its quantity."""
+    if name == "code" and sale.mode == "loading":
+        return FLOWS["gift-card-number"]
     if name == "quantity":
         if sale.mode == "weighing":
             return FLOWS["weight"]
@@ -135,7 +149,7 @@ def label_of(action: Action, sale: SaleView) -> str:
             return CANCEL_LABELS.get(sale.mode, action.label)
         case "park" if sale.mode == "idle" and sale.parked:
             return say("Resume {count}", count=len(sale.parked))
-        case "quantity" | "park":
+        case "quantity" | "park" | "code":
             return flow_of(action.name, sale).label
         case _:
             return action.label

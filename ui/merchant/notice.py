@@ -47,6 +47,10 @@ def standing(view: View, currency: Currency) -> tuple[Level, str, str] | None:
             return "info", *parts(message("weight-awaited", name=sale.awaited or ""), currency)
         case "asking":
             return "warning", *parts(_asked(sale), currency)
+        case "loading":
+            return "info", *parts(message("gift-card-awaited", amount_minor=sale.loading_minor), currency)
+        case "unloading":
+            return "info", *parts(message("gift-card-pending"), currency)
         case "authorizing" if sale.pending == "MOBILE":
             return "info", *parts(message("wallet-pending"), currency)
         case "authorizing":

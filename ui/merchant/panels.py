@@ -24,6 +24,7 @@ _TENDERS = {
     "CASH": later("cash"),
     "CREDIT": later("card"),
     "MOBILE": later("phone"),
+    "STORED_VALUE": later("gift card"),
     "VOUCHER": later("voucher"),
     "CUST_ACCT": later("account"),
 }

@@ -18,6 +18,8 @@ _REASONS = (
 _VOID_REASONS = (later("Wrong customer"), later("Rung up twice"), later("Paid wrongly"), later("Customer went away"))
 _NONE = "-"
 """Answers the question for a receipt's number where there is no receipt."""
+_GIFT = "g"
+"""Begins the answer that names a gift card's line."""
 _CODE_LENGTH_MAX = 32
 _ADDRESS = tuple(f"address_{number}" for number in range(1, ADDRESS_LINES_MAX + 1))
 _NAME_LENGTH_MAX = 80
@@ -78,10 +80,20 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
     amount_minor: int
 
 
+class _GiftCard(msgspec.Struct, frozen=True, kw_only=True):
+    """A gift card that a receipt was for."""
+
+    line: int
+    card: str
+    amount_minor: int
+    came_back: bool
+
+
 class _Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What the till says of a receipt."""
 
     lines: tuple[_Line, ...]
+    gift_cards: tuple[_GiftCard, ...] = ()
 
 
 def _lines(answers: Answers) -> tuple[_Line, ...]:
@@ -89,6 +101,20 @@ def _lines(answers: Answers) -> tuple[_Line, ...]:
 
 
 def _rows(about: Ask, answers: Answers) -> tuple[Row, ...]:
+    gift_cards = msgspec.json.decode(answers["sold"], type=_Receipt).gift_cards
+    return (*_goods(about, answers), *(_gift_card(about, gift) for gift in gift_cards))
+
+
+def _gift_card(about: Ask, gift: _GiftCard) -> Row:
+    return Row(
+        text=f"{_GIFT}{gift.line}",
+        left=say("Gift card {card}", card=gift.card),
+        right=f"{about.currency.format(gift.amount_minor):>10}",
+        off=gift.came_back,
+    )
+
+
+def _goods(about: Ask, answers: Answers) -> tuple[Row, ...]:
     return tuple(
         Row(
             text=str(line.line),
@@ -132,15 +158,20 @@ def _order_return(about: Ask, answers: Answers) -> Outcome:
         quantity_milli = int(answers["count"]) * 1000
         given = {"data": answers["data"], "quantity_milli": quantity_milli, "reason": answers["reason"]}
         return ("return.unreceipted", given)
-    rows = [row for row in _rows(about, answers) if not row.off]
-    if not rows:
+    if all(row.off for row in _rows(about, answers)):
         return message("transaction-refunded", number=int(number))
-    chosen = answers["lines"].split(",")
+    rows = [row for row in _goods(about, answers) if not row.off]
+    gifts = [line.removeprefix(_GIFT) for line in answers["lines"].split(",") if line.startswith(_GIFT)]
+    if len(gifts) > 1:
+        return message("gift-card-one-by-one")
+    chosen = [line for line in answers["lines"].split(",") if not line.startswith(_GIFT)]
     each: dict[str, object] = {"number": int(number), "reason": answers["reason"]}
+    # The payment device has to empty a gift card first: it comes last, and all else is in the basket by then.
+    last = tuple(("gift.return", {**each, "line": int(line)}) for line in gifts)
     if len(chosen) == len(rows) and len(chosen) > 1:
-        return ("return.line", each)
+        return (("return.line", each), *last)
     count = {"quantity_milli": int(answers["count"]) * 1000} if "count" in answers else {}
-    return tuple(("return.line", {**each, "line": int(line), **count}) for line in chosen)
+    return (*(("return.line", {**each, "line": int(line), **count}) for line in chosen), *last)
 
 
 def _void(about: Ask, answers: Answers) -> Question | None:
