@@ -283,6 +283,7 @@ TABLES = {
     "scan": ("[scan]", ""),
     "scan.variable": ("[[scan.variable]]", 'prefix = "21"'),
     "cards.range": ("[[cards.range]]", 'kind = "loyalty"\nprefix = "600649"'),
+    "gift_cards": ("[gift_cards]", ""),
     "headquarters": ("[headquarters]", f'broker = "mqtt://localhost"\nack_key = "{"00" * 32}"'),
 }
 """Each table with what it requires."""
