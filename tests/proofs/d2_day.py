@@ -8,8 +8,8 @@ days, so that the grand totals of day, month and year begin anew. Then:
 (b) `terminald journal export --format records` is read by `tests.proofs.day_oracle`, which shares nothing with the product:
     chains, each stream's own chain from its export alone, each transaction's total, taxes and tenders from its lines, each
     Z report and each grand total;
-(c) mutants are caught: a fold that forgets pickups, one that counts baskets that were given up, and one that counts
-    everything twice after a restart.
+(c) mutants are caught: a fold that forgets pickups, one that counts baskets that were given up, one that takes gift
+    cards for sales, and one that counts everything twice after a restart.
 """
 
 import asyncio
@@ -200,7 +200,16 @@ def _counts_twice(books: Books, entry: e.AnyEntry, payment_minor: int, line_mino
     )
 
 
+def _takes_gift_cards_for_sales(
+    books: Books, entry: e.AnyEntry, payment_minor: int, line_minor: int, is_refund: bool
+) -> Books:
+    if isinstance(entry, e.TransactionCompleted):
+        entry = msgspec.structs.replace(entry, total_minor=entry.total_minor + entry.stored_value_minor)
+    return fold(books, entry, payment_minor, line_minor, is_refund)
+
+
 MUTANTS: dict[str, Fold] = {
+    "takes gift cards for sales": _takes_gift_cards_for_sales,
     "forgets pickups": _forgets_pickups,
     "counts what was given up": _counts_what_was_given_up,
     "counts one sale twice": _counts_twice,

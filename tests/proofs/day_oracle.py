@@ -78,6 +78,8 @@ class Basket:
     def __init__(self) -> None:
         self.lines: dict[int, list[Any]] = {}
         """Amount, tax code, whether it was taken back, whether it came back from the customer."""
+        self.gifts: dict[int, list[Any]] = {}
+        """Gift cards: amount, below zero what was taken back, and whether the line was taken back."""
         self.off: list[dict[str, Any]] = []
         self.tenders: dict[str, int] = {}
         self.asked: dict[str, int] = {}
@@ -90,7 +92,18 @@ class Session:
     def __init__(self) -> None:
         self.float_minor = 0
         self.tally: dict[str, list[int]] = {
-            name: [0, 0] for name in ("sales", "refunds", "cancelled", "voided", "discounts", "written", "undone")
+            name: [0, 0]
+            for name in (
+                "sales",
+                "refunds",
+                "cancelled",
+                "voided",
+                "discounts",
+                "written",
+                "undone",
+                "gift_cards",
+                "gift_cards_back",
+            )
         }
         self.plain = {"no_sales": 0, "copies": 0, "rounding_minor": 0, "absolute_minor": 0}
         self.rows: dict[str, dict[str, list[int]]] = {
@@ -130,7 +143,9 @@ class Books:
         self._number = 0
         self._parked: dict[int, Basket] = {}
         self._payments: dict[str, list[Any]] = {}
-        """By reference: amount, whether it is a refund."""
+        """By reference: amount, whether it is a refund, the kind of tender."""
+        self._values: dict[str, list[Any]] = {}
+        """By reference: what a gift card was to be changed by, of which transaction and line, what it undoes, whether it is done."""
         self._cards = {"debit": [0, 0], "credit": [0, 0], "reverse-debit": [0, 0]}
         self._grand: dict[str, list[Any]] = {name: ["", 0, 0, 0] for name in ("day", "month", "year", "perpetual")}
         self._closed_day = ""
@@ -181,6 +196,11 @@ class Books:
 
     def _line_voided(self, body: dict[str, Any]) -> None:
         assert self._basket is not None
+        if body["line"] in self._basket.gifts:
+            gift = self._basket.gifts[body["line"]]
+            gift[1] = True
+            self.session.add("voided", gift[0])
+            return
         line = self._basket.lines[body["line"]]
         line[2] = True
         self.session.add("voided", line[0])
@@ -212,12 +232,12 @@ class Books:
 
     def _payment_requested(self, body: dict[str, Any]) -> None:
         assert self._basket is not None
-        self._payments[body["reference"]] = [body["amount_minor"], False]
+        self._payments[body["reference"]] = [body["amount_minor"], False, body.get("kind", "CREDIT")]
         self._basket.asked[body["reference"]] = 1
 
     def _refund_requested(self, body: dict[str, Any]) -> None:
         assert self._basket is not None
-        self._payments[body["reference"]] = [body["amount_minor"], True]
+        self._payments[body["reference"]] = [body["amount_minor"], True, body.get("kind", "CREDIT")]
         self._basket.asked[body["reference"]] = -1
 
     def _payment_approved(self, body: dict[str, Any]) -> None:
@@ -229,7 +249,7 @@ class Books:
         sign = self._basket.asked.get(body["reference"], 0) if self._basket is not None else 0
         if sign:
             assert self._basket is not None
-            self._basket.tenders["CREDIT"] = self._basket.tenders.get("CREDIT", 0) + sign * payment[0]
+            self._basket.tenders[payment[2]] = self._basket.tenders.get(payment[2], 0) + sign * payment[0]
 
     def _payment_set_aside(self, body: dict[str, Any]) -> None:
         assert self._basket is not None
@@ -253,6 +273,43 @@ class Books:
                 self.faults.append(f"session {body['session']}: more card payments were told than there are records")
         self.session.reconciled.append(body)
 
+    # --- gift cards ---
+
+    def _gift_card_added(self, body: dict[str, Any]) -> None:
+        assert self._basket is not None
+        self._basket.gifts[body["line"]] = [body["amount_minor"], False]
+
+    def _gift_card_returned(self, body: dict[str, Any]) -> None:
+        assert self._basket is not None
+        self._basket.gifts[body["line"]] = [body["amount_minor"], False]
+        gone = [each for each in self._values.values() if each[3] == body["original"] and each[4]]
+        if [each[0] for each in gone] != [-body["amount_minor"]]:
+            self.fault("money is given for a gift card whose value is not gone")
+
+    def _stored_value_requested(self, body: dict[str, Any]) -> None:
+        undoes = body["original"] if body["operation"] == "unload" else None
+        self._values[body["reference"]] = [body["amount_minor"], body["number"], body["line"], undoes, False]
+
+    def _stored_value_approved(self, body: dict[str, Any]) -> None:
+        value = self._values[body["reference"]]
+        if value[4]:
+            self.faults.append(f"gift card {body['reference']}: its value was changed twice")
+        value[4] = True
+
+    def _gift_cards(self, basket: Basket, body: dict[str, Any]) -> int:
+        """What gift cards come to in a finished transaction, and whether each one's value was asked for."""
+        standing = {line: amount for line, (amount, voided) in basket.gifts.items() if not voided}
+        said = {each["line"]: each["amount_minor"] for each in body.get("stored_value", [])}
+        if said != standing:
+            self.fault(f"its gift cards are {said}, and {standing} by their records")
+        asked = {line: amount for amount, number, line, undoes, _ in self._values.values()
+                 if number == self._number and undoes is None}  # fmt: skip
+        if asked != {line: amount for line, amount in standing.items() if amount > 0}:
+            self.fault(f"its gift cards are {standing}, and {asked} was asked for")
+        for amount in standing.values():
+            self.session.add("gift_cards" if amount > 0 else "gift_cards_back", abs(amount))
+        return sum(standing.values())
+
     # --- the end of a transaction ---
 
     def _transaction_completed(self, body: dict[str, Any]) -> None:
@@ -263,13 +320,15 @@ class Books:
         total, session = body["total_minor"], self.session
         back = -sum(amount for amount, _, voided, returned in basket.lines.values() if returned and not voided)
         came_back = any(returned and not voided for _, _, voided, returned in basket.lines.values())
+        stored = self._gift_cards(basket, body)
+        no_goods = bool(body.get("stored_value")) and all(voided for _, _, voided, _ in basket.lines.values())
         absolute = abs(total)
         if body.get("voids") is not None:
             session.add("undone", -total)
         else:
             if back:
                 session.add("refunds", back)
-            if total + back or not came_back:
+            if total + back or not (came_back or no_goods):
                 session.add("sales", total + back)
             absolute = abs(total + back) + back
         session.plain["absolute_minor"] += absolute
@@ -286,7 +345,7 @@ class Books:
         if said != tenders:
             self.fault(f"its tenders are {said}, and {tenders} by their records")
         tenders = {kind: amount for kind, amount in tenders.items() if amount or kind in said}
-        if sum(tenders.values()) != total + body.get("rounding_minor", 0):
+        if sum(tenders.values()) != total + stored + body.get("rounding_minor", 0):
             self.fault("its tenders are not its total")
         for kind, amount in tenders.items():
             session.row("tenders" if amount >= 0 else "refund_tenders", kind, abs(amount))

@@ -40,6 +40,12 @@ item_digits = 5
 value_digits = 5
 [scan]
 vouchers = ["V-"]
+[[cards.range]]
+kind = "gift"
+prefix = "600649"
+digits = 16
+[gift_cards]
+amount_minor_max = 20000
 [till]
 sessions = true
 day_end_hour = 4
@@ -103,6 +109,7 @@ class ShopDay:
         self.refusals: Counter[str] = Counter()
         self.reports: list[object] = []
         self._who = ""
+        self._left: list[Callable[[ShopDay], Awaitable[None]]] = []
 
     # --- talking to the till -----------------------------------------------------------------------------------------
 
@@ -200,6 +207,24 @@ class ShopDay:
         for code in codes:
             await self.call("sale.scan", data=code)
 
+    # --- gift cards --------------------------------------------------------------------------------------------------
+
+    async def gift_card(self, amount_minor: int) -> str:
+        """A new gift card in the basket, to be sold with so much: its number."""
+        number = f"6006490000{len(self.counter.bench.payment.gift_cards.known):06}"
+        self.counter.bench.payment.gift_cards.issue(number)
+        await self.call("gift.sell", amount_minor=amount_minor)
+        await self.refused("gift-card-first", "sale.cash")
+        await self.ring(number)
+        await self.until("ringing")
+        return number
+
+    async def told(self, condition: str, order: Awaitable[object]) -> None:
+        """Gives an order and waits until the till says what the payment device made of it."""
+        self.counter.forget()
+        await order
+        await self.counter.notice(condition)
+
     # --- the day -----------------------------------------------------------------------------------------------------
 
     async def set_up(self) -> None:
@@ -220,8 +245,7 @@ class ShopDay:
 
     async def sell(self, transactions: int, kills: int) -> None:
         """So many transactions of all kinds, in an order that the seed draws; the daemon is killed now and then."""
-        flows = FLOWS * (transactions // len(FLOWS)) + self.rng.sample(FLOWS, transactions % len(FLOWS))
-        self.rng.shuffle(flows)
+        flows = [self._next() for _ in range(transactions)]
         killed_at = {(index + 1) * transactions // (kills + 1) for index in range(kills)}
         for index, flow in enumerate(flows):
             if index in killed_at:
@@ -231,6 +255,12 @@ class ShopDay:
             await self.idle()
             await flow(self)
             self.flows[flow.__name__] += 1
+
+    def _next(self) -> Callable[["ShopDay"], Awaitable[None]]:
+        """The next flow: each comes once, in any order, before one comes again, whatever session it falls into."""
+        if not self._left:
+            self._left = self.rng.sample(FLOWS, len(FLOWS))
+        return self._left.pop()
 
     async def close(self, *, taken_minor: int = 0, end_day: bool) -> int:
         """Counts what lies there, after somebody took some out without a word; what the till says was over or short."""
@@ -489,6 +519,75 @@ async def vouchers(day: ShopDay) -> None:
     day.drawer_minor -= _change(answer)
 
 
+async def gift_card_sold_and_spent(day: ShopDay) -> None:
+    """Sold beside goods; it pays a part of the next basket, and what it paid for goes back to it."""
+    await day.ring(MILK)
+    number = await day.gift_card(1_000)
+    await day.told("gift-card-good", day.pay())
+    await day.idle()
+    await day.ring(BEANS, MILK)
+    sold = await day.number()
+    await day.ring(number)
+    await day.until("tendering")
+    await day.refused("partly-paid", "gift.sell", amount_minor=100)
+    await day.pay()
+    await day.idle()
+    await day.call("return.line", number=sold, line=2, reason="stale")
+    await day.refused("refund-to-card", "sale.cash")
+    await day.call("sale.card")
+
+
+async def gift_card_alone(day: ShopDay) -> None:
+    """It is no sale; its number is looked at, and pays no other gift card."""
+    number = await day.gift_card(2_500)
+    await day.told("gift-card-good", day.call("sale.card"))
+    await day.idle()
+    await day.told("gift-card-balance", day.ring(number))
+    await day.gift_card(500)
+    await day.refused("gift-card-buys-none", "sale.scan", data=number)
+    await day.call("sale.void")
+    await day.call("sale.cancel")
+
+
+async def gift_card_returned(day: ShopDay) -> None:
+    """Unspent it comes back, once; spent it stays."""
+    await day.gift_card(3_000)
+    sold = await day.number()
+    await day.told("gift-card-good", day.pay())
+    await day.idle()
+    await day.told("gift-card-emptied", day.call("gift.return", number=sold, reason="not wanted"))
+    await day.refused("gift-card-taken-back", "sale.cancel")
+    await day.give_back()
+    await day.idle()
+    await day.refused("gift-card-refunded", "gift.return", number=sold)
+    number = await day.gift_card(3_000)
+    sold = await day.number()
+    await day.told("gift-card-good", day.pay())
+    await day.idle()
+    await day.ring(PASTA, number)
+    await day.idle()
+    await day.told("gift-card-not-emptied", day.call("gift.return", number=sold))
+
+
+async def gift_card_undone(day: ShopDay) -> None:
+    await day.ring(PASTA)
+    await day.gift_card(1_500)
+    await day.told("gift-card-good", day.pay())
+    await day.idle()
+    await day.told("gift-card-emptied", day.call("return.void", reason="wrong customer"))
+    await day.give_back()
+
+
+async def gift_card_answer_lost(day: ShopDay) -> None:
+    """Its value is put on it and the answer is lost, where connections may break still: the till asks."""
+    drop = day.drops < DROPS_MAX
+    day.drops += drop
+    await day.gift_card(700)
+    day.counter.bench.payment.behaviour = Behaviour.DROP_AFTER_CHARGE if drop else Behaviour.APPROVE
+    await day.told("gift-card-good", day.pay())
+    day.counter.bench.payment.behaviour = Behaviour.APPROVE
+
+
 async def killed_in_a_basket(day: ShopDay) -> None:
     await day.ring(BEANS, PASTA)
     if day.kills < KILLS_IN_BASKETS_MAX:
@@ -502,5 +601,6 @@ FLOWS: list[Callable[[ShopDay], Awaitable[None]]] = [
     declined_then_cash, answer_lost, discounts, coupon, price_by_hand, exempt, empties, age_and_open_price, parked, by_hand,
     copy_and_no_sale, cash_moves, count_given_up,
     returned_for_cash, returned_to_the_card, exchanged, returned_without_receipt, undone, vouchers,
+    gift_card_sold_and_spent, gift_card_alone, gift_card_returned, gift_card_undone, gift_card_answer_lost,
     killed_in_a_basket,
 ]  # fmt: skip
