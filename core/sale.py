@@ -116,7 +116,9 @@ def read(shop: Shop, till: Till, event: v.AnyEvent, today: str) -> Question | No
     match event:
         case v.Scanned() | v.CodeKeyed():
             return question(shop, till, event, today)
-        case v.PriceCheckKeyed() | v.DepositReturnKeyed() | v.ItemKeyed() | v.UnreceiptedReturnKeyed():
+        case v.PriceCheckKeyed():
+            return question(shop, till, v.CodeKeyed(data=event.data), today)
+        case v.DepositReturnKeyed() | v.ItemKeyed() | v.UnreceiptedReturnKeyed():
             asked = question(shop, till, v.CodeKeyed(data=event.data), today)
             return message("code-of-no-item") if isinstance(asked, GiftCardShown) else asked
         case v.QuantityKeyed() if isinstance(till.sale, Asking) and till.sale.held.about == "quantity":
@@ -184,6 +186,8 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
             return invoice(shop, till, event, facts)
         case v.InvoiceTorn():
             return Step(notice=message("invoice-torn", number=event.number), level="error")
+        case v.PriceCheckKeyed() if isinstance(facts.question, GiftCardShown):
+            return stored_value.ask_balance(shop, facts.question)
         case v.PriceCheckKeyed():
             return price_of(facts)
         case v.BalanceKeyed():

@@ -8,7 +8,7 @@ from tests.ui.fake_till import FakeTill
 from tests.ui.test_counter import watched
 from tests.ui.views import IDLE, RINGING, basket, last, line, sale, view
 
-SELLS = ("gift_card_sale_keyed", "balance_keyed")
+SELLS = ("gift_card_sale_keyed", "balance_keyed", "price_check_keyed")
 SOLD: dict[str, Any] = {
     "number": 417,
     "business_day": "2026-11-24",
@@ -25,13 +25,13 @@ SOLD: dict[str, Any] = {
 async def test_one_is_sold_with_any_amount_or_one_of_the_shops(till: FakeTill) -> None:
     till.view = view(sale=sale(allowed=(*IDLE, *SELLS)))
     async with watched(till, (80, 24)) as screen:
-        await screen.press("f10", "v", "2", "5", "enter")
+        await screen.press("f3", "f1", "2", "5", "enter")
         assert await screen.orders(1) == [("gift.sell", {"amount_minor": 2500})]
         till.orders.clear()
         shown = view(sale=sale(allowed=(*IDLE, *SELLS)))
         shop = msgspec.structs.replace(shown.shop, gift_card_amounts_minor=(1000, 5000))
         await screen.show(msgspec.structs.replace(shown, shop=shop))
-        await screen.press("f10", "v")
+        await screen.press("f3", "f1")
         assert "50.00 EUR" in screen.text()
         await screen.press("2")
         assert await screen.orders(1) == [("gift.sell", {"amount_minor": 5000})]
@@ -55,8 +55,8 @@ async def test_one_that_is_awaited_can_be_typed_or_left(till: FakeTill) -> None:
 async def test_its_balance_and_paying_with_it(till: FakeTill) -> None:
     till.view = view(sale=sale(basket(2), allowed=(*RINGING, *SELLS, "account_keyed")))
     async with watched(till, (80, 24)) as screen:
-        await screen.press("f10", "f", *"600649", "enter")
-        assert await screen.orders(1) == [("gift.balance", {"data": "600649"})]
+        await screen.press("f10", "k", *"600649", "enter")
+        assert await screen.orders(1) == [("sale.price_check", {"data": "600649"})]
         await screen.press("f5")
         assert "Gift card" in screen.text()
         await screen.press("3", *"600649", "enter")

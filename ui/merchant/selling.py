@@ -4,6 +4,7 @@ from core.catalogue import MEASURED
 from core.language import later
 from core.view import SaleView
 from ui.merchant.flows import Answers, Ask, Flow, Order, in_turn, plain_order
+from ui.merchant.gift_cards import SELL, amount_question, order_sale, sell_quick
 from ui.merchant.pad import milli, percent_bp
 from ui.merchant.questions import Question, Quick, cash_quick, named
 from ui.say import say
@@ -40,16 +41,18 @@ _REASON_LENGTH_MAX = 60
 _CODE_LENGTH_MAX = 32
 
 
-def code_question(_: Ask) -> Question:
-    """A number under a barcode."""
-    return Question(
-        name="data",
-        kind="code",
-        title=say("Code"),
-        hint=say("Type the number under the barcode"),
-        accept=later("Look up"),
-        length_max=_CODE_LENGTH_MAX,
-    )
+def _code(about: Ask, answers: Answers) -> Question | None:
+    """A number under a barcode; a gift card that is sold has none of its own to begin with."""
+    if "data" not in answers:
+        return Question(
+            name="data", kind="code", title=say("Code"), hint=say("Type the number under the barcode"),
+            accept=later("Look up"), quick=sell_quick(about), length_max=_CODE_LENGTH_MAX,
+        )  # fmt: skip
+    return amount_question(about, answers) if answers["data"] == SELL else None
+
+
+def _order_code(about: Ask, answers: Answers) -> Order:
+    return order_sale(about, answers) if answers["data"] == SELL else ("sale.scan", {"data": answers["data"]})
 
 
 def reason_question(*, title: str, quick: tuple[Quick, ...] = (), subject: str = "") -> Question:
@@ -289,8 +292,7 @@ FLOWS = (
     Flow(name="cash", label=later("Cash"), event="cash_keyed", ask=_cash, order=_order_cash),
     Flow(name="card", label=later("Card"), event="card_keyed", order=plain_order("sale.card")),
     Flow(
-        name="code", label=later("Code"), event="code_keyed", ask=in_turn(code_question),
-        order=lambda _, said: ("sale.scan", {"data": said["data"]}),
+        name="code", label=later("Code"), event="code_keyed", ask=_code, order=_order_code,
     ),
     Flow(
         name="quantity", label=later("Quantity"), event="quantity_keyed", ask=in_turn(_quantity),
