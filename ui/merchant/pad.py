@@ -192,7 +192,12 @@ class Pad(Widget):
         """Which quick answer a key of the keyboard stands for: digits, where nothing is typed, else the F-keys."""
         if self._question.kind == "choice" and character is not None and character in "123456789":
             return int(character) - 1
-        if self._question.kind in ("text", "code") and key[:1] == "f" and key[1:].isdigit() and int(key[1:]) <= QUICK_MAX:
+        if (
+            self._question.kind in ("text", "code")
+            and key[:1] == "f"
+            and key[1:].isdigit()
+            and int(key[1:]) <= QUICK_MAX
+        ):
             return int(key[1:]) - 1
         return None
 
