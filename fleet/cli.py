@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fleet import ca_cli, operators_cli, orders_cli, registry_cli, simulate_cli
+from fleet import ca_cli, live_cli, operators_cli, orders_cli, registry_cli, simulate_cli
 from fleet.arguments import Commands, add_brokers, add_database, add_key, brokers_of, public_key, terminal
 
 
@@ -44,9 +44,6 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_argument("terminal", metavar="TERMINAL", type=terminal)
     trust.add_argument("public_key", metavar="HEX", type=public_key, help="its Ed25519 public key")
     add_database(trust)
-    show = commands.add_parser("list", help="what headquarters holds of each terminal")
-    show.add_argument("--json", action="store_true", help="one JSON object")
-    add_database(show)
     order = commands.add_parser("order", help="sign an order for one terminal, to be carried there")
     orders = order.add_subparsers(dest="order", required=True, metavar="ORDER")
     release = orders.add_parser("release-tamper", help="let a terminal sell again whose case was opened")
@@ -158,16 +155,6 @@ def _trust(options: argparse.Namespace) -> int:
     return 0
 
 
-def _list(options: argparse.Namespace) -> int:
-    import msgspec
-
-    from fleet.report import as_text, summarize
-
-    report = summarize(options.database)
-    print(msgspec.json.encode(report).decode() if options.json else as_text(report))
-    return 0
-
-
 def _quarantine(options: argparse.Namespace) -> int:
     import msgspec
 
@@ -250,6 +237,7 @@ def _backup(options: argparse.Namespace) -> int:
 
 _AREAS: tuple[Callable[[Commands], None], ...] = (
     ca_cli.add,
+    live_cli.add,
     operators_cli.add,
     orders_cli.add,
     registry_cli.add,
@@ -257,7 +245,7 @@ _AREAS: tuple[Callable[[Commands], None], ...] = (
 )
 """What adds the commands of an area, each with its handler as `run`."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "collect": _collect, "key": _key, "trust": _trust, "list": _list, "order": _order, "quarantine": _quarantine,
+    "collect": _collect, "key": _key, "trust": _trust, "order": _order, "quarantine": _quarantine,
     "forks": _forks, "backup": _backup, "verify": _verify,
 }  # fmt: skip
 

@@ -1,17 +1,24 @@
 """What headquarters holds, as people and programs read it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.alarms import SEVERITIES, Severity
 from core.money import currency
+from fleet.registry import Place, every
 from fleet.store import Address, Statements, reading
+from fleet.told import AlarmRow, raised, reports, values_of
 from fleet.twins import Twins, twins_of
 
 if TYPE_CHECKING:
     from fleet.quarantine import Held
+
+Topics = Mapping[str, tuple[int, dict[str, Any]]]
+"""A terminal's topics to when they were told, and what."""
+_GRAVEST: dict[str, int] = {severity: place for place, severity in enumerate(SEVERITIES)}
 
 
 class EpochReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +44,8 @@ class QuarantineReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TerminalReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A terminal. `trust` is ``first-use``, ``pinned`` or ``unknown``; `totals` maps a currency to minor units."""
+    """A terminal. `trust` is ``first-use``, ``pinned`` or ``unknown``; `totals` maps a currency to minor units; `waiting`
+    are records that it said it has and headquarters has not, `alarms` those that are raised."""
 
     terminal: str
     trust: str
@@ -49,6 +57,50 @@ class TerminalReport(msgspec.Struct, frozen=True, kw_only=True):
     epochs: tuple[EpochReport, ...]
     quarantined: tuple[QuarantineReport, ...]
     twins: tuple[Twins, ...] = ()
+    site: str = ""
+    workstation: str = ""
+    tags: tuple[str, ...] = ()
+    retired_ms: int | None = None
+    software: str = ""
+    waiting: int | None = None
+    alarms: tuple[AlarmRow, ...] = ()
+
+    @property
+    def worst(self) -> Severity | None:
+        """The gravest severity of its alarms."""
+        held = {alarm.severity for alarm in self.alarms}
+        return next((severity for severity in SEVERITIES if severity in held), None)
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which terminals are shown: those that are all of this. `silent_ms`: their last sign of life is older."""
+
+    terminal: str | None = None
+    sites: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    software: str | None = None
+    offline: bool = False
+    alarms: bool = False
+    waiting: bool = False
+    silent_ms: int | None = None
+    retired: bool = False
+
+    def takes(self, found: TerminalReport, now_ms: int) -> bool:
+        """Whether a terminal is one of them."""
+        silent = self.silent_ms is not None and found.seen_ms is not None and now_ms - found.seen_ms < self.silent_ms
+        return (
+            (not self.sites or found.site in self.sites)
+            and set(self.tags) <= set(found.tags)
+            and (self.software is None or found.software == self.software)
+            and not (self.offline and found.state == "online")
+            and not (self.alarms and not found.alarms)
+            and not (self.waiting and not found.waiting)
+            and not silent
+            and (self.retired or found.retired_ms is None)
+        )
+
+
+EVERYTHING = Selection(retired=True)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,13 +112,27 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     terminals: tuple[TerminalReport, ...]
 
 
-def summarize(address: Address) -> Report:
+def summarize(address: Address, selection: Selection = EVERYTHING, now_ms: int = 0) -> Report:
     """The report of a database, beside a running collector too. Raises fleet.database.DatabaseError."""
     with reading(address) as statements:
-        names = statements.execute(
-            "SELECT id FROM terminal UNION SELECT terminal FROM presence UNION SELECT terminal FROM quarantine ORDER BY 1"
-        ).fetchall()
-        terminals = tuple(_terminal(statements, name) for (name,) in names)
+        names = [
+            name
+            for (name,) in statements.execute(
+                "SELECT id FROM terminal UNION SELECT terminal FROM presence UNION SELECT terminal FROM quarantine"
+                " UNION SELECT terminal FROM registry ORDER BY 1"
+            )
+            if selection.terminal in (None, name)
+        ]
+        lasting = {each.terminal: each for each in every(statements)}
+        told = reports(statements, selection.terminal)
+        alarms: dict[str, list[AlarmRow]] = {}
+        for alarm in raised(statements, selection.terminal):
+            alarms.setdefault(alarm.terminal, []).append(alarm)
+        found = (
+            _terminal(statements, name, lasting.get(name), told.get(name, {}), tuple(alarms.get(name, ())))
+            for name in names
+        )
+        terminals = tuple(each for each in found if selection.takes(each, now_ms))
         (generation,) = statements.execute("SELECT generation FROM headquarters").fetchone()
     totals: dict[str, int] = {}
     for terminal in terminals:
@@ -80,7 +146,9 @@ def summarize(address: Address) -> Report:
     )
 
 
-def _terminal(statements: Statements, name: str) -> TerminalReport:
+def _terminal(
+    statements: Statements, name: str, place: Place | None, told: Topics, alarms: tuple[AlarmRow, ...]
+) -> TerminalReport:
     run = statements.execute
     known = run("SELECT signing_key, trust FROM terminal WHERE id = ?", (name,)).fetchone()
     seen = run("SELECT seen_ms, state FROM presence WHERE terminal = ?", (name,)).fetchone()
@@ -112,7 +180,24 @@ def _terminal(statements: Statements, name: str) -> TerminalReport:
             for reason, detail, epoch, first, last, passed, times in quarantined
         ),
         twins=tuple(twins_of(statements, name)),
+        site=place.site if place else "",
+        workstation=place.workstation if place else "",
+        tags=place.tags if place else (),
+        retired_ms=place.retired_ms if place else None,
+        software=str(told["info"][1].get("software", "")) if "info" in told else "",
+        waiting=_waiting(statements, name, told),
+        alarms=alarms,
     )
+
+
+def _waiting(statements: Statements, name: str, told: Topics) -> int | None:
+    """Of what the terminal said last that it has, what is not held; None where it said nothing."""
+    values = values_of(told)
+    epoch, depth = values.get("epoch"), values.get("journal_depth")
+    if not isinstance(epoch, str) or not isinstance(depth, int):
+        return None
+    row = statements.execute("SELECT hwm FROM epoch WHERE terminal = ? AND epoch = ?", (name, epoch)).fetchone()
+    return max(depth - (row[0] if row else 0), 0)
 
 
 def _epoch(statements: Statements, terminal: str, epoch: str, hwm: int, archived_hwm: int, top_seq: int) -> EpochReport:
@@ -141,15 +226,21 @@ def quarantine_as_text(batches: Iterable["Held"]) -> str:
     return "\n".join(lines)
 
 
+def shortened(text: str, width: int) -> str:
+    """A text that fits a column."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def moment(time_ms: int | None) -> str:
     """A time for people, UTC, in 20 characters; a dash for none."""
     return "-" if time_ms is None else datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def as_text(report: Report) -> str:
-    """The report for people: a line a terminal, and what lies in quarantine under it."""
+    """The report for people: a line a terminal, and what is the matter with it under it."""
     lines = [
-        f"{'TERMINAL':<16} {'STATE':<8} {'TRUST':<10} {'SALES':>8} {'TOTAL':>16} {'HELD TO':>9} {'MISSING':>8}  SEEN"
+        f"{'TERMINAL':<16}  {'SITE':<14}  {'STATE':<8}  {'ALARMS':<11}  {'TRUST':<9}  {'SALES':>8}  {'TOTAL':>14}"
+        f"  {'HELD TO':>9}  {'MISSING':>8}  {'WAITING':>7}  {'SOFTWARE':<10}  SEEN"
     ]
     for terminal in report.terminals:
         totals = ", ".join(
@@ -157,11 +248,18 @@ def as_text(report: Report) -> str:
         )
         held = max((epoch.hwm for epoch in terminal.epochs), default=0)
         gaps = sum(epoch.gaps for epoch in terminal.epochs)
-        seen = terminal.seen_ms and datetime.fromtimestamp(terminal.seen_ms / 1000, UTC).isoformat(timespec="seconds")
+        worst = f"{len(terminal.alarms)} {terminal.worst}" if terminal.alarms else "-"
+        waiting = "-" if terminal.waiting is None else str(terminal.waiting)
+        state = "retired" if terminal.retired_ms is not None else terminal.state
         lines.append(
-            f"{terminal.terminal:<16} {terminal.state:<8} {terminal.trust:<10} {terminal.transactions:>8}"
-            f" {totals or '-':>16} {held:>9} {gaps:>8}  {seen or '-'}"
+            f"{terminal.terminal:<16}  {shortened(terminal.site, 14) or '-':<14}  {state:<8}  {worst:<11}"
+            f"  {terminal.trust:<9}  {terminal.transactions:>8}  {totals or '-':>14}  {held:>9}  {gaps:>8}  {waiting:>7}"
+            f"  {terminal.software or '-':<10}  {moment(terminal.seen_ms)}"
         )
+        lines += [
+            f"    {alarm.severity} since {moment(alarm.since_ms)}: {alarm.text} ({alarm.type})"
+            for alarm in sorted(terminal.alarms, key=lambda each: _GRAVEST.get(each.severity, 9))
+        ]
         lines += [
             f"    quarantine: {item.reason}, records {item.first} to {item.last}, {item.times} times: {item.detail}"
             for item in terminal.quarantined

@@ -483,6 +483,8 @@ def test_the_topics() -> None:
         topics.ack("till-1"),
         topics.recall("till-1"),
         topics.replay("till-1"),
+        topics.order("till-1", "kind", "ID").replace("kind", "ORDER"),
+        topics.result("till-1", "kind", "ID").replace("kind", "ORDER"),
     }
 
 
