@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 from bench.registry import CannotRun
 from tests.brokers import Mosquitto, find_mosquitto
 
-OPTIONS = "allow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 1000\n"
+SHIPPED = Path(__file__).resolve().parent.parent / "systemd" / "mosquitto" / "terminald.conf"
+"""The broker's limits are those that are shipped; its doors are not: here nobody has a certificate."""
 START_TIMEOUT_S = 30
 _FLEET = (sys.executable, "-m", "fleet")
 _FILES_OF_A_BROKER = 64
@@ -23,7 +25,7 @@ class FleetAtWork:
     """A broker and a collector on an embedded database; `simulate` runs a fleet against them."""
 
     def __init__(self, folder: Path) -> None:
-        self.broker = Mosquitto(folder, OPTIONS)
+        self.broker = Mosquitto(folder, "allow_anonymous true\n" + "\n".join(_limits()))
         self._folder = folder
         self._database = folder / "headquarters.db"
         self._collector: subprocess.Popen[bytes] | None = None
@@ -97,3 +99,10 @@ def need_files(sessions: int) -> None:
         raise CannotRun(f"{sessions} sessions need {needed} open files in a process, and {hard} are allowed")
     if soft != resource.RLIM_INFINITY and needed > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _limits() -> list[str]:
+    text = SHIPPED.read_text()
+    return re.findall(
+        r"^(?:set_tcp_nodelay|max_inflight_messages|max_queued_\w+|max_packet_size) .+$", text, re.MULTILINE
+    )

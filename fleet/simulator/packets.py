@@ -97,6 +97,11 @@ def reason_of(packet: Packet) -> int:
     raise Malformed(f"a packet of type {packet.kind} is too short")
 
 
+def number_of(packet: Packet) -> int:
+    """The number that a PUBACK answers."""
+    return int.from_bytes(packet.body[:2], "big")
+
+
 def published(packet: Packet) -> Published:
     """The message of a PUBLISH. Raises Malformed."""
     body = packet.body

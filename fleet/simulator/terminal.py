@@ -11,13 +11,8 @@ from typing import Protocol, cast
 import msgspec
 
 from core import topics
-from core.delivery import BATCH_RECORDS_MAX, AckError, compose, cut, encode, open_ack
-from core.window import (
-    Flight,
-    Verdict,
-    Window,
-    spread_s,
-)
+from core.delivery import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, AckError, compose, cut, encode, open_ack
+from core.window import Flight, Sizing, Verdict, Window, spread_s
 from fleet.simulator import packets
 from fleet.simulator.journal import START, Place, Plan, SimulatedJournal
 from fleet.simulator.packets import Malformed, Packet, Reader
@@ -70,8 +65,8 @@ class Terminal(asyncio.Protocol):
     """A terminal and its session."""
 
     __slots__ = (
-        "_around", "_attempt", "_before", "_began_s", "_boot", "_connection", "_heard_s", "_marks", "_next_dial_s", "_opened_s",
-        "_packet", "_pinged_s", "_reader", "_sent", "_spoke_s", "_tele_at_s", "_tele_seq", "_timer", "_transport",
+        "_around", "_attempt", "_before", "_began_s", "_boot", "_connection", "_heard_s", "_marks", "_next_dial_s", "_on_line", "_opened_s",
+        "_packet", "_pinged_s", "_reader", "_sent", "_sizing", "_spoke_s", "_tele_at_s", "_tele_seq", "_timer", "_transport",
         "backlog_open", "fault", "journal", "online", "stopped", "window",
     )  # fmt: skip
 
@@ -87,6 +82,8 @@ class Terminal(asyncio.Protocol):
         self._before: dict[int, Place] = {}
         self._marks: list[Place] = [START]
         self._transport: asyncio.Transport | None = None
+        self._on_line: dict[int, Flight] = {}
+        self._sizing = Sizing()
         self._reader = Reader()
         self._timer: asyncio.TimerHandle | None = None
         self._boot = self.journal.epoch[16:]
@@ -184,6 +181,7 @@ class Terminal(asyncio.Protocol):
                 self._open()
             case packets.PUBACK:
                 reason = packets.reason_of(packet)
+                self._off_line(packets.number_of(packet), reason)
                 if reason >= 0x80:
                     self._around.tally.faults["publish-refused"] += 1
                 elif reason == NOBODY_LISTENS:
@@ -209,7 +207,13 @@ class Terminal(asyncio.Protocol):
         self._publish(topics.status(self.journal.name), self._status("online"), retain=True)
         # Not all at once, or those that came back together would speak together for ever.
         self._tele_at_s = now_s + TELEMETRY_EVERY_S * self._around.chance()
-        self.window.reconnected()
+        self._on_line.clear()
+        if self.window.reconnected():
+            self._sizing.lost()
+        if self.window.largest()[0] > self._sizing.bytes_max:
+            self.window.land()
+            self._sent = self._walk(self.window.sent.seq)
+            self._before.clear()
 
     # --- the records ---
 
@@ -261,27 +265,37 @@ class Terminal(asyncio.Protocol):
             self.backlog_open = False
             around.tally.backlogs_open -= 1
 
+    def _off_line(self, number: int, reason: int) -> None:
+        """The broker answered a publish."""
+        flight = self._on_line.pop(number, None)
+        if flight is not None:
+            taken_s = self.window.was_answered(flight, self._around.loop.time())
+            if reason < 0x80:
+                self._sizing.took(flight.size_bytes, taken_s)
+
     def _fill(self) -> None:
         """Cuts batches until the window is full or the journal's end is reached."""
         reaches = self.reaches
         while self.window.has_room and self._sent.seq < reaches and self.fault is None:
-            payload, place = self._batch(self._sent, min(BATCH_RECORDS_MAX, reaches - self._sent.seq))
+            payload, place, size_bytes = self._batch(
+                self._sent, min(BATCH_RECORDS_MAX, reaches - self._sent.seq), self._sizing.bytes_max
+            )
             self._before[self._sent.seq + 1] = self._sent
             kept = payload if len(payload) <= KEPT_BYTES_MAX else b""
-            self.window.launch(self._sent.seq + 1, self.journal.head(place), kept)
+            self.window.launch(self._sent.seq + 1, self.journal.head(place), kept, size_bytes)
             if place.seq // MARK_RECORDS > self._marks[-1].seq // MARK_RECORDS:
                 self._marks.append(place)
             self._sent = place
             if self._transport is not None and not kept:
                 self._send(self.window.due(math.inf)[-1], payload)
 
-    def _batch(self, place: Place, count: int) -> tuple[bytes, Place]:
+    def _batch(self, place: Place, count: int, bytes_max: int = BATCH_BYTES_MAX) -> tuple[bytes, Place, int]:
         records, places = self.journal.read(place, count)
-        some = cut(records)
+        some = cut(records, bytes_max)
         acked = (self.window.acknowledged.seq, self.window.generation)
         batch = compose(self.journal.name, self.journal.head(place), some, self.journal.sign, acked=acked)
         self._around.tally.composed += len(some)
-        return encode(batch), places[len(some) - 1]
+        return encode(batch), places[len(some) - 1], sum(len(record.exact) for record in some)
 
     def _walk(self, seq: int) -> Place:
         """A place anywhere in the journal, from the nearest that is remembered."""
@@ -295,8 +309,9 @@ class Terminal(asyncio.Protocol):
         tally.batches += 1
         tally.again += flight.attempts > 0
         tally.batch_bytes += len(payload)
-        self._publish(topics.batch(self.journal.name), payload)
         self.window.was_sent(flight, self._around.loop.time(), self._around.chance())
+        self.window.handed_over(flight)
+        self._on_line[self._publish(topics.batch(self.journal.name), payload)] = flight
 
     # --- what is due ---
 
@@ -382,8 +397,10 @@ class Terminal(asyncio.Protocol):
         ts = self._around.wall_ms(self._around.loop.time())
         return _encoder.encode({"state": state, "boot_id": self._boot, "connection": self._connection, "ts": ts})
 
-    def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        self._write(packets.publish(topic, payload, packet=self._number(), retain=retain))
+    def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        number = self._number()
+        self._write(packets.publish(topic, payload, packet=number, retain=retain))
+        return number
 
     def _number(self) -> int:
         """A packet's number, from 1 to 65,535; long before it comes again it was answered."""
