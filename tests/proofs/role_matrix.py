@@ -41,6 +41,7 @@ MATRIX: dict[str, Row] = {
     "gift.sell": ("cashier", {"amount_minor": 1000}),
     "gift.balance": ("cashier", {"data": ITEM}),
     "sale.cancel": ("cashier", {}),
+    "note.seen": ("cashier", {}),
     "receipt.reprint": ("cashier", {}),
     "receipt.invoice": ("cashier", {"name": "Buyer Ltd"}),
     "till.status": ("cashier", {}),
