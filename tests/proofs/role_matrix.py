@@ -21,7 +21,6 @@ MATRIX: dict[str, Row] = {
     "operator.sign_on": ("anybody", {"operator": "17", "pin": "4821"}),
     "operator.sign_off": ("anybody", {}),
     "operator.lock": ("anybody", {}),
-    "note.seen": ("cashier", {}),
     "operator.claim": ("anybody", {"operator": "2", "pin": "739154", "claim": "00000000"}),
     "operator.reclaim": ("anybody", {"code": "0000"}),
     "sale.scan": ("cashier", {"data": ITEM}),
