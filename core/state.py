@@ -204,6 +204,8 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     """References of payments that the payment device gives no money back to."""
     gifts: tuple[GiftLine, ...] = ()
     """Gift cards that are sold, or taken back."""
+    unloads_begun: int = 0
+    """How often the payment device was asked to take value off a gift card: each has a reference of its own."""
 
     @property
     def next_line(self) -> int:
@@ -625,7 +627,8 @@ def _stored_value(till: Till, entry: _StoredValueEntry) -> Till:
         if entry.operation != "unload":
             return replace(till, gifts=(*till.gifts, order))
         assert isinstance(sale, Ringing), "value taken back outside of a return"
-        return replace(till, sale=Unloading(basket=sale.basket, pending=order))
+        basket = replace(sale.basket, unloads_begun=sale.basket.unloads_begun + 1)
+        return replace(till, sale=Unloading(basket=basket, pending=order))
     if isinstance(sale, Unloading) and sale.pending.asked.reference == entry.reference:
         match entry:
             case e.StoredValueUnknown():
