@@ -33,7 +33,7 @@ from terminald.broker import Congested, ConnectionLost, Message, PublishRefused
 from terminald.mqtt import Connection
 
 LINGER_S = 0.02
-"""How long a moved head waits for more records, so that one sale makes one batch."""
+"""How long a moved head waits for more records while a batch is on its way; where none is, it goes at once."""
 ACKS_WAITING_MAX = 16
 """Acknowledgements that wait to be read; they are cumulative, so the oldest may go."""
 EPOCHS_MAX = 64
@@ -322,7 +322,7 @@ class Forwarder:
                 await self._wake.wait()
         except TimeoutError:
             return
-        if self._moved and not self._acks:
+        if self._moved and not self._acks and self._window is not None and self._window.flights:
             await self._clock.sleep(LINGER_S)
 
     # --- where headquarters stands ---
