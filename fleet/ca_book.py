@@ -54,6 +54,15 @@ CREATE TABLE request (
     decided_ms  INTEGER
 ) STRICT;
 
+-- Codes that were approved before their terminals asked.
+CREATE TABLE expected (
+    code        TEXT PRIMARY KEY,
+    terminal    TEXT NOT NULL,
+    workstation TEXT NOT NULL,
+    who         TEXT NOT NULL,
+    time_ms     INTEGER NOT NULL
+) STRICT;
+
 -- Who is where, and the journal's key that a terminal proved when it was enrolled.
 CREATE TABLE terminal (
     id          TEXT PRIMARY KEY,
@@ -71,8 +80,7 @@ CREATE TABLE clash (
     first_ms   INTEGER NOT NULL,
     last_ms    INTEGER NOT NULL,
     times      INTEGER NOT NULL,
-    settled_ms INTEGER,
-    UNIQUE (terminal, what, settled_ms)
+    settled_ms INTEGER
 ) STRICT;
 """
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.arguments import Commands, add_database, add_key, terminal
+from fleet.arguments import Commands, add_database, add_key, add_sign_in, terminal
 
 if TYPE_CHECKING:
     from fleet.ca import CA
@@ -35,6 +35,7 @@ def add(commands: Commands) -> None:
     revoke.add_argument("name", metavar="NAME", type=terminal)
     revoke.add_argument("--why", required=True, metavar="TEXT", help="the reason; it is kept")
     revoke.add_argument("--headquarters", action="store_true", help="it is a name of headquarters, not a terminal")
+    add_sign_in(revoke)
     publish = actions.add_parser("publish", help="bring the broker's folder up to date: authorities and revocations")
     publish.add_argument("--to", type=Path, metavar="FOLDER", help="the folder, said once")
     crl = actions.add_parser("crl", help="print the newest list of revoked certificates, PEM")
@@ -94,12 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         days = options.days if options.days is not None else SERVER_DAYS
         ca.issue(options.name, hosts=options.host, days=days, folder=options.to, now_ms=now)
     elif options.action == "revoke":
-        from fleet.ca import AuthorityName
-
-        authority: AuthorityName = "headquarters" if options.headquarters else "terminals"
-        count = ca.revoke(options.name, options.why, now, authority=authority)
-        where = ca.publish(now)
-        print(f"{count} revoked" + (f"; {where} is up to date" if where else "; no broker's folder: `ca publish`"))
+        _revoke(ca, options)
     elif options.action == "publish":
         where = ca.publish(now, options.to)
         if where is None:
@@ -113,6 +109,26 @@ def _run(options: argparse.Namespace) -> int:
     else:
         _list(ca, now, as_json=options.json)
     return 0
+
+
+def _revoke(ca: "CA", options: argparse.Namespace) -> None:
+    from fleet.audit import note
+    from fleet.ca import AuthorityName
+    from fleet.operators import Role
+    from fleet.session import signed_in
+
+    authority: AuthorityName = "headquarters" if options.headquarters else "terminals"
+    with signed_in(options) as my:
+        my.operator.needs(Role.SECURITY)
+        count = ca.revoke(options.name, options.why, my.now_ms, authority=authority)
+        with my.store.transaction() as statements:
+            note(
+                statements, my.key, now_ms=my.now_ms, who=my.operator.name, action="ca-revoke", outcome="done",
+                terminals=() if options.headquarters else (options.name,),
+                about={"name": options.name, "why": options.why, "certificates": count},
+            )  # fmt: skip
+    where = ca.publish(now_ms())
+    print(f"{count} revoked" + (f"; {where} is up to date" if where else "; no broker's folder: `ca publish`"))
 
 
 def _init(options: argparse.Namespace) -> int:

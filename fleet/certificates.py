@@ -171,6 +171,14 @@ def read_certificate(pem: bytes) -> x509.Certificate:
         raise CertificateUnusable(f"no certificate: {error}") from None
 
 
+def parse_certificate(der: bytes) -> x509.Certificate:
+    """A certificate of DER. Raises CertificateUnusable."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError as error:
+        raise CertificateUnusable(f"no certificate: {error}") from None
+
+
 def read_request(pem: bytes) -> tuple[str, ec.EllipticCurvePublicKey]:
     """The name and the key of a signing request (PKCS #10) whose signature is its key's. Raises CertificateUnusable."""
     try:

@@ -10,6 +10,7 @@
     # or "postgresql://collector:password@db.example.com/headquarters"
     key = "headquarters.db.ack-key"              # made where there is none
     ack_public_key_file = "ack-public-key"
+    enrol_host = "hq.example.com"                # the enrolment service's name; several between spaces
     webhook = "https://hooks.example.com/pos"    # alarms are handed on there
     webhook_secret = "..."                       # signs them
 """
@@ -37,13 +38,14 @@ class CollectorConfig:
     database: Address | None = None
     key: Path | None = None
     ack_public_key_file: Path | None = None
+    enrol_hosts: tuple[str, ...] = ()
     webhook: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
 
 
 SETTINGS = (
     "broker", "brokers", "ca", "certificate", "certificate_key", "database", "key", "ack_public_key_file",
-    "webhook", "webhook_secret",
+    "enrol_host", "webhook", "webhook_secret",
 )  # fmt: skip
 """What a file may say."""
 
@@ -84,6 +86,7 @@ def load(path: Path) -> CollectorConfig:
         database=database if isinstance(database, Server) else beside(database),
         key=beside(table.get("key")),
         ack_public_key_file=beside(table.get("ack_public_key_file")),
+        enrol_hosts=tuple(table.get("enrol_host", "").split()),
         webhook=webhook,
         webhook_secret=table.get("webhook_secret"),
     )

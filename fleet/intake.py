@@ -158,13 +158,18 @@ def announce(database: Store, now_ms: int) -> tuple[tuple[str, Ack], ...]:
 
 def trust(database: Store, terminal: str, public_key: bytes, now_ms: int) -> None:
     """Pins the key that a terminal is known by from now on. Raises DatabaseError."""
-    with database.transaction() as connection:
-        connection.execute(
-            "INSERT INTO terminal (id, signing_key, trust, trusted_ms) VALUES (?, ?, 'pinned', ?)"
-            " ON CONFLICT (id) DO UPDATE SET signing_key = excluded.signing_key, trust = 'pinned',"
-            " trusted_ms = excluded.trusted_ms",
-            (terminal, public_key, now_ms),
-        )
+    with database.transaction() as statements:
+        pin(statements, terminal, public_key, now_ms)
+
+
+def pin(statements: Statements, terminal: str, public_key: bytes, now_ms: int) -> None:
+    """As `trust`, in a transaction of which it is a part."""
+    statements.execute(
+        "INSERT INTO terminal (id, signing_key, trust, trusted_ms) VALUES (?, ?, 'pinned', ?)"
+        " ON CONFLICT (id) DO UPDATE SET signing_key = excluded.signing_key, trust = 'pinned',"
+        " trusted_ms = excluded.trusted_ms",
+        (terminal, public_key, now_ms),
+    )
 
 
 @dataclass(slots=True)

@@ -17,9 +17,7 @@ from terminald import receipt_verify
 if TYPE_CHECKING:
     from terminald.config import Config
 
-_STATES = (
-    "idle", "ringing", "weighing", "asking", "loading", "unloading", "tendering", "authorizing", "enquiring", "reversing",
-)  # fmt: skip
+_STATES = ("idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing")
 """Of a till, as its screens name them (`core.view.Mode`)."""
 
 STREAMS = ("sales", "till", "totals", "copies", "technical", "training")
@@ -231,6 +229,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     heir.add_argument("--salvage", action="store_true", help="take what comes before damage, and lose what follows")
     heir.add_argument("--force", action="store_true", help="although it was adopted before, or headquarters has more")
+
+    enrol = _late("enrol_cli", "enrol")
+    known = with_config(add("enrol", "be one of headquarters' terminals: a certificate, by a claim code", enrol))
+    known.add_argument("--once", action="store_true", help="do not wait for headquarters' approval")
+    known.add_argument("--renew", action="store_true", help="renew the certificate although it is not due")
+    known.add_argument("--code", action="store_true", help="say the claim code, and ask nobody")
 
     pin = commands.add_parser("pin", help="the PINs of people").add_subparsers(required=True)
     for name, words, command in (

@@ -18,7 +18,7 @@ from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRang
 from core.topics import check_terminal
 from drivers import registry
 from drivers.nodes import Match
-from drivers.options import EscposPrinterOptions, GpioKeylockOptions, NexoOptions, PrinterDrawerOptions
+from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
 from terminald.shop_config import read_gift_cards, read_shop
@@ -53,7 +53,7 @@ class DeviceConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadquartersConfig:
     """Where batches go: the brokers' URLs in the order in which they are tried, the files of TLS to them, and the public
-    key (Ed25519) that signs what headquarters says.
+    key (Ed25519) that signs what headquarters says. `enrol` is where the files of TLS come from, if they come by themselves.
 
     `disrupt_between` are the local hours (``HH:MM``) in which orders that end the daemon may be carried out; at any time
     where it is None.
@@ -63,6 +63,7 @@ class HeadquartersConfig:
     ack_key: bytes
     tls: Tls = NO_TLS_FILES
     disrupt_between: tuple[str, str] | None = None
+    enrol: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +213,7 @@ def _config(root: Table, file: Path) -> Config:
     ranges = tuple(_card_range(one) for one in cards.tables("range"))
     shop = read_gift_cards(root.table("gift_cards", optional=True), msgspec.structs.replace(shop, cards=ranges))
     wallets = next((each.options.wallets for each in devices if isinstance(each.options, NexoOptions)), ())
-    lock = next((each.options for each in devices if isinstance(each.options, GpioKeylockOptions)), None)
-    shop = msgspec.structs.replace(
-        shop, wallets=wallets, key_lock=lock is not None, key_approves=lock is not None and lock.approves
-    )
+    shop = msgspec.structs.replace(shop, wallets=wallets)
     operators, badge_alone = _operators(root.table("operators")) if root.has("operators") else (None, False)
     shop = msgspec.structs.replace(shop, sign_on=operators is not None, badge_alone=badge_alone)
     journal = root.table("journal", optional=True)
@@ -335,9 +333,16 @@ def _headquarters(table: Table, base: Path) -> HeadquartersConfig:
     hours = re.fullmatch(rf"({_HOUR})-({_HOUR})", text := table.text("disrupt_between", ""))
     if text and (hours is None or hours[1] == hours[2]):
         table.fault("disrupt_between", f"disrupt_between {text!r} must be two local times such as 21:00-06:00")
+    enrol = table.text("enrol", "")
+    if enrol and not _is_url(enrol, ("https",)):
+        table.fault("enrol", f"enrol {enrol!r} must be https://host:port and nothing more")
+    elif enrol and files.keys() != {"ca", "certificate"}:
+        table.fault(
+            "enrol", "enrol needs ca and certificate, the files that it keeps, and no key: that stands in certificate"
+        )
     table.end()
     between = (hours[1], hours[2]) if hours is not None else None
-    return HeadquartersConfig(brokers=brokers, ack_key=key, tls=Tls(**files), disrupt_between=between)
+    return HeadquartersConfig(brokers=brokers, ack_key=key, tls=Tls(**files), disrupt_between=between, enrol=enrol)
 
 
 def _brokers(table: Table) -> tuple[str, ...]:
@@ -358,13 +363,18 @@ def _brokers(table: Table) -> tuple[str, ...]:
 
 def _is_broker(url: str) -> bool:
     """Whether the broker's URL is one that `terminald.broker` takes."""
+    return _is_url(url, ("mqtt", "mqtts"))
+
+
+def _is_url(url: str, schemes: tuple[str, ...]) -> bool:
+    """Whether it names a scheme, a host and perhaps a port, and nothing that follows."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return False
     more = parts.path.strip("/") or parts.query or parts.fragment
-    return parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and port != 0 and not more
+    return parts.scheme in schemes and bool(parts.hostname) and port != 0 and not more
 
 
 def _mirror(table: Table, base: Path) -> MirrorConfig:

@@ -13,7 +13,6 @@ import msgspec
 from core import entries as e
 from core import events as v
 from core import scan
-from core.keylock import is_locked
 from core.ledger import Record
 from core.telemetry import Values
 from core.text import Message, message
@@ -43,6 +42,8 @@ from terminald.footprint import share_one_heap
 from terminald.forwarder import Forwarder
 from terminald.health import DrawerWatch, Health, Parts
 from terminald.history import HistoryKeeper, open_history
+from terminald.identity_keeper import IdentityKeeper
+from terminald.identity_keeper import command_of as enrol_command
 from terminald.methods import methods
 from terminald.notify import feed_watchdog, notify
 from terminald.operators import Staff, open_operators
@@ -198,6 +199,7 @@ class Terminal:
         )
         self._second_medium = self._mirror(signer, owner)
         self._backups = self._keeper_of_backups()
+        self._identity = self._keeper_of_the_identity()
         guard.children = self._children
         self._recaller = self._recalling(signer)
         self._forwarder, self._telemetry = self._to_headquarters(signer)
@@ -267,6 +269,8 @@ class Terminal:
                 ]
                 if self._backups is not None:
                     running.append(tasks.create_task(self._keep_backups(self._backups), name="backups"))
+                if self._identity is not None:
+                    running.append(tasks.create_task(self._identity.run(), name="identity"))
                 if self._staff is not None:
                     running.append(tasks.create_task(self._staff.run(self._engine), name="staff"))
                 if self._telemetry is not None:
@@ -274,7 +278,7 @@ class Terminal:
                 if self._office is not None:
                     running.append(tasks.create_task(self._office.commands.run(), name="orders"))
                 if self._uplink is not None:
-                    running.append(tasks.create_task(self._uplink.run(), name="uplink"))
+                    running.append(tasks.create_task(self._connect(self._uplink), name="uplink"))
                 notify("READY=1")
                 await asyncio.to_thread(scan.warm)
                 await asked.wait()
@@ -299,8 +303,8 @@ class Terminal:
 
     def _children(self) -> list[int]:
         """Processes that hold keys for us."""
-        backup = self._backups.pid if self._backups is not None else None
-        return [*([backup] if backup else []), *(self._office.pids() if self._office is not None else [])]
+        pids = [each.pid for each in (self._backups, self._identity) if each is not None and each.pid is not None]
+        return [*pids, *(self._office.pids() if self._office is not None else [])]
 
     def _printer_works(self) -> bool:
         return any(device.kind == "POSPrinter" and device.ready.is_set() for device in self._devices.supervisors)
@@ -395,6 +399,7 @@ class Terminal:
             staff=self._staff,
             custody=self._custody,
             backups=self._backups,
+            identity=self._identity,
             acknowledged_seq=self._acknowledged_seq,
             look=self._look_at_health,
             report=self._telemetry.notify,
@@ -501,10 +506,8 @@ class Terminal:
         claim = self._staff.claim if self._staff is not None else None
         owner = (message("owner-wanted", claim=claim),) if claim is not None else ()
         orders = self._office.conditions() if self._office is not None else ()
-        locked = (message("key-locked"),) if is_locked(self._config.shop, self._engine.till, "scanned") else ()
         return (
             orders
-            + locked
             + owner
             + training
             + power
@@ -515,6 +518,7 @@ class Terminal:
             + self._second_medium.conditions()
             + backups
             + returning
+            + (self._identity.conditions() if self._identity is not None else ())
         )
 
     # --- the second medium ---------------------------------------------------------------------------------------
@@ -562,6 +566,20 @@ class Terminal:
         paths_ = [self._config.backup.path] if self._config.backup is not None else []
         async with Watcher(paths_, media=True) as watcher:
             await keeper.run(watcher.wait)
+
+    def _keeper_of_the_identity(self) -> IdentityKeeper | None:
+        headquarters = self._config.headquarters
+        if headquarters is None or not headquarters.enrol:
+            return None
+        command = enrol_command(self._config)
+        certificate = headquarters.tls.certificate
+        enrolled = certificate is not None and certificate.exists()
+        return IdentityKeeper(command=command, enrolled=enrolled, clock=self._clock, changed=self._views_changed)
+
+    async def _connect(self, uplink: Uplink) -> None:
+        if self._identity is not None:
+            await self._identity.enrolled()
+        await uplink.run()
 
     # --- what is told --------------------------------------------------------------------------------------------
 

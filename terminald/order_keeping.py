@@ -11,6 +11,7 @@ from terminald.commands import Action, OrderFailed, Outcome
 from terminald.config import Config
 from terminald.custody import Custody
 from terminald.https import HttpsFailed, put
+from terminald.identity_keeper import IdentityKeeper
 
 LOGS_BYTES_MAX = 48 << 10
 """Of a log in a result; more goes to a URL."""
@@ -25,6 +26,7 @@ class KeepingActions:
         *,
         custody: Custody,
         backups: BackupKeeper | None,
+        identity: IdentityKeeper | None,
         stop: Callable[[], None],
         drained: Callable[[], Awaitable[None]],
         told: Callable[[str], Awaitable[None]],
@@ -35,6 +37,7 @@ class KeepingActions:
         self._ca = config.headquarters.tls.ca if config.headquarters is not None else None
         self._custody = custody
         self._backups = backups
+        self._identity = identity
         self._stop = stop
         self._drained = drained
         self._told = told
@@ -46,6 +49,7 @@ class KeepingActions:
             "verify": Action(run=self._verify),
             "backup": Action(run=self._back_up),
             "logs": Action(run=self._logs),
+            "renew-certificate": Action(run=self._renew),
             "rotate-keys": Action(run=self._rotate, mark=self._generation, resolve=self._is_rotated),
             "retire": Action(run=self._end),
         }
@@ -82,6 +86,14 @@ class KeepingActions:
                 break
             told.append(line)
         return Outcome(output={"log": told[::-1], "left_out": len(lines) - len(told)})
+
+    async def _renew(self, _order: Order, _params: Params) -> Outcome:
+        if self._identity is None:
+            raise OrderFailed("no-enrolment", "the terminal's configuration has no [headquarters] enrol")
+        answer = await self._identity.look(renew=True)
+        if answer.state != "renewed":
+            raise OrderFailed(answer.fault or "enrol-waiting", answer.message or f"its claim code is {answer.code}")
+        return Outcome(output={"ends_ms": answer.ends_ms})
 
     # --- keys ----------------------------------------------------------------------------------------------------
 

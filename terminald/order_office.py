@@ -15,6 +15,7 @@ from terminald.commands import Commands, Resting
 from terminald.config import Config, HeadquartersConfig
 from terminald.custody import Custody
 from terminald.engine import Engine
+from terminald.identity_keeper import IdentityKeeper
 from terminald.operators import Staff
 from terminald.order_actions import Look, TillActions
 from terminald.order_goods import GoodsActions
@@ -39,6 +40,7 @@ class OrderOffice:
         staff: Staff | None,
         custody: Custody,
         backups: BackupKeeper | None,
+        identity: IdentityKeeper | None,
         acknowledged_seq: Callable[[], int],
         look: Look,
         report: Callable[[], None],
@@ -57,7 +59,7 @@ class OrderOffice:
         )  # fmt: skip
         self._goods = GoodsActions(config, catalogue_key)
         keeping = KeepingActions(
-            config, custody=custody, backups=backups, stop=stop, drained=self._drained, told=self._told,
+            config, custody=custody, backups=backups, identity=identity, stop=stop, drained=self._drained, told=self._told,
             retire=lambda: retire(config),
         )  # fmt: skip
         self.commands = Commands(

@@ -11,6 +11,7 @@ import pytest
 from fleet.ca import CA, Pair
 from fleet.keys import AckKey, load_or_make
 from tests.brokers import Mosquitto, find_mosquitto, free_port
+from tests.raw_mqtt import Client
 
 SHIPPED = Path(__file__).resolve().parent.parent / "systemd/mosquitto"
 INSTALLED = "/etc/mosquitto/terminald"
@@ -51,6 +52,12 @@ class Secured:
         shipped = shipped.replace("listener 8884", f"listener {self.headquarters_port} 127.0.0.1")
         kept = f"persistence true\npersistence_location {folder}/\n"
         self.broker = Mosquitto(folder, ahead=f"{kept}{shipped}\n")
+
+    def reload(self) -> None:
+        """mosquitto reads its rules and lists again, and has when this returns: it does one thing after another."""
+        self.broker.reload()
+        for _ in range(2):
+            Client.connect(self.broker.port, None, "waiting").drop()
 
     def client(self, name: str) -> ssl.SSLContext:
         """With a certificate of headquarters for this name."""

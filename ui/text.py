@@ -393,8 +393,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "sign-on-needed": ("Nobody is signed on.", "Sign on first."),
     "till-locked": ("The till is locked by operator {operator}.", "Sign on again; an open basket is still there."),
     "not-allowed": ("Nobody may do this here.", "Call your technician."),
-    "key-locked": ("The key lock is locked: the till takes nothing.", "Turn the key."),
-    "key-needed": ("This takes the supervisor's key.", "Have it put in and turned."),
     "supervisor-needed": ("This takes a supervisor.", "Have one approve it with his PIN, or sign on."),
     "role-needed": ("This takes another role: {role}.", "Have somebody with it sign on."),
     "approver-may-not": ("Operator {operator} may not allow this.", "Ask a supervisor."),
@@ -562,6 +560,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "backup-unfit": ("The backup that was written is not whole.", "Plug in another medium. Sales go on."),
     "backup-failed": ("No backup could be made.", "Call your technician. Sales go on."),
     "backup-overdue": ("The last backup is {hours} hours old.", "Plug in the medium for backups."),
+    "claim-code": (
+        "Headquarters does not know this terminal yet: its claim code is {code}.",
+        "Read the code to headquarters. Sales go on and are kept.",
+    ),
+    "enrol-refused": (
+        "Headquarters does not take this terminal.",
+        "Sell on, and call your technician: sales are kept until it does.",
+    ),
     "records-due": ("Sales from before the restore are still to come back.", "Nothing: headquarters sends them."),
     # the terminal itself
     "journal-rollback": (
