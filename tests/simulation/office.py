@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.database import Database
+from fleet.listener import Listener
 from terminald.uplink import Uplink
 from tests.simulation.clock import VirtualClock
 
@@ -25,10 +26,15 @@ class Office:
         self._clock = VirtualClock("0" * 16)
         self._database = Database.open(path, now_ms=self._clock.stamp().time_ms)
         self._collector = world.parts.collector(database=self._database, key=world.ack_key, clock=self._clock)
+        self._listener = Listener(
+            database=Database.open(path, now_ms=self._clock.stamp().time_ms),
+            clock=self._clock,
+            heard=self._collector.heard,
+        )
         uplink = Uplink(
             brokers=(NOWHERE,),
             client_id=HEADQUARTERS,
-            users=[self._collector],
+            users=[self._collector, self._listener],
             clock=self._clock,
             random=world.draw(),
             dial=world.broker.dial(HEADQUARTERS),
@@ -46,5 +52,6 @@ class Office:
         self._world.broker.close(HEADQUARTERS)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        self._listener.close()
         self._collector.close()
         self._database.close()
