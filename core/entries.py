@@ -1261,6 +1261,20 @@ class NoteSeen(Entry, tag="note_seen", frozen=True, kw_only=True):
     operator: str = ""
 
 
+class ConfigurationOrdered(Entry, tag="configuration_ordered", frozen=True, kw_only=True):
+    """What became of a configuration of headquarters' (`core.desired`): its document's hash, and who gave it, where known."""
+
+    STREAM = Stream.TECHNICAL
+    MOVES_MONEY = True
+    epoch: int
+    version: int
+    hash: str
+    state: str
+    code: str = ""
+    issuer: str = ""
+    role: str = ""
+
+
 OrderEntry = (
     OrderTaken | OrderBegun | OrderEnded | OrderTold | TerminalLocked | TerminalUnlocked | NotePosted | NoteSeen
 )
@@ -1282,7 +1296,7 @@ AnyEntry = (
     | PaymentUnknown | PaymentSetAside | ReversalRequested | PaymentReversed | TransactionCompleted
     | TransactionCancelled | ReceiptPrinted | CopyOrdered | InvoiceOrdered | DrawerCommanded | DrawerOpened | DrawerFound | DrawerLeftOpen
     | DrawerStayedShut
-    | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | OrderEntry | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
+    | DrawerClosed | KeyLockTurned | PowerChanged | CaseOpened | OrderEntry | ConfigurationOrdered | DeviceReported | RecordsReturned | JournalVerified | SegmentPruned | ClockStepped
     | ItemHeld | AgeChecked | HeldItemGivenUp | ItemProvided | OutlierNoticed
     | TrainingBegun | TrainingEnded | Trained
     | OperatorSignedOn | OperatorSignedOff | SignOnRefused | TillLocked | ClaimOpened | OperatorAdministered

@@ -427,7 +427,7 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
         ):  # fmt: skip
             return msgspec.structs.replace(till, orders=fold_order(till.orders, entry))
         case (
-            e.ClaimOpened() | e.KeyLockTurned() | e.CaseOpened() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
+            e.ClaimOpened() | e.KeyLockTurned() | e.CaseOpened() | e.ConfigurationOrdered() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
             | e.BusinessDayConfirmed() | e.TillOpened() | e.CashMoved() | e.CountBegun() | e.CountGivenUp()
             | e.TillCounted() | e.PaymentsReconciled() | e.TillSettled() | e.ZReported() | e.ReportCopied()

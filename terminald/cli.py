@@ -317,8 +317,15 @@ def _run(given: argparse.Namespace) -> int:
 
     from core.ports import JournalError, OutcomeUnknown
     from terminald import daemon, logs
+    from terminald.overlay import overlay_of
     from terminald.unixsocket import SocketTaken
 
+    overlay = overlay_of(given.config)
+    try:
+        if overlay is not None and overlay.started():
+            print("terminald: headquarters' configuration is taken back: the till did not stay up", file=sys.stderr)
+    except OSError as error:
+        return fail(f"{error.filename}: {error.strerror}")
     config = load_config(given.config)
     if config is None:
         return CANNOT

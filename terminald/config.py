@@ -5,7 +5,7 @@ Relative paths count from the folder of the file itself, so that a terminal's fo
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -21,6 +21,7 @@ from drivers.nodes import Match
 from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
+from terminald.overlay import overlay_of
 from terminald.shop_config import read_gift_cards, read_shop
 from terminald.toml_table import Fault, Lines, Table
 
@@ -164,15 +165,54 @@ _HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 
 
 def load(path: Path) -> Config:
-    """The configuration in a file. Raises ConfigError with every fault, OSError when the file cannot be read."""
-    content = path.read_bytes()
+    """The configuration in a file, with what headquarters wants of it (`terminald.overlay`).
+
+    Raises ConfigError with every fault, OSError when the file cannot be read.
+    """
+    own = path.read_bytes()
+    overlay = overlay_of(path)
+    return _read(path, own, overlay.document() if overlay is not None else "")
+
+
+def preview(path: Path, document: str) -> Config:
+    """What a terminal's configuration would be with a document of headquarters'. Raises ConfigError, OSError.
+
+    The faults' lines are those of the document, where they are in its tables.
+    """
+    return _read(path, path.read_bytes(), document)
+
+
+def _read(path: Path, own: bytes, document: str) -> Config:
+    text, values = _parse(path, own)
+    wished_text, wished = _parse(path, document.encode())
+    lines = Lines(text) if not wished else _BothLines(Lines(text), Lines(wished_text), wished)
+    faults: list[Fault] = []
+    config = _config(Table({**values, **wished}, (), lines, faults), path.resolve())
+    if faults:
+        raise ConfigError(path, tuple(sorted(faults, key=lambda fault: fault.line)))
+    return config
+
+
+class _BothLines(Lines):
+    """Lines of a file, and of the document whose tables take the place of some of its tables."""
+
+    def __init__(self, own: Lines, wished: Lines, names: Container[str]) -> None:
+        self._own = own
+        self._wished = wished
+        self._names = names
+
+    def of(self, path: tuple[str, ...]) -> int:
+        return (self._wished if path and path[0] in self._names else self._own).of(path)
+
+
+def _parse(path: Path, content: bytes) -> tuple[str, dict[str, object]]:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
         fault = Fault(line=content.count(b"\n", 0, error.start) + 1, message="not UTF-8: save the file as UTF-8")
         raise ConfigError(path, (fault,)) from error
     try:
-        document = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+)", str(error))  # else it is at the end
         line = int(found[1]) if found else max(len(text.splitlines()), 1)
@@ -181,11 +221,6 @@ def load(path: Path) -> Config:
         raise ConfigError(
             path, (Fault(line=1, message="not TOML that can be read: it is nested too deeply"),)
         ) from None
-    faults: list[Fault] = []
-    config = _config(Table(document, (), Lines(text), faults), path.resolve())
-    if faults:
-        raise ConfigError(path, tuple(sorted(faults, key=lambda fault: fault.line)))
-    return config
 
 
 def _config(root: Table, file: Path) -> Config:

@@ -276,7 +276,7 @@ class Terminal:
                 if self._telemetry is not None:
                     running.append(tasks.create_task(self._telemetry.run(), name="telemetry"))
                 if self._office is not None:
-                    running.append(tasks.create_task(self._office.commands.run(), name="orders"))
+                    running.append(tasks.create_task(self._office.run(), name="orders"))
                 if self._uplink is not None:
                     running.append(tasks.create_task(self._connect(self._uplink), name="uplink"))
                 notify("READY=1")
@@ -296,6 +296,9 @@ class Terminal:
         await self._control.finish(FINISH_TIMEOUT_S)
         await self._peripherals.drain(FINISH_TIMEOUT_S if self._printer_works() else 0.0)
         await self._engine.stop()
+
+    def _ready_devices(self) -> frozenset[str]:
+        return frozenset(device.name for device in self._devices.supervisors if device.ready.is_set())
 
     def _stop(self) -> None:
         """As SIGTERM does."""
@@ -374,8 +377,8 @@ class Terminal:
         headquarters, telemetry = self._config.headquarters, self._telemetry
         if headquarters is None or telemetry is None:
             return None
-        commands = self._office.commands if self._office is not None else None
-        users = (self._forwarder, telemetry, self._recaller, commands)
+        orders = self._office.users if self._office is not None else ()
+        users = (self._forwarder, telemetry, self._recaller, *orders)
         return Uplink(
             brokers=brokers_of(headquarters),
             client_id=self._config.terminal,
@@ -405,6 +408,7 @@ class Terminal:
             report=self._telemetry.notify,
             perform=self._peripherals.perform,
             changed=self._views_changed,
+            ready=self._ready_devices,
             stop=self._stop,
         )
 
@@ -442,7 +446,7 @@ class Terminal:
         if self._telemetry is not None:
             self._telemetry.notify()
         if self._office is not None:
-            self._office.commands.notify()
+            self._office.notify()
 
     def _keeper_of_the_journal(self, signer: TerminalSigner, key: bytes) -> Custody:
         config, forwarder = self._config, self._forwarder

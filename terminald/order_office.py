@@ -1,5 +1,6 @@
 """Headquarters' orders, put together: what takes them, and what carries each of them out."""
 
+import asyncio
 import importlib.metadata
 from collections.abc import Awaitable, Callable
 
@@ -13,6 +14,7 @@ from terminald.backup_keeper import BackupKeeper
 from terminald.clock import local_time
 from terminald.commands import Commands, Resting
 from terminald.config import Config, HeadquartersConfig
+from terminald.configurator import Configurator
 from terminald.custody import Custody
 from terminald.engine import Engine
 from terminald.identity_keeper import IdentityKeeper
@@ -26,7 +28,8 @@ DRAIN_LOOK_S = 0.5
 
 
 class OrderOffice:
-    """One run's orders. `acknowledged_seq` is how far headquarters has signed for the present epoch."""
+    """One run's orders. `acknowledged_seq` is how far headquarters has signed for the present epoch, `ready` the devices
+    that work."""
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class OrderOffice:
         report: Callable[[], None],
         perform: Callable[[x.AnyEffect], None],
         changed: Callable[[], None],
+        ready: Callable[[], frozenset[str]],
         stop: Callable[[], None],
     ) -> None:
         self._engine = engine
@@ -71,6 +75,33 @@ class OrderOffice:
             actions=self._till.table() | self._goods.table() | keeping.table(),
             resting=self._resting,
         )
+        self.configurator = Configurator(
+            config,
+            ack_key=headquarters.ack_key,
+            clock=clock,
+            keep=engine.keep,
+            find=journal.find,
+            rest=engine.rest,
+            resting=self._resting,
+            ready=ready,
+            stop=stop,
+        )
+
+    @property
+    def users(self) -> tuple[Commands, Configurator]:
+        """Who works on the connection."""
+        return self.commands, self.configurator
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.commands.run(), name="commands")
+            tasks.create_task(self.configurator.run(), name="configurator")
+
+    def notify(self) -> None:
+        """The till has changed."""
+        self.commands.notify()
+        self.configurator.notify()
 
     def pids(self) -> list[int]:
         """Processes at work that hold keys."""
@@ -82,7 +113,7 @@ class OrderOffice:
 
     def blocked(self) -> str | None:
         """Why no new sale may begin."""
-        return "headquarters-at-work" if self.commands.at_work else None
+        return "headquarters-at-work" if self.commands.at_work or self.configurator.at_work else None
 
     def _told(self, order_id: str) -> Awaitable[None]:
         return self.commands.told(order_id)
