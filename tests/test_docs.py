@@ -33,7 +33,7 @@ from core import topics, wire
 from core.alarms import KINDS as ALARMS
 from core.alarms import SEVERITIES
 from core.delivery import BatchError
-from core.orders import ORDERS, Kind
+from core.orders import ORDERS, Kind, OrderError
 from core.ports import DeviceError, JournalError
 from core.telemetry import GROUPS
 from core.telemetry_table import rows
@@ -472,6 +472,11 @@ def test_each_alarm(rewrite: bool) -> None:
     held("fleet.md", "alarms", table(("Type", "Severity", "Raised while", "Text", "What to do"), found), rewrite)
 
 
+def test_each_refusal_of_an_order(rewrite: bool) -> None:
+    found = [(f"`{kind.code}`", (kind.__doc__ or "").strip()) for kind in OrderError.__subclasses__()]
+    held("fleet.md", "order refusals", table(("Code", "Why"), sorted(found)), rewrite)
+
+
 def test_the_topics() -> None:
     documented_topics = {key.replace("TERMINAL", "till-1") for key in rows_of("fleet.md", "## Topics")}
     assert documented_topics == {
@@ -485,6 +490,8 @@ def test_the_topics() -> None:
         topics.replay("till-1"),
         topics.order("till-1", "kind", "ID").replace("kind", "ORDER"),
         topics.result("till-1", "kind", "ID").replace("kind", "ORDER"),
+        topics.desired("till-1"),
+        topics.reported("till-1"),
     }
 
 
