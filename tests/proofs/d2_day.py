@@ -105,7 +105,7 @@ PROOFS = [Proof(id="D2", title="a shop day, closed to the cent", run=run, parts=
 async def _day(root: Path, transactions: int, kills: int) -> Day:
     """Sells over all sessions, then looks at what was kept."""
     day = Day()
-    async with countertop(root / "shop", ("card", "printer"), start=False) as counter:
+    async with countertop(root / "shop", ("card-and-phone", "printer"), start=False) as counter:
         _equip(counter)
         await counter.start()
         shop = ShopDay(counter, random.Random(SEED))
@@ -227,7 +227,7 @@ def _judge(bodies: list[dict[str, object]], shop: Shop, folding: Fold) -> list[s
         books = folding(books, entry, *unsaid(till, entry))
         till = apply(till, entry)
         if isinstance(entry, e.ZReported) and before.session is not None:
-            report = report_of(shop, Till(books=before), before.session, entry.report.ended)
+            report = report_of(shop, Till(books=before, parked=till.parked), before.session, entry.report.ended)
             written = msgspec.structs.replace(entry, report=report)
             books = msgspec.structs.replace(books, z=written)
             body = json.loads(e.encode(written))

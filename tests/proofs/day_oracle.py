@@ -442,6 +442,8 @@ class Books:
         self._same(what, "over or short", report.get("over_short_minor", 0), session.counted - session.expected())
         self._same(what, "first", report.get("first", 0), session.numbers[0] if session.numbers else 0)
         self._same(what, "last", report.get("last", 0), session.numbers[-1] if session.numbers else 0)
+        aside = [[each["number"], each["amount_minor"]] for each in report.get("parked", [])]
+        self._same(what, "parked", aside, [[number, _sum_of(basket)] for number, basket in self._parked.items()])
         self._takings(what, report.get("takings", {}), session)
         self._grand_totals(what, report, session)
         if body.get("day_closed"):
@@ -483,6 +485,11 @@ class Books:
     def _same(self, what: str, name: str, told: Any, own: Any) -> None:
         if told != own:
             self.faults.append(f"{what}: {name} is {told}, and the records come to {own}")
+
+
+def _sum_of(basket: Basket) -> int:
+    """What stands in a basket, before discounts."""
+    return sum(line[0] for line in basket.lines.values() if not line[2])
 
 
 def _total(told: dict[str, Any]) -> list[Any]:

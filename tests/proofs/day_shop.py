@@ -21,6 +21,7 @@ name = "Corner Shop"
 address = ["12 Harbour Street"]
 currency = "EUR"
 cash_rounding_minor = 5
+account_limit_minor = 5000
 [[shop.tax]]
 code = "A"
 rate = "19.00"
@@ -40,6 +41,7 @@ item_digits = 5
 value_digits = 5
 [scan]
 vouchers = ["V-"]
+loyalty = ["L-"]
 [[cards.range]]
 kind = "gift"
 prefix = "600649"
@@ -59,6 +61,19 @@ buy = 1
 get = 1
 items = ["036000291452"]
 [[promotion]]
+id = "pasta"
+reason = "3 for 5.00"
+kind = "mix"
+value = "5.00"
+buy = 3
+items = ["8076800195057"]
+[[promotion]]
+id = "cola"
+reason = "Summer drinks"
+kind = "percent"
+value = "12.5"
+items = ["5449000000996"]
+[[promotion]]
 id = "spring"
 reason = "Spring coupon"
 kind = "percent"
@@ -77,10 +92,16 @@ gtin,name,unit,price,tax,deposit,min_age,open_price
 40170725,Cider,each,1.80,A,,16,
 012345678905,Flowers,each,0.00,B,,,yes
 8076800195057,Spaghetti,each,1.99,B,,,
+4000417025005,Olive oil,l,6.49,B,,,
+7622210449283,Ribbon,m,0.85,A,,,
 """
-MILK, LOAF, BEANS, COLA, CIDER, FLOWERS, PASTA = (
+MILK, LOAF, BEANS, COLA, CIDER, FLOWERS, PASTA, OIL, RIBBON = (
     "4006381333931", "036000291452", "96385074", "5449000000996", "40170725", "012345678905", "8076800195057",
+    "4000417025005", "7622210449283",
 )  # fmt: skip
+BANANAS = "2112345000008"
+PROMOTED = {"1": (PASTA,) * 4, "2": (LOAF,) * 3, "17": (COLA, BEANS, COLA)}
+"""What each operator sells that a promotion of another kind is on."""
 PLAIN = (MILK, BEANS, COLA, PASTA)
 BY_LABEL = "2112345003504"
 """Bananas for 3.50, as their label says."""
@@ -108,6 +129,8 @@ class ShopDay:
         """Connections that broke since the daemon's start."""
         self.refusals: Counter[str] = Counter()
         self.reports: list[object] = []
+        self.left_over = False
+        """Whether a basket was put aside when the last day closed."""
         self._who = ""
         self._left: list[Callable[[ShopDay], Awaitable[None]]] = []
 
@@ -242,6 +265,10 @@ class ShopDay:
         await self.call("till.business_day", business_day=day)
         await self.call("till.open", counts=self.pieces(float_minor))
         self.drawer_minor = float_minor
+        if self.left_over:
+            self.left_over = False
+            await self.call("sale.resume", label="left over")
+            await self.pay(2_000)
 
     async def sell(self, transactions: int, kills: int) -> None:
         """So many transactions of all kinds, in an order that the seed draws; the daemon is killed now and then."""
@@ -267,6 +294,10 @@ class ShopDay:
         await self.idle()
         await self.call("report.x", paper=False)
         self.drawer_minor -= taken_minor
+        if end_day:
+            await self.ring(PASTA, MILK)
+            await self.call("sale.suspend", label="left over")
+            self.left_over = True
         await self.refused("till-not-counted", "till.close")
         await self.begin_count()
         await self.refused("till-counting", "sale.scan", data=MILK)
@@ -274,7 +305,9 @@ class ShopDay:
         await self.refused("amount-negative", "till.count", amount_minor=-1)
         await self.call("till.count", amount_minor=0)  # wrong: counted again
         await self.call("till.count", counts=self.pieces(self.drawer_minor))
-        closed = await self.call("till.close", end_day=end_day)
+        if end_day:
+            await self.refused("baskets-parked", "till.close")
+        closed = await self.call("till.close", end_day=end_day, parked=end_day)
         report = closed["report"]
         assert isinstance(report, dict)
         self.reports.append(report)
@@ -519,6 +552,80 @@ async def vouchers(day: ShopDay) -> None:
     day.drawer_minor -= _change(answer)
 
 
+async def weighed(day: ShopDay) -> None:
+    """By a weight that is typed, one of them left out."""
+    await day.ring(BANANAS)
+    await day.refused("weight-awaited", "sale.cash")
+    await day.call("sale.weight", weight_g=day.rng.randint(20, 4_000))
+    await day.ring(BANANAS)
+    await day.call("sale.cancel")
+    await day.pay()
+
+
+async def measured(day: ShopDay) -> None:
+    """By the litre and by the metre; the measure is mended, and a part comes back."""
+    await day.ring(OIL)
+    await day.refused("quantity-asked", "sale.scan", data=MILK)
+    await day.call("sale.quantity", quantity_milli=day.rng.randint(1_001, 9_999))
+    await day.ring(RIBBON)
+    await day.call("sale.quantity", quantity_milli=3_333)
+    await day.call("sale.quantity", quantity_milli=3_334, line=2)
+    number = await day.number()
+    await day.pay()
+    await day.idle()
+    await day.call("return.line", number=number, line=1, quantity_milli=501, reason="too much")
+    await day.give_back()
+
+
+async def on_account(day: ShopDay) -> None:
+    """A part in cash, the rest to the customer's account, up to its limit; what comes back goes back to it."""
+    await day.ring(BEANS, MILK)
+    await day.refused("account-of-nobody", "sale.account")
+    await day.ring("L-4711")
+    await day.pay(500)
+    await day.call("sale.account")
+    await day.idle()
+    await day.ring("L-4711")
+    await day.call("sale.cancel")
+    await day.idle()
+    await day.ring(*(BEANS,) * 4, "L-4711")
+    number = await day.number()
+    await day.refused("account-over-limit", "sale.account")
+    await day.call("sale.account", amount_minor=5_000)
+    await day.pay()
+    await day.idle()
+    await day.call("return.line", number=number, line=1, quantity_milli=1_000, reason="stale")
+    await day.refused("refund-to-account", "sale.cash")
+    await day.call("sale.account")
+
+
+async def phone(day: ShopDay) -> None:
+    """A wallet's code, which passes for a card's number by its check digit, pays; and gets money back."""
+    await day.ring(BEANS, MILK)
+    number = await day.number()
+    await day.ring(_wallet_code(day.rng))
+    await day.idle()
+    await day.call("return.line", number=number, line=2, reason="stale")
+    await day.refused("refund-to-card", "sale.cash")
+    await day.call("sale.card")
+
+
+def _wallet_code(rng: random.Random) -> str:
+    """Alipay's, 18 digits, the last of them Luhn's check digit."""
+    payload = f"28{rng.randrange(10**15):015}"
+    doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in payload[::-2])
+    return payload + str(-(doubled + sum(int(digit) for digit in payload[-2::-2])) % 10)
+
+
+async def promoted_by_each_operator(day: ShopDay) -> None:
+    """One after the other signs on and sells what a promotion is on: its discount is in the one's own row."""
+    for who, codes in PROMOTED.items():
+        await day.idle()
+        await day.sign_on(who)
+        await day.ring(*codes)
+        await day.pay()
+
+
 async def gift_card_sold_and_spent(day: ShopDay) -> None:
     """Sold beside goods; it pays a part of the next basket, and what it paid for goes back to it."""
     await day.ring(MILK)
@@ -600,6 +707,7 @@ FLOWS: list[Callable[[ShopDay], Awaitable[None]]] = [
     cash_with_change, cash_exact, card, split_tender, quantity_and_void, given_up, given_up_part_paid, card_given_back,
     declined_then_cash, answer_lost, discounts, coupon, price_by_hand, exempt, empties, age_and_open_price, parked, by_hand,
     copy_and_no_sale, cash_moves, count_given_up,
+    weighed, measured, on_account, phone, promoted_by_each_operator,
     returned_for_cash, returned_to_the_card, exchanged, returned_without_receipt, undone, vouchers,
     gift_card_sold_and_spent, gift_card_alone, gift_card_returned, gift_card_undone, gift_card_answer_lost,
     killed_in_a_basket,
