@@ -131,7 +131,7 @@ def _hard(parser: Parser) -> Iterator[bytes]:
 
 def _large(parser: Parser) -> Iterator[bytes]:
     for piece in (*parser.seeds, *parser.tokens, b"9", b"\0", b"\xff", b"A", b"\n", *_TOKENS):
-        yield (piece * (parser.size_max // len(piece)))[: parser.size_max]
+        yield (piece * (parser.size_max // max(len(piece), 1)))[: parser.size_max]
 
 
 def _nested(parser: Parser) -> Iterator[bytes]:

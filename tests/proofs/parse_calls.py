@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import zstandard
 
-from core import delivery, entries, ledger, orders, recall, scan, tlv
+from core import delivery, entries, ledger, orders, recall, scan, tlv, topics
 from core.catalogue import UpdateTorn, check_update, read_change
+from core.desired import decode_reported, open_desired
+from core.order_results import decode_result
 from core.recall import RecallError
 from core.recovery import RecoveryTextWrong, read_code, read_request
 from core.scan import CodeRules, VariableMeasure
@@ -174,6 +176,31 @@ def batch_text(data: bytes) -> None:
 
 def order(data: bytes) -> None:
     orders.open_order(data, terminal=TERMINAL, wanted=orders.RELEASE_TAMPER, public_key=KEY.public_key, now_ms=0)
+
+
+def order_body(data: bytes) -> None:
+    """An order under the right signature: what is in it is anything."""
+    body = b"terminald/order/1\0" + TERMINAL.encode() + b"\0" + data
+    payload = b'{"order":' + data + b',"signature":"' + KEY.sign(body).hex().encode() + b'"}\n'
+    order = orders.open_signed(payload, terminal=TERMINAL, public_key=KEY.public_key)
+    orders.check_order(order)
+    orders.timing(order, now_ms=2, known_ms=1, is_sure=True)
+
+
+def desired(data: bytes) -> None:
+    open_desired(data, terminal=TERMINAL, public_key=KEY.public_key)
+
+
+def result(data: bytes) -> None:
+    decode_result(data)
+
+
+def reported(data: bytes) -> None:
+    decode_reported(data)
+
+
+def order_topic(data: bytes) -> None:
+    topics.order_of(data.decode())
 
 
 def acknowledgement(data: bytes) -> None:

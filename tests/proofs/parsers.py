@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import msgspec
+
 from core import delivery, orders, recall, tlv, topics
 from core.catalogue import FORMAT, Change, UpdateHead, write_update
 from core.delivery import AckError, BatchError
+from core.desired import Desired, Reported, encode_desired, encode_reported
+from core.order_results import Result, encode_result
 from core.orders import OrderError
 from core.ports import JournalError, ProtocolError
 from core.recall import RecallError
@@ -89,6 +93,17 @@ ORDER = orders.encode_order(
     ),
     KEY.sign,
 )  # fmt: skip
+ORDER_BODY = msgspec.json.encode(
+    orders.Order(
+        id="o-1", terminal=TERMINAL, order="recall", epoch=2, counter=1, issued_ms=1, not_after_ms=1 << 50, role="manager",
+        issuer="anna", params={"id": "R-1", "gtin": "4006381333931", "lot": "A1", "reason": "glass"},
+    )
+)  # fmt: skip
+DESIRED = encode_desired(
+    Desired(terminal=TERMINAL, epoch=1, version=2, issued_ms=1, role="manager", issuer="anna", doc="[shop]\n"), KEY.sign
+)
+RESULT = encode_result(Result(id="o-1", order="logs", state="failed", ts=1, code="x", text="y", output={"log": ["a"]}))
+REPORTED = encode_reported(Reported(epoch=1, version=2, hash="00", state="applied", ts=1, active="00"))
 RECALL = recall.encode_recall(recall.Recall(terminal=TERMINAL, nonce="n", epoch="e", after_seq=3), KEY.sign)
 HOLDINGS = recall.encode_holdings(
     recall.Holdings(terminal=TERMINAL, nonce="n", number=7, epochs=(recall.Holding(epoch="e", top_seq=9),)), KEY.sign
@@ -329,6 +344,16 @@ PARSERS: tuple[Parser, ...] = (
     # sockets, files, people
     Parser(name="record", make=c.simply(c.record), seeds=tuple(BATCH.lines[:4]), allowed=(ValueError,)),
     Parser(name="signed order", make=c.simply(c.order), seeds=(ORDER,), allowed=DELIVERY),
+    Parser(name="order that headquarters signed", make=c.simply(c.order_body), seeds=(ORDER_BODY,), allowed=DELIVERY),
+    Parser(name="desired configuration", make=c.simply(c.desired), seeds=(DESIRED,), allowed=DELIVERY),
+    Parser(name="order's result", make=c.simply(c.result), seeds=(RESULT,), allowed=(ValueError,)),
+    Parser(name="reported configuration", make=c.simply(c.reported), seeds=(REPORTED,), allowed=(ValueError,)),
+    Parser(
+        name="topic of an order",
+        make=c.simply(c.order_topic),
+        seeds=(b"pos/v1/till-3/cmd/ping/o-1/res",),
+        allowed=(ValueError,),
+    ),
     Parser(
         name="control socket, a line",
         one_in=10,
