@@ -24,7 +24,8 @@ def sense(event: CounterEvent) -> Step:
     """What follows from a fact about the counter itself, whatever the sale is at."""
     match event:
         case v.KeyLockTurned():
-            return Step(entries=(e.KeyLockTurned(position=event.position),))
+            told = message("key-locked") if event.position == "lock" else None
+            return Step(entries=(e.KeyLockTurned(position=event.position),), notice=told, level="warning")
         case v.PowerSensed():
             kept = (e.PowerChanged(weak=event.weak, flags=event.flags),)
             if event.weak:

@@ -1182,8 +1182,10 @@ class CaseOpened(Entry, tag="case_opened", frozen=True, kw_only=True):
 
 
 class OrderTaken(Entry, tag="order_taken", frozen=True, kw_only=True):
-    """Headquarters' signed order was taken (`core.orders.Order`): its number counts no second time. `params` are left out
-    where it is refused."""
+    """Headquarters' signed order was taken (`core.orders.Order`): its number counts no second time.
+
+    `refused` is the code where it was rejected at once, for the reason `why`; `params` are left out then.
+    """
 
     STREAM = Stream.TECHNICAL
     MOVES_MONEY = True
@@ -1198,6 +1200,8 @@ class OrderTaken(Entry, tag="order_taken", frozen=True, kw_only=True):
     not_before_ms: int = 0
     seconded: str = ""
     params: dict[str, Any] = {}
+    refused: str = ""
+    why: str = ""
 
 
 class OrderBegun(Entry, tag="order_begun", frozen=True, kw_only=True):

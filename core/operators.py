@@ -10,6 +10,7 @@ import msgspec
 
 from core import entries as e
 from core import events as v
+from core import keylock
 from core.permissions import Needed, Operator, holds, needed_for
 from core.state import Shop, Till, basket_of
 from core.step import Badge, Facts, OperatorWanted, Step, refuse
@@ -20,9 +21,13 @@ StaffEvent = v.OperatorChecked | v.SignOffKeyed | v.LockKeyed | v.TillIdled | v.
 
 def unauthorised(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step | None:
     """Why the event is not taken from whoever is signed on; None where it is."""
+    if keylock.is_locked(shop, till, event.tag):
+        return refuse("key-locked")
+    needed = _needed(event)
+    if keylock.is_wanted(shop, till, event, needed):
+        return refuse("key-needed")
     if not shop.sign_on or is_badge(facts):
         return None
-    needed = _needed(event)
     if needed is None:
         return refuse("not-allowed")
     if needed == "anybody":
@@ -39,19 +44,22 @@ def unauthorised(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Ste
     if not holds(till.operator.role, "cashier") or not holds("supervisor", needed):
         return refuse("role-needed", role=needed)  # nobody lends his role to who looks after the terminal or the books
     if facts.approver is None:
-        return refuse("supervisor-needed")
+        return None if keylock.allows(shop, till, event.tag, needed) else refuse("supervisor-needed")
     return None if holds(facts.approver.role, needed) else refuse("approver-may-not", operator=facts.approver.id)
 
 
 def signed(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts, taken: Step) -> Step:
     """The step with who did it, and who allowed it where he might not, in all entries that have a place for it."""
-    if not shop.sign_on or not taken.entries:
-        return taken
-    who, approver = till.operator, facts.approver
     needed = _needed(event)
-    lent = approver is not None and needed is not None and (who is None or till.locked or not holds(who.role, needed))
+    by_key = needed is not None and keylock.allows(shop, till, event.tag, needed)
+    if not taken.entries or not (shop.sign_on or by_key):
+        return taken
+    who, approver = till.operator if shop.sign_on else None, facts.approver
+    lent = needed is not None and (who is None or till.locked or not holds(who.role, needed))
     operator_id = who.id if who is not None else ""
-    approver_id = approver.id if lent and approver is not None else ""
+    approver_id = ""
+    if lent:
+        approver_id = approver.id if approver is not None else keylock.KEY if by_key else ""
     if not operator_id and not approver_id:
         return taken
     entries = tuple(_signed(entry, operator_id, approver_id) for entry in taken.entries)
@@ -117,18 +125,26 @@ def lock_at_start(shop: Shop, till: Till) -> tuple[e.TillLocked, ...]:
 
 def permitted(shop: Shop, till: Till, tags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Of the events that the state takes: those that the operator may do, and those that a supervisor may allow him."""
+    known = {
+        tag: needed
+        for tag in tags
+        if (needed := needed_for(tag)) is not None and not keylock.is_locked(shop, till, tag)
+    }
     if not shop.sign_on:
-        return tags, ()
+        wants_key = shop.key_lock and shop.key_approves and till.key != "supervisor"
+        return tuple(tag for tag, needed in known.items() if not (wants_key and needed == "supervisor")), ()
     if till.operator is None or till.locked:
         return (), ()
     role = till.operator.role
-    known = {tag: needed for tag in tags if (needed := needed_for(tag)) is not None}
-    his = tuple(tag for tag, needed in known.items() if holds(role, needed))
-    lent = tuple(tag for tag, needed in known.items() if not holds(role, needed) and holds("supervisor", needed))
+    sells = holds(role, "cashier")
+    his = tuple(
+        tag
+        for tag, needed in known.items()
+        if holds(role, needed) or (sells and keylock.allows(shop, till, tag, needed))
+    )
+    lent = tuple(tag for tag, needed in known.items() if tag not in his and holds("supervisor", needed))
     basket = basket_of(till.sale)
-    return (*his, "lock_keyed", *(("sign_off_keyed",) if basket is None else ())), lent if holds(
-        role, "cashier"
-    ) else ()
+    return (*his, "lock_keyed", *(("sign_off_keyed",) if basket is None else ())), lent if sells else ()
 
 
 def _checked(till: Till, event: v.OperatorChecked) -> Step:

@@ -57,12 +57,11 @@ def fold_order(book: OrderBook, entry: e.OrderEntry) -> OrderBook:
     replace = msgspec.structs.replace
     match entry:
         case e.OrderTaken():
-            taken = _order(entry)
-            return replace(
-                book,
-                window=book.window.took(entry.epoch, entry.counter, entry.issued_ms),
-                open=(*book.open, OpenOrder(order=taken)),
-            )
+            taken = replace(book, window=book.window.took(entry.epoch, entry.counter, entry.issued_ms))
+            if entry.refused:
+                end = e.OrderEnded(id=entry.id, order=entry.order, state="rejected", code=entry.refused, text=entry.why)
+                return _with_end(taken, end)
+            return replace(taken, open=(*book.open, OpenOrder(order=_order(entry))))
         case e.OrderBegun():
             assert book.find(entry.id) is not None, "only an open order begins"
             begun = (
@@ -71,12 +70,7 @@ def fold_order(book: OrderBook, entry: e.OrderEntry) -> OrderBook:
             return replace(book, open=tuple(begun))
         case e.OrderEnded():
             assert book.find(entry.id) is not None, "only an open order ends"
-            return replace(
-                book,
-                open=tuple(each for each in book.open if each.order.id != entry.id),
-                ended=(*book.ended, entry)[-ENDED_MAX:],
-                untold=(*book.untold, entry.id)[-ENDED_MAX:],
-            )
+            return _with_end(book, entry)
         case e.OrderTold():
             return replace(book, untold=tuple(each for each in book.untold if each != entry.id))
         case e.TerminalLocked():
@@ -88,6 +82,15 @@ def fold_order(book: OrderBook, entry: e.OrderEntry) -> OrderBook:
             return replace(book, notes=(*others, NoteLine(id=entry.order, text=entry.text))[-NOTES_MAX:])
         case e.NoteSeen():
             return replace(book, notes=tuple(each for each in book.notes if each.id != entry.order))
+
+
+def _with_end(book: OrderBook, end: e.OrderEnded) -> OrderBook:
+    return msgspec.structs.replace(
+        book,
+        open=tuple(each for each in book.open if each.order.id != end.id),
+        ended=(*book.ended, end)[-ENDED_MAX:],
+        untold=(*book.untold, end.id)[-ENDED_MAX:],
+    )
 
 
 def _order(entry: e.OrderTaken) -> Order:

@@ -5,7 +5,7 @@ that no signature of anything else is one of an order. There is one way only to 
 same otherwise (a key twice, a space, a capital in the signature) are no order.
 
 It counts once. Headquarters numbers its orders (`epoch`, its generation, and `counter`, rising for each terminal); they
-may arrive in any sequence, and a `Window` of those that were taken refuses the second of a number, and what is older than
+begin with 1 and may arrive in any sequence, and a `Window` of those that were taken refuses the second of a number, and what is older than
 the window. `ORDERS` is the one table of what can be ordered, by whom, and what becomes of it when the power goes.
 """
 
@@ -382,8 +382,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
     def refuses(self, epoch: int, counter: int) -> bool:
         """Whether an order of this number was taken, or may have been."""
-        if epoch != self.epoch:
-            return epoch < self.epoch
+        if epoch != self.epoch or counter < 1:
+            return epoch < self.epoch or counter < 1
         return counter <= self.floor or counter in self.taken
 
     def took(self, epoch: int, counter: int, issued_ms: int) -> "Window":

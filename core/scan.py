@@ -83,7 +83,8 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """What a code means. `gtin` is the catalogue's key in 14 digits, `elements` are GS1 application identifiers.
 
     `identity` is the code itself where it stands for a person or a voucher: it is for a lookup, and is shown to nobody.
-    `reason` says why a code is rejected, or what kept it from being more.
+    `reason` says why a code is rejected, or what kept it from being more. `also` is the key of what a number of eight digits
+    is too, as UPC-E, where nobody says which: it counts where the catalogue does not have `gtin`.
     """
 
     kind: Kind
@@ -94,13 +95,15 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     wallet: Wallet | None = None
     identity: str | None = None
     reason: str | None = None
+    also: str | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An item's code understood: the catalogue's key (GTIN in 14 digits) and what else the code itself says.
 
     Dates are ISO 8601, `expires` a local time to the minute; `price_minor` and `weight_g` come from codes of variable
-    measure. `quantity_milli` is what a person typed of goods that are measured at the counter, in thousandths of their unit.
+    measure. `quantity_milli` is what a person typed of goods that are measured at the counter, in thousandths of their unit;
+    `also` is another key, where the catalogue does not have the first.
     """
 
     gtin: str
@@ -114,6 +117,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sell_by: str | None = None
     expires: str | None = None
     quantity_milli: int | None = None
+    also: str | None = None
 
 
 _NO_RULES = CodeRules()
@@ -158,6 +162,7 @@ def reading(scan: Scan, method: Method, today: str) -> Reading | None:
         best_before=dates.get("15"),
         sell_by=dates.get("16"),
         expires=f"{gs1.iso_date(expires[:6], year)}T{expires[6:8]}:{expires[8:]}" if expires else None,
+        also=scan.also,
     )
 
 
@@ -226,10 +231,14 @@ def _classify(text: str, aim: str | None, rules: CodeRules, *, tendering: bool) 
 
 def _number(digits: str, aim: str | None, rules: CodeRules, *, tendering: bool) -> Scan:
     length = len(digits)
-    if length == 8 and aim == "E0" and (expanded := _expanded(digits)):
+    expanded = _expanded(digits) if length == 8 and aim in ("E0", None) else None
+    if expanded and aim == "E0":
         return _gtin(expanded, rules)  # an EAN-8 would be ]E4
     if length in _GTIN_LENGTHS and check_digit(digits[:-1]) == digits[-1]:
-        return _own(digits, rules) or _gtin(digits, rules)
+        found = _own(digits, rules) or _gtin(digits, rules)
+        return msgspec.structs.replace(found, also=expanded.zfill(14)) if expanded and found.kind == "gtin" else found
+    if expanded:
+        return _own(digits, rules) or _gtin(expanded, rules)
     if length in _ADD_ON_LENGTHS and aim == "E3" and check_digit(digits[:12]) == digits[12]:
         return _gtin(digits[:13], rules)
     is_card = is_card_number(digits)

@@ -92,6 +92,10 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """The most that one gift card is sold with; 0 where none are sold."""
     gift_card_amounts_minor: tuple[int, ...] = ()
     """What gift cards are sold with; empty where the operator says how much."""
+    key_lock: bool = False
+    """Whether there is a key lock (`core.keylock`)."""
+    key_approves: bool = False
+    """Whether its supervisor position allows what takes a supervisor."""
 
     @property
     def takes_gift_cards(self) -> bool:
@@ -200,6 +204,8 @@ class Basket(msgspec.Struct, frozen=True, kw_only=True):
     """References of payments that the payment device gives no money back to."""
     gifts: tuple[GiftLine, ...] = ()
     """Gift cards that are sold, or taken back."""
+    unloads_begun: int = 0
+    """How often the payment device was asked to take value off a gift card: each has a reference of its own."""
 
     @property
     def next_line(self) -> int:
@@ -354,6 +360,8 @@ class Till(msgspec.Struct, frozen=True, kw_only=True):
     books: Books = Books()
     gifts: tuple[GiftOrder, ...] = ()
     unloaded: tuple[str, ...] = ()
+    key: str = ""
+    """Where the key lock stands; empty before it was ever seen."""
     papers: tuple[Papers, ...] = ()
     """Of the receipts of which a paper was asked for last, the newest last."""
     orders: OrderBook = OrderBook()
@@ -427,12 +435,14 @@ def _after(till: Till, entry: e.AnyEntry) -> Till:
         ):  # fmt: skip
             return msgspec.structs.replace(till, orders=fold_order(till.orders, entry))
         case (
-            e.ClaimOpened() | e.KeyLockTurned() | e.CaseOpened() | e.ConfigurationOrdered() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
+            e.ClaimOpened() | e.CaseOpened() | e.ConfigurationOrdered() | e.ItemRefused() | e.OutlierNoticed() | e.DrawerCommanded() | e.DrawerLeftOpen() | e.DrawerStayedShut()
             | e.DeviceReported() | e.JournalVerified() | e.SegmentPruned()
             | e.BusinessDayConfirmed() | e.TillOpened() | e.CashMoved() | e.CountBegun() | e.CountGivenUp()
             | e.TillCounted() | e.PaymentsReconciled() | e.TillSettled() | e.ZReported() | e.ReportCopied()
         ):  # fmt: skip
             return till
+        case e.KeyLockTurned():
+            return msgspec.structs.replace(till, key=entry.position)
         case e.DrawerOpened() | e.DrawerClosed() | e.DrawerFound():
             is_open = entry.is_open if isinstance(entry, e.DrawerFound) else isinstance(entry, e.DrawerOpened)
             return msgspec.structs.replace(till, drawer_open=is_open)
@@ -617,7 +627,8 @@ def _stored_value(till: Till, entry: _StoredValueEntry) -> Till:
         if entry.operation != "unload":
             return replace(till, gifts=(*till.gifts, order))
         assert isinstance(sale, Ringing), "value taken back outside of a return"
-        return replace(till, sale=Unloading(basket=sale.basket, pending=order))
+        basket = replace(sale.basket, unloads_begun=sale.basket.unloads_begun + 1)
+        return replace(till, sale=Unloading(basket=basket, pending=order))
     if isinstance(sale, Unloading) and sale.pending.asked.reference == entry.reference:
         match entry:
             case e.StoredValueUnknown():

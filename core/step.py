@@ -1,5 +1,6 @@
 """What a step of the till asks, is told and gives: the question for the store, the facts, and the outcome."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -25,6 +26,15 @@ class ItemWanted(msgspec.Struct, frozen=True, kw_only=True, tag="item"):
     """Asks the catalogue which item a code stands for."""
 
     reading: Reading
+
+
+def look_up(wanted: ItemWanted, find: Callable[[str], Item | None]) -> tuple[ItemWanted, Item | None]:
+    """The item that a code stands for by the catalogue (`find`, by GTIN), and the code as what it is by then."""
+    reading = wanted.reading
+    item = find(reading.gtin)
+    if item is None and reading.also is not None and (item := find(reading.also)) is not None:
+        return ItemWanted(reading=msgspec.structs.replace(reading, gtin=reading.also, also=None)), item
+    return wanted, item
 
 
 class CustomerWanted(msgspec.Struct, frozen=True, kw_only=True, tag="customer"):

@@ -152,7 +152,7 @@ def unload(
 ) -> e.StoredValueRequested:
     """The intent to take off a gift card what it was sold with; it is to be line `line` of the basket."""
     return e.StoredValueRequested(
-        reference=_reference(basket, line, facts),
+        reference=facts.reference(f"{basket.number}.u{basket.unloads_begun + 1}"),
         operation="unload",
         amount_minor=sold.amount_minor,
         number=basket.number,

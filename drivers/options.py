@@ -394,11 +394,15 @@ class GpioKeylockOptions:
     normal_pin: int
     supervisor_pin: int | None = None
     lock_pin: int | None = None
+    approves: bool = False
+    """Whether the supervisor's position allows what takes a supervisor."""
     closed_level: Literal["high", "low"] = "low"
     pull: Literal["up", "down", "off"] = "up"
     debounce_ms: int = 30
 
     def __post_init__(self) -> None:
+        if self.approves and self.supervisor_pin is None:
+            raise ValueError("approves: there is no supervisor_pin")
         _pins({"normal_pin": self.normal_pin, "supervisor_pin": self.supervisor_pin, "lock_pin": self.lock_pin})
         _within("debounce_ms", self.debounce_ms, 1, 1000)
 

@@ -16,6 +16,7 @@ from core.ports import Signer
 from fleet.audit import note
 from fleet.dispatch import PENDING_MS, DispatchUnknown, role_for
 from fleet.operators import Operator
+from fleet.recalls import reach_the_new
 from fleet.rollout import advance
 from fleet.store import Statements, Store
 
@@ -114,6 +115,7 @@ def sweep(store: Store, signer: Signer, now_ms: int) -> None:
         _lapse(statements, signer, now_ms)
         for (number,) in statements.execute("SELECT dispatch FROM rollout WHERE state = 'running'").fetchall():
             advance(statements, signer, number, now_ms)
+        reach_the_new(statements, signer, now_ms)
         _finish(statements, signer, now_ms)
 
 

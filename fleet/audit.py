@@ -140,7 +140,7 @@ def lines(entries: Iterable[Entry]) -> Iterator[str]:
         where = f" {each.terminals[0]}" if len(each.terminals) == 1 else ""
         where = where or (f" {len(each.terminals)} terminals" if each.terminals else "")
         approved = f" (approved by {each.approved_by})" if each.approved_by else ""
-        about = " ".join(f"{name}={value}" for name, value in each.about.items())
+        about = " ".join(f"{name}={value}" for name, value in each.about.items() if value not in ("", {}, []))
         yield (
             f"{each.seq:>6} {moment(each.time_ms)} {each.who or '-':<12} {each.action:<18} {each.outcome}{approved}{where}"
             f" {about}".rstrip()

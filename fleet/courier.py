@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from core import topics
-from core.order_results import decode_result
+from core.order_results import ENDS, decode_result
 from core.ports import Clock, Signer
 from fleet import answers
 from fleet.answers import Heard, Outgoing
@@ -73,6 +73,8 @@ class Courier:
         if taken:
             await self._run(answers.record, self._database, [heard for _, heard in taken], self._now_ms())
             del self._heard[: len(taken)]
+            if any(heard.result.state in ENDS for _, heard in taken):
+                self._sweep_at_s = 0.0  # an order may be done, and the next wave due
             for message, _ in taken:
                 connection.acknowledge(message)
         if self._clock.monotonic_s() >= self._sweep_at_s:

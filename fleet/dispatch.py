@@ -89,8 +89,7 @@ def give(statements: Statements, signer: Signer, by: Operator, draft: Draft, now
             draft.valid_ms, now_ms, None if state == "pending" else now_ms,
         ),
     ).fetchone()  # fmt: skip
-    rows = [(_new_id(), number, terminal, draft.kind, 0, "held", now_ms) for terminal in terminals]
-    statements.insert(_TOLD, rows, fresh=True)
+    add_terminals(statements, int(number), draft.kind, terminals, now_ms)
     if state == "open" and not held:
         sign_held(statements, signer, number, now_ms)
     outcome = "waits for a second person" if state == "pending" else "given"
@@ -106,6 +105,12 @@ def give(statements: Statements, signer: Signer, by: Operator, draft: Draft, now
         about=about,
     )
     return int(number)
+
+
+def add_terminals(statements: Statements, number: int, kind: str, terminals: Iterable[str], now_ms: int) -> None:
+    """An order is for these too; nothing is signed yet."""
+    rows = [(_new_id(), number, terminal, kind, 0, "held", now_ms) for terminal in terminals]
+    statements.insert(_TOLD, rows, fresh=True)
 
 
 def approve(store: Store, signer: Signer, by: Operator, number: int, now_ms: int) -> None:

@@ -21,13 +21,18 @@ def add(commands: Commands) -> None:
     """Adds the commands."""
     send = commands.add_parser("send", help="give terminals an order, and follow what becomes of it")
     _add_draft(send)
-    send.add_argument(
-        "--wait", metavar="TIME", type=_duration, default=60_000, help="how long it is followed: 90s, 5m, 0"
-    )
-    send.add_argument("--json", action="store_true", help="one JSON object at the end")
+    add_wait(send)
     send.set_defaults(run=_send)
     _add_orders(commands)
     _add_rollout(commands)
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """`--wait` (milliseconds) and `--json`, for what follows an order: `watch`."""
+    parser.add_argument(
+        "--wait", metavar="TIME", type=_duration, default=60_000, help="how long it is followed: 90s, 5m, 0"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object at the end")
 
 
 def _add_draft(parser: argparse.ArgumentParser) -> None:
@@ -121,8 +126,11 @@ def _send(given: argparse.Namespace) -> int:
     return watch(given.database, number, given.wait / 1000, as_json=given.json)
 
 
-def watch(database: "Address", number: int, wait_s: float, *, as_json: bool) -> int:
-    """Follows an order and tells what becomes of it. Status 0 where all that ended did so well, and it was not cut short."""
+def watch(database: "Address", number: int, wait_s: float, *, as_json: bool, briefly: bool = False) -> int:
+    """Follows an order and tells what becomes of it; `briefly`: without a line for each terminal.
+
+    Status 0 where all that ended did so well, and it was not cut short.
+    """
     import msgspec
 
     from fleet.orders_report import as_text, counts_as_text, follow
@@ -143,7 +151,7 @@ def watch(database: "Address", number: int, wait_s: float, *, as_json: bool) -> 
         print(f"terminald-fleet: {_NOBODY}", file=sys.stderr)
     if as_json:
         print(msgspec.json.encode(found).decode())
-    else:
+    elif not briefly:
         print("\n".join(as_text(found)))
         if found.state == "pending":
             print(f"it takes two persons: another one with the role gives `terminald-fleet orders approve {number}`")

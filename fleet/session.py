@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fleet.audit import note
+from fleet.dispatch import SamePerson
 from fleet.keys import AckKey, beside, load_or_make
 from fleet.operators import Operator, RoleNeeded, sign_in
 from fleet.store import Store, open_made
@@ -32,7 +33,7 @@ def signed_in(given: argparse.Namespace) -> Iterator[Session]:
         operator = sign_in(store, key, given.operator, secret(f"password of {given.operator}: "), now_ms)
         try:
             yield Session(store=store, key=key, operator=operator, now_ms=now_ms)
-        except RoleNeeded as error:
+        except (RoleNeeded, SamePerson) as error:
             with store.transaction() as statements:
                 outcome = f"refused: {error.code}"
                 note(statements, key, now_ms=now_ms, who=operator.name, action=action_of(given), outcome=outcome)

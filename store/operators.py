@@ -18,6 +18,8 @@ OPERATORS_MAX = 500
 NAME_LENGTH_MAX = 60
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,7}")
 """Too short for a card's number."""
+_RESERVED = ("key", "hq")
+"""Who stands in records as having allowed what the key lock or headquarters did."""
 
 
 class OperatorRefused(ValueError):
@@ -87,7 +89,7 @@ class Operators:
 
     def refuse_new(self, operator: str, role: Role, pin: str, name: str) -> None:
         """Raises OperatorRefused or PinRefused where there can be no such operator."""
-        if not _ID.fullmatch(operator):
+        if not _ID.fullmatch(operator) or operator.lower() in _RESERVED:
             raise OperatorRefused("operator-id-not-valid")
         if len(name) > NAME_LENGTH_MAX or not name.isprintable() or holds_card(name):
             raise OperatorRefused("name-not-valid")

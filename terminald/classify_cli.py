@@ -20,7 +20,7 @@ from core.scan import CODE_LENGTH_MAX, CodeRules, Scan, classify
 from terminald.cli import CANNOT, load_config
 
 _LINE_BYTES_MAX = 4 * CODE_LENGTH_MAX
-_SHOWN = ("gtin", "elements", "weight_g", "price_minor", "wallet", "reason")
+_SHOWN = ("gtin", "also", "elements", "weight_g", "price_minor", "wallet", "reason")
 """A badge's, a customer's or a voucher's number is not among them."""
 
 

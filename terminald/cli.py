@@ -17,7 +17,9 @@ from terminald import receipt_verify
 if TYPE_CHECKING:
     from terminald.config import Config
 
-_STATES = ("idle", "ringing", "weighing", "asking", "tendering", "authorizing", "enquiring", "reversing")
+_STATES = (
+    "idle", "ringing", "weighing", "asking", "loading", "unloading", "tendering", "authorizing", "enquiring", "reversing",
+)  # fmt: skip
 """Of a till, as its screens name them (`core.view.Mode`)."""
 
 STREAMS = ("sales", "till", "totals", "copies", "technical", "training")

@@ -21,7 +21,7 @@ from core import topics
 from core.card import wipe
 from core.ledger import ClockQuality, Record
 from core.order_book import OPEN_MAX, OpenOrder
-from core.order_results import ENDS, Result, State, encode_result
+from core.order_results import ENDS, TEXT_LENGTH_MAX, Result, State, encode_result
 from core.orders import (
     ORDERS,
     Order,
@@ -256,19 +256,18 @@ class Commands:
         fault = self._fault(order)
         if fault is None and len(book.open) >= OPEN_MAX:
             fault = "order-too-many", f"{OPEN_MAX} orders wait already"
+        code, why = fault or ("", "")
         await self._engine.keep(
             e.OrderTaken(
                 id=order.id, order=wipe(order.order), epoch=order.epoch, counter=order.counter, role=wipe(order.role),
                 issuer=wipe(order.issuer), seconded=wipe(order.seconded), not_after_ms=order.not_after_ms,
                 issued_ms=order.issued_ms, not_before_ms=order.not_before_ms, params={} if fault else order.params,
+                refused=code, why=wipe(why)[:TEXT_LENGTH_MAX],
             ),
             key,
         )  # fmt: skip
-        _log.info("order taken", extra={"order": order.order, "id": order.id})
-        if fault is not None:
-            await self._end(order, "rejected", *fault)
-        else:
-            self._tell(order.order, order.id, "accepted")
+        _log.info("order taken", extra={"order": wipe(order.order), "id": order.id, "refused": code})
+        self._tell(order.order, order.id, "rejected" if fault else "accepted", code, why)
 
     def _fault(self, order: Order) -> tuple[str, str] | None:
         """Why an order is not to be carried out, whatever the time is."""
@@ -301,7 +300,7 @@ class Commands:
         for waiting in book.open:
             if waiting.begun:
                 await self._resolve_one(waiting)
-            elif (fault := self._fault(waiting.order)) is not None:  # cut off before its end, or of another version
+            elif (fault := self._fault(waiting.order)) is not None:  # taken by another version of this software
                 await self._end(waiting.order, "rejected", *fault)
             else:
                 self._tell(waiting.order.order, waiting.order.id, "accepted")
@@ -404,7 +403,7 @@ class Commands:
     async def _end(
         self, order: Order, state: State, code: str = "", text: str = "", output: Mapping[str, Any] | None = None
     ) -> None:
-        text = wipe(text)[:1_000]
+        text = wipe(text)[:TEXT_LENGTH_MAX]
         await self._engine.keep(
             e.OrderEnded(id=order.id, order=wipe(order.order), state=state, code=code, text=text),
             _end_key(order.id),
@@ -428,7 +427,7 @@ class Commands:
     ) -> None:
         self._put(
             Result(
-                id=order_id, order=kind, state=state, ts=self._clock.stamp().time_ms, code=code, text=text[:1_000],
+                id=order_id, order=kind, state=state, ts=self._clock.stamp().time_ms, code=code, text=text[:TEXT_LENGTH_MAX],
                 output=dict(output or {}),
             )
         )  # fmt: skip

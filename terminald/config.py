@@ -18,7 +18,7 @@ from core.stripe import NUMBER_DIGITS_MAX, NUMBER_DIGITS_MIN, CardKind, CardRang
 from core.topics import check_terminal
 from drivers import registry
 from drivers.nodes import Match
-from drivers.options import EscposPrinterOptions, NexoOptions, PrinterDrawerOptions
+from drivers.options import EscposPrinterOptions, GpioKeylockOptions, NexoOptions, PrinterDrawerOptions
 from store.keys_tier import Tier
 from terminald.addresses import BROKERS_MAX, NO_TLS_FILES, Tls
 from terminald.overlay import overlay_of
@@ -248,7 +248,10 @@ def _config(root: Table, file: Path) -> Config:
     ranges = tuple(_card_range(one) for one in cards.tables("range"))
     shop = read_gift_cards(root.table("gift_cards", optional=True), msgspec.structs.replace(shop, cards=ranges))
     wallets = next((each.options.wallets for each in devices if isinstance(each.options, NexoOptions)), ())
-    shop = msgspec.structs.replace(shop, wallets=wallets)
+    lock = next((each.options for each in devices if isinstance(each.options, GpioKeylockOptions)), None)
+    shop = msgspec.structs.replace(
+        shop, wallets=wallets, key_lock=lock is not None, key_approves=lock is not None and lock.approves
+    )
     operators, badge_alone = _operators(root.table("operators")) if root.has("operators") else (None, False)
     shop = msgspec.structs.replace(shop, sign_on=operators is not None, badge_alone=badge_alone)
     journal = root.table("journal", optional=True)

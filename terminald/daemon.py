@@ -13,6 +13,7 @@ import msgspec
 from core import entries as e
 from core import events as v
 from core import scan
+from core.keylock import is_locked
 from core.ledger import Record
 from core.telemetry import Values
 from core.text import Message, message
@@ -510,8 +511,10 @@ class Terminal:
         claim = self._staff.claim if self._staff is not None else None
         owner = (message("owner-wanted", claim=claim),) if claim is not None else ()
         orders = self._office.conditions() if self._office is not None else ()
+        locked = (message("key-locked"),) if is_locked(self._config.shop, self._engine.till, "scanned") else ()
         return (
             orders
+            + locked
             + owner
             + training
             + power

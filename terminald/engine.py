@@ -43,6 +43,7 @@ from core.step import (
     Step,
     UsualWanted,
     WalletShown,
+    look_up,
 )
 from core.text import Message
 from core.training import in_training, unwrapped
@@ -363,7 +364,9 @@ class Engine:
         local_time = local.isoformat(timespec="seconds")
         today = self._time.business_day(stamp)
         question = read(self.shop, self.till, event, today)
-        item = self._lookup(question.reading.gtin, local_time) if isinstance(question, ItemWanted) else None
+        item = None
+        if isinstance(question, ItemWanted):
+            question, item = look_up(question, lambda gtin: self._lookup(gtin, local_time))
         badge = await self._badge(question)
         original, history_fault = await self._original(question)
         return Facts(

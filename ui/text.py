@@ -393,6 +393,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "sign-on-needed": ("Nobody is signed on.", "Sign on first."),
     "till-locked": ("The till is locked by operator {operator}.", "Sign on again; an open basket is still there."),
     "not-allowed": ("Nobody may do this here.", "Call your technician."),
+    "key-locked": ("The key lock is locked: the till takes nothing.", "Turn the key."),
+    "key-needed": ("This takes the supervisor's key.", "Have it put in and turned."),
     "supervisor-needed": ("This takes a supervisor.", "Have one approve it with his PIN, or sign on."),
     "role-needed": ("This takes another role: {role}.", "Have somebody with it sign on."),
     "approver-may-not": ("Operator {operator} may not allow this.", "Ask a supervisor."),

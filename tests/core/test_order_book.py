@@ -1,5 +1,6 @@
 """What a till remembers of orders: each number once, how they ended, the lock and the lines for people."""
 
+import msgspec
 import pytest
 
 from core import entries as e
@@ -40,6 +41,15 @@ def test_a_number_is_not_taken_twice() -> None:
 def test_nothing_becomes_of_an_order_that_was_not_taken(entry: e.OrderEntry) -> None:
     with pytest.raises(AssertionError):
         fold(entry)
+
+
+def test_a_refused_order_ends_with_its_taking() -> None:
+    book = fold(msgspec.structs.replace(taken(1), refused="order-not-allowed", why="a role"))
+    assert book.open == ()
+    assert book.window.refuses(1, 1)
+    end = book.end("o-1")
+    assert end is not None
+    assert (end.state, end.code, end.text) == ("rejected", "order-not-allowed", "a role")
 
 
 def test_it_stays_small() -> None:

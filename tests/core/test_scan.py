@@ -74,8 +74,10 @@ def meant(data: str, aim: str | None = None, *, tendering: bool = False) -> Scan
 def test_a_gtin_is_kept_in_fourteen_digits(code: str) -> None:
     ean = code.zfill(14)[1:] if len(code) in (12, 13) or (len(code) == 14 and code[0] == "0") else ""
     assume(not ean.startswith(("02", "04", "2", "98", "99")) and not code.startswith(RULES.loyalty + RULES.vouchers))
-    assert meant(code) == Scan(kind="gtin", gtin=code.zfill(14))
+    said = meant(code)
+    assert (said.kind, said.gtin, said.reason) == ("gtin", code.zfill(14), None)
     assert classify(code) == meant(code)
+    assert said.also is None or (len(code) == 8 and code[0] in "01")
 
 
 @given(GTINS, st.data())
@@ -105,6 +107,27 @@ def test_any_single_misread_digit_is_found(code: str, data: st.DataObject) -> No
 )
 def test_numbers_that_are_gtins(data: str, aim: str | None, gtin: str) -> None:
     assert meant(data, aim) == Scan(kind="gtin", gtin=gtin)
+
+
+@pytest.mark.parametrize(
+    ("code", "aim", "gtin", "also"),
+    [
+        ("12345708", None, "00123000004578", None),  # its check digit is a UPC-E's, and no GTIN-8's
+        ("01234505", None, "00012000003455", None),
+        ("12345670", None, "00000012345670", "00123456000070"),  # it is both
+        ("12345670", "E0", "00123456000070", None),
+        ("12345670", "E4", "00000012345670", None),
+        ("96385074", None, "00000096385074", None),  # no UPC-E begins with 9
+    ],
+)
+def test_eight_digits_may_be_upc_e(code: str, aim: str | None, gtin: str, also: str | None) -> None:
+    """GS1 General Specifications 5.2.2.4.2; expanded by hand."""
+    assert meant(code, aim) == Scan(kind="gtin", gtin=gtin, also=also)
+
+
+def test_eight_digits_of_another_symbology_are_no_upc_e() -> None:
+    for aim in ("E4", "C0"):
+        assert meant("12345708", aim).reason == "check-digit"
 
 
 @given(digits(5), st.integers(0, 99_999))

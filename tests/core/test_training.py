@@ -18,7 +18,7 @@ from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 
 SCAN = v.Scanned(device="scanner", data="96385074")
 PEOPLE_AND_COUNTER = frozenset(
-    ("operator", "locked", "practice", "next_practice", "drawer_open", "power_weak", "started", "unprinted")
+    ("operator", "locked", "key", "practice", "next_practice", "drawer_open", "power_weak", "started", "unprinted")
 )
 
 

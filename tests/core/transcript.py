@@ -6,7 +6,8 @@ A script's lines begin with ``>``; comments with ``#``. What follows from a line
     " what is told (refused: x)    = the state afterwards
 
 Lines that begin with ``@`` say what is other in this script's shop: ``@ shop cash_unit_minor=5``, ``@ promotion id=...``,
-``@ tax code=Q rate_bp=500 included=false``, ``@ item gtin=... tax=Q``, ``@ now 2026-11-25T09:00:00+01:00``.
+``@ tax code=Q rate_bp=500 included=false``, ``@ item gtin=... tax=Q``, ``@ now 2026-11-25T09:00:00+01:00``,
+``@ also GTIN of GTIN``: an item like another.
 
 Before each line the state is folded anew from the entries, so that a replay is shown at every point of every script.
 """
@@ -41,6 +42,7 @@ from core.step import (
     ParkedWanted,
     Question,
     Step,
+    look_up,
 )
 from core.stripe import CardKind, CardRange, Opaque
 from core.tax import TaxRate
@@ -115,7 +117,9 @@ class Player:
 
     def take(self, event: v.AnyEvent) -> Step:
         question = read(self.shop, self.till, event, self.now[:10])
-        item = self.catalogue.get(question.reading.gtin) if isinstance(question, ItemWanted) else None
+        item = None
+        if isinstance(question, ItemWanted):
+            question, item = look_up(question, self.catalogue.get)
         facts = Facts(
             business_day=self.now[:10],
             local_time=self.now,
@@ -189,6 +193,10 @@ def _equip(player: Player, line: str) -> None:
             player.approver = who
         else:
             player.badge = Badge(operator=who, locked_ms=int("".join(arguments[2:]) or 0))
+        return
+    if what == "also":
+        gtin, _, of = arguments
+        player.catalogue[gtin] = msgspec.structs.replace(player.catalogue[of], gtin=gtin)
         return
     if what == "clock":
         player.clock_sure = arguments[0] == "sure"

@@ -13,14 +13,22 @@ from core.entries import (
     Discount,
     DiscountsApplied,
     DiscountShare,
+    GiftCardAdded,
+    GiftCardAwaited,
     ItemAdded,
     LineVoided,
     PriceOverridden,
     QuantityChanged,
+    StoredValueApproved,
+    StoredValueLine,
+    StoredValueRefused,
+    StoredValueRequested,
+    StoredValueUnknown,
     TenderTotal,
     TillOpened,
     TillSettled,
     TransactionCancelled,
+    TransactionLink,
     TransactionOpened,
     TransactionResumed,
     TransactionSuspended,
@@ -38,6 +46,7 @@ UNKNOWN = (
     b'{"type":"discounts_applied","discounts":"none"}',
     b'{"type":"till_settled","session":1e300}',
     b'{"type":["transaction_opened"]}',
+    b'{"type":"stored_value_approved","reference":7,"balance_minor":"much"}',
 )
 
 
@@ -133,10 +142,40 @@ def test_tills_moves_cancellations_and_money_given_back(store: Store) -> None:
     assert rows(store, "sequence_number, operator_id, total_minor", "pos_transaction") == [(3, "ann", -40)]
 
 
+def test_gift_cards_are_no_turnover(store: Store) -> None:
+    sold = StoredValueLine(line=2, amount_minor=5000, card="****0004", account="c0ffee", reference="e/1.g2")
+    back = StoredValueLine(
+        line=1, amount_minor=-5000, card="****0004", account="c0ffee", returned=TransactionLink(number=1, line=2)
+    )
+    cash, given = TenderTotal(kind="CASH", amount_minor=5007), TenderTotal(kind="CASH", amount_minor=-5000)
+    asked = StoredValueRequested(
+        reference="e/1.g2", operation="activate", amount_minor=5000, number=1, line=2, card="****0004", original="V1"
+    )
+    take(
+        store, opened(1), item(1, 7), GiftCardAwaited(amount_minor=5000),
+        GiftCardAdded(line=2, amount_minor=5000, card="****0004", account="c0ffee", reservation="V1"), asked,
+        structs.replace(completed(1, 7), tenders=(cash,), stored_value=(sold,)),
+        StoredValueUnknown(reference="e/1.g2"), StoredValueApproved(reference="e/1.g2", balance_minor=5000),
+        opened(2), structs.replace(completed(2, 0), tenders=(given,), stored_value=(back,)),
+        StoredValueRefused(reference="e/9.g9", reason="declined"),
+    )  # fmt: skip
+    assert rows(store, "sequence_number, total_minor", "pos_transaction") == [(1, 7), (2, 0)]
+    assert rows(store, "sequence_number, extended_amount_minor", "pos_line_item") == [(1, 7)]
+    assert rows(store, "sequence_number, amount_minor", "pos_tender") == [(1, 5007), (2, -5000)]
+    assert rows(store, "sequence_number, line_item_number, amount_minor, account_id, card", "pos_stored_value") == [
+        (1, 2, 5000, "c0ffee", "****0004"), (2, 1, -5000, "c0ffee", "****0004")
+    ]  # fmt: skip
+    outcomes = rows(store, "record_seq, reference, outcome, reason, balance_minor", "pos_stored_value_outcome")
+    assert [each[1:] for each in outcomes] == [
+        ("e/1.g2", "unknown", "", None), ("e/1.g2", "done", "", 5000), ("e/9.g9", "refused", "declined", None)
+    ]  # fmt: skip
+
+
 def test_what_is_not_known_spoils_no_view(store: Store) -> None:
     take(store, opened(1), item(1, 7), *UNKNOWN, completed(1, 7))
     with reading(store.address) as statements:
         for view in ("pos_transaction", "pos_line_item", "pos_price_modifier", "pos_tender", "pos_tax",
-                     "pos_cancelled_transaction", "pos_till_settlement", "pos_tender_control"):  # fmt: skip
+                     "pos_cancelled_transaction", "pos_till_settlement", "pos_tender_control", "pos_stored_value",
+                     "pos_stored_value_outcome"):  # fmt: skip
             statements.execute(f"SELECT * FROM {view}").fetchall()
     assert (1, 1, 7) in rows(store, "sequence_number, line_item_number, extended_amount_minor", "pos_line_item")

@@ -71,7 +71,17 @@ class Eager(CoreTill):
         super().keep(entry)
 
 
+class Trusting(CoreTill):
+    """It takes a gift card for emptied that was not."""
+
+    def take(self, event: v.AnyEvent) -> Step:
+        if isinstance(event, v.StoredValueRefused):
+            event = v.StoredValueAnswered(reference=event.reference)
+        return super().take(event)
+
+
 MUTANTS: dict[str, type[CoreTill]] = {
+    "pays for a gift card that keeps its value": Trusting,
     "forgets what came back": Forgetful,
     "takes a refusal for money": Doubling,
     "keeps a part of the change": Stingy,

@@ -10,8 +10,8 @@ from core import entries as e
 from core import events as v
 from core.history import Assembler, Original, Transaction
 from core.sale import read, step
-from core.state import Authorizing, Enquiring, Idle, Ringing, Tendering, Till, apply, basket_of
-from core.step import CustomerWanted, Facts, ItemWanted, OriginalWanted, ParkedWanted, Step
+from core.state import Authorizing, Enquiring, Idle, Loading, Ringing, Tendering, Till, Unloading, apply, basket_of
+from core.step import CustomerWanted, Facts, GiftCardShown, ItemWanted, OriginalWanted, ParkedWanted, Step
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 from tests.proofs.shop_model import GOODS, Disagreement, Piece, ShopModel
 
@@ -19,7 +19,10 @@ REFOLD_STEPS = 200
 SETTLE_STEPS_MAX = 200
 RECEIPTS_RECENT = 12
 
+GIFT_CARDS = tuple(f"600649000000{at:04}" for at in range(6))
+
 _Asked = x.RequestPayment | x.RequestRefund | x.EnquirePayment | x.ReversePayment
+_AskedOfGift = x.ReserveGiftCard | x.ChangeStoredValue | x.EnquireStoredValue | x.EnquireBalance
 
 
 class CoreTill:
@@ -44,6 +47,7 @@ class CoreTill:
             customer="c0ffee" if isinstance(question, CustomerWanted) else None,
             items=tuple(CATALOGUE[gtin] for gtin in question.gtins) if isinstance(question, ParkedWanted) else (),
             original=self.original(question.number) if isinstance(question, OriginalWanted) else None,
+            account=f"account-{question.card.number[-1]}" if isinstance(question, GiftCardShown) else "",
         )
         taken = step(SHOP, self.till, event, facts)
         for entry in taken.entries:
@@ -57,13 +61,19 @@ class CoreTill:
         self.till = apply(self.till, e.decode(body))
         if (ended := self._assembler.fold("", len(self.bodies), 0, entry)) is not None and ended.status == "completed":
             self._sold[ended.number] = ended
-            for number in {line.returned.number for line in ended.lines if line.returned is not None} - {0}:
+            links = [line.returned for line in ended.lines] + [gift.returned for gift in ended.stored_value]
+            for number in {link.number for link in links if link is not None} - {0}:
                 self._later.setdefault(number, []).append(ended)
 
     def original(self, number: int) -> Original | None:
         """What the history has of a transaction."""
         sold = self._sold.get(number)
         return Original(sold=sold, later=tuple(self._later.get(number, ()))) if sold is not None else None
+
+    def gifts_of(self, number: int) -> tuple[e.StoredValueLine, ...]:
+        """The gift cards of a finished transaction."""
+        sold = self._sold.get(number)
+        return sold.stored_value if sold is not None else ()
 
     def refold(self) -> Till:
         """The till as a start would make it: from the checkpoint, over the entries since."""
@@ -83,8 +93,11 @@ class Day:
         self.core = till
         self.model = ShopModel()
         self.asked: list[_Asked] = []
+        self.gifts_asked: list[_AskedOfGift] = []
         self.answers: list[v.AnyEvent] = []
         self.papers: Counter[int] = Counter()
+        self.gone: dict[str, set[str]] = {}
+        """By what put value on a gift card: the references under which that was to be undone."""
         self.pairs: set[tuple[str, str]] = set()
         self.steps = 0
 
@@ -94,6 +107,7 @@ class Day:
             (self._scan, 30), (self._quantity, 5), (self._void_line, 4), (self._cash, 16), (self._card, 10), (self._voucher, 3), (self._account, 4),
             (self._answer, 24), (self._answer_again, 2), (self._cancel, 4), (self._return, 16), (self._return_all, 3),
             (self._void, 3), (self._park, 4), (self._unpark, 4), (self._other, 3),
+            (self._sell_gift, 4), (self._show_gift, 8), (self._return_gift, 5), (self._answer_of_gift, 14),
         )  # fmt: skip
         does = [action for action, _ in actions]
         weights = [weight for _, weight in actions]
@@ -137,6 +151,7 @@ class Day:
             and not self._voiding()
             and piece is not None
             and not piece.voided
+            and not piece.gift
             and piece.count > 0
             and 0 < count < 10_000
         )
@@ -148,6 +163,7 @@ class Day:
     def _void_line(self) -> None:
         standing = [piece for piece in self.model.counter if not piece.voided]
         can = isinstance(self.core.till.sale, Ringing) and not self._voiding() and bool(standing)
+        can = can and not (standing[-1].gift and standing[-1].count < 0)
         if can:
             standing[-1].voided = True
         if self.take(v.VoidKeyed()).refused is can:
@@ -204,6 +220,10 @@ class Day:
     def _void(self) -> None:
         number = self.chance.choice([0, *list(self.model.receipts)[-3:]])
         receipt = self.model.receipts.get(number or next(reversed(self.model.receipts), 0))
+        of_number = number or next(reversed(self.model.receipts), 0)
+        had_gifts = any(gift.returned is None for gift in self.core.gifts_of(of_number))
+        if had_gifts:
+            return  # what becomes of such a void is the payment device's word: the transcripts show it
         last = self.core.till.last
         last_is_sale = last is not None and not last.cancelled
         can = (
@@ -267,6 +287,78 @@ class Day:
         )
         self.take(self.chance.choice(events))
 
+    # --- gift cards -------------------------------------------------------------------------------------------------
+
+    def _sell_gift(self) -> None:
+        can = isinstance(self.core.till.sale, Idle | Ringing) and not self._voiding()
+        if self.take(v.GiftCardSaleKeyed(amount_minor=self.chance.choice((1_000, 2_500)))).refused is can:
+            raise Disagreement(f"a gift card's sale was {'refused' if can else 'taken'}")
+
+    def _show_gift(self) -> None:
+        """In whatever state: it is reserved, pays, or is looked at."""
+        before = len(self.core.bodies)
+        number = self.chance.choice(GIFT_CARDS)
+        self.take(v.CardSwiped(device="msr", kind="gift", number=number))
+        if any(number.encode() in body for body in self.core.bodies[before:]):
+            raise Disagreement("a gift card's number is kept")
+
+    def _return_gift(self) -> None:
+        recent = [number for number, receipt in self.model.receipts.items() if receipt.gifts][-RECEIPTS_RECENT:]
+        number = self.chance.choice([*recent, 99_999])
+        sold = self.model.receipts[number].gifts if number in self.model.receipts else {}
+        line = self.chance.choice([*sold, 9])
+        self.take(v.GiftCardReturnKeyed(number=number, line=line))
+
+    def _answer_of_gift(self) -> None:
+        if self.gifts_asked:
+            asked = self.gifts_asked.pop(self.chance.randrange(len(self.gifts_asked)))
+            self._hear_of_gift(asked, answers=self.chance.random() < 0.7, does=self.chance.random() < 0.8)
+
+    def _hear_of_gift(self, asked: _AskedOfGift, *, answers: bool, does: bool) -> None:
+        values = self.model.ledger.values
+        match asked:
+            case x.EnquireBalance():
+                self.take(v.BalanceTold(card=asked.card.masked, balance_minor=100))
+                return
+            case x.ReserveGiftCard() if does and answers:
+                self.take(
+                    v.GiftCardReserved(
+                        reference=asked.reference, card=asked.card.masked, account=asked.account, poi_transaction="V"
+                    )
+                )
+                return
+            case x.ReserveGiftCard():
+                self.take(v.GiftCardUnreserved(reference=asked.reference, reason="no-answer"))
+                return
+            case x.ChangeStoredValue():
+                self.model.ledger.asked[asked.reference] += 1
+                if self.model.ledger.asked[asked.reference] > 1:
+                    raise Disagreement(f"{asked.reference} was sent to the payment device twice")
+                if does:
+                    values.add(asked.reference)
+            case x.EnquireStoredValue():
+                pass
+        if not answers:
+            self.take(v.StoredValueUnanswered(reference=asked.reference))
+            return
+        known = asked.reference in values
+        told: v.AnyEvent = v.StoredValueRefused(reference=asked.reference, reason="declined")
+        if known:
+            told = v.StoredValueAnswered(reference=asked.reference, poi_transaction="V", balance_minor=1)
+        self.take(told)
+        self.answers.append(told)
+
+    def _record_gift(self, entry: e.GiftCardAdded | e.GiftCardReturned) -> None:
+        """What joins the basket: sold, or taken back after the payment device has emptied it."""
+        if isinstance(entry, e.GiftCardAdded):
+            self.model.counter.append(Piece(entry.amount_minor, 1, gift=True))
+            return
+        undone = self.gone.get(entry.original, set())
+        if not undone & self.model.ledger.values:
+            raise Disagreement("money is given for a gift card that keeps its value")
+        of = (entry.returned.number, entry.returned.line)
+        self.model.counter.append(Piece(-entry.amount_minor, -1, of=of, gift=True))
+
     # --- the world --------------------------------------------------------------------------------------------------
 
     def _answer(self) -> None:
@@ -315,6 +407,11 @@ class Day:
         match effect:
             case x.RequestPayment() | x.RequestRefund() | x.EnquirePayment() | x.ReversePayment():
                 self.asked.append(effect)
+            case x.ChangeStoredValue(operation="unload"):
+                self.gone.setdefault(effect.original, set()).add(effect.reference)
+                self.gifts_asked.append(effect)
+            case x.ReserveGiftCard() | x.ChangeStoredValue() | x.EnquireStoredValue() | x.EnquireBalance():
+                self.gifts_asked.append(effect)
             case x.PrintReceipt(copy=0, doubtful=False):
                 self.papers[effect.number] += 1
                 if self.papers[effect.number] > 1:
@@ -338,7 +435,7 @@ class Day:
                     kept.total_minor,
                     kept.change_minor,
                     moved["CASH"],
-                    moved["CREDIT"],
+                    moved["CREDIT"] + moved["STORED_VALUE"],
                     moved["VOUCHER"] + moved["CUST_ACCT"],
                 )
                 for tender in last.completed.basket.tenders:
@@ -351,6 +448,8 @@ class Day:
                 basket = basket_of(before.sale)
                 paid = basket.tenders if basket is not None else ()
                 self.model.given_up(entry.returned_minor, sum(t.amount_minor for t in paid if t.kind == "CASH"))
+            case e.GiftCardAdded() | e.GiftCardReturned():
+                self._record_gift(entry)
             case e.PaymentDeclined():
                 aside = [tender for tender in before.aside if tender.reference == entry.reference]
                 self.model.unmade_minor += sum(tender.amount_minor for tender in aside if tender.refund_of)
@@ -364,15 +463,19 @@ class Day:
             if self.asked:
                 asked = self.asked.pop(0)
                 self._hand_on(self._outcome(asked, answers=True, does=isinstance(asked, x.ReversePayment)))
+            elif self.gifts_asked:
+                self._hear_of_gift(self.gifts_asked.pop(0), answers=True, does=False)
+            elif isinstance(sale, Loading):
+                self.take(v.CancelKeyed())
             elif isinstance(sale, Ringing | Tendering):
                 for event in (v.CancelKeyed(), v.CashKeyed(), v.CardKeyed(), v.AccountKeyed()):
                     if not self.take(event).refused:
                         break
-            elif isinstance(sale, Authorizing | Enquiring):
+            elif isinstance(sale, Authorizing | Enquiring | Unloading):
                 raise Disagreement("a payment waits that nobody asks about")
             else:
                 break
-        if not isinstance(self.core.till.sale, Idle) or self.core.till.aside:
+        if not isinstance(self.core.till.sale, Idle) or self.core.till.aside or self.core.till.gifts:
             raise Disagreement("something is still open")
         if self.core.refold() != self.core.till:
             raise Disagreement("the entries give another till than the one that wrote them")

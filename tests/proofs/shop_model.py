@@ -17,12 +17,16 @@ class Disagreement(Exception):
 
 @dataclass(slots=True)
 class Piece:
-    """So many pieces on the counter; `of` is the receipt, and its line, that they were sold with when they come back."""
+    """So many pieces on the counter; `of` is the receipt, and its line, that they were sold with when they come back.
+
+    A `gift` card is money that is owed to whoever has it: it is no goods.
+    """
 
     price_minor: int
     count: int
     of: tuple[int, int] | None = None
     voided: bool = False
+    gift: bool = False
 
 
 @dataclass(slots=True)
@@ -32,6 +36,8 @@ class Receipt:
     pieces: dict[int, tuple[int, int]]
     left: dict[int, int]
     kept_minor: int
+    gifts: dict[int, int] = field(default_factory=dict)
+    """Gift cards that were sold and have not come back, by their lines."""
     has_returns: bool = False
     voided: bool = False
 
@@ -43,6 +49,8 @@ class Ledger:
     moved: dict[str, int] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     reversed: set[str] = field(default_factory=set)
+    values: set[str] = field(default_factory=set)
+    """References under which a gift card's value was changed."""
 
     def total_minor(self) -> int:
         """All that it has."""
@@ -62,17 +70,24 @@ class ShopModel:
     """What customers are billed for, and vouchers that were taken."""
     vouchers: set[str] = field(default_factory=set)
     sold_minor: int = 0
+    owed_minor: int = 0
+    """What was paid for gift cards, less what was given back for them."""
     unmade_minor: int = 0
     """Refunds that count as given and that the payment device has not made: told, and paid out by other means."""
 
     def total_minor(self) -> int:
         """What the basket in hand comes to."""
-        return sum(piece.price_minor * piece.count for piece in self.counter if not piece.voided)
+        return sum(piece.price_minor * piece.count for piece in self.counter if not piece.voided and not piece.gift)
+
+    def gifts_minor(self) -> int:
+        """What its gift cards come to."""
+        return sum(piece.price_minor * piece.count for piece in self.counter if not piece.voided and piece.gift)
 
     def rung_up(self, code: str) -> None:
         """A scanned piece: the last line counts up, else there is a new one."""
         last = self.counter[-1] if self.counter else None
-        if last is not None and not last.voided and last.of is None and last.price_minor == GOODS[code]:
+        goods = last is not None and not last.voided and last.of is None and not last.gift
+        if last is not None and goods and last.price_minor == GOODS[code]:
             last.count += 1
         else:
             self.counter.append(Piece(GOODS[code], 1))
@@ -95,25 +110,34 @@ class ShopModel:
         """The transaction is final: of each so much came in, less what went out, the change not counted."""
         if total_minor != self.total_minor():
             raise Disagreement(f"#{number} comes to {total_minor}, and its goods to {self.total_minor()}")
-        if cash_minor + cards_minor + other_minor != total_minor + change_minor:
+        gifts_minor = self.gifts_minor()
+        if cash_minor + cards_minor + other_minor != total_minor + gifts_minor + change_minor:
             paid = f"{cash_minor} + {cards_minor} + {other_minor}"
-            raise Disagreement(f"#{number}: {paid} is not {total_minor} and {change_minor} change")
+            raise Disagreement(
+                f"#{number}: {paid} is not {total_minor}, {gifts_minor} for gift cards and {change_minor} change"
+            )
         if number in self.receipts:
             raise Disagreement(f"#{number} is finished twice")
         self.drawer_minor += cash_minor - change_minor
         self.billed_minor += other_minor
         self.sold_minor += total_minor
-        standing = {at: piece for at, piece in enumerate(self.counter, 1) if not piece.voided}
+        self.owed_minor += gifts_minor
+        standing = {at: piece for at, piece in enumerate(self.counter, 1) if not piece.voided and not piece.gift}
+        gifts = {at: piece for at, piece in enumerate(self.counter, 1) if not piece.voided and piece.gift}
         sold = {at: (piece.price_minor, piece.count) for at, piece in standing.items() if piece.count > 0}
         self.receipts[number] = Receipt(
             pieces=sold,
             left={at: count for at, (_, count) in sold.items()},
             kept_minor=sum(price * count for price, count in sold.values()),
-            has_returns=any(piece.count < 0 for piece in standing.values()),
+            gifts={at: piece.price_minor for at, piece in gifts.items() if piece.count > 0},
+            has_returns=any(piece.count < 0 for piece in (*standing.values(), *gifts.values())),
         )
         for piece in standing.values():
             if piece.of is not None:
                 self._back(piece)
+        for piece in gifts.values():
+            if piece.of is not None and self.receipts[piece.of[0]].gifts.pop(piece.of[1], 0) != piece.price_minor:
+                raise Disagreement(f"a gift card of #{piece.of[0]} came back that was not sold, or twice")
         self.counter = []
 
     def given_up(self, returned_minor: int, cash_minor: int) -> None:
@@ -125,8 +149,11 @@ class ShopModel:
     def balanced(self) -> None:
         """All money is somewhere. Raises Disagreement."""
         have = self.drawer_minor + self.ledger.total_minor() + self.billed_minor
-        if have != self.sold_minor + self.unmade_minor:
-            raise Disagreement(f"there is {have}, and {self.sold_minor} was sold, {self.unmade_minor} not given back")
+        if have != self.sold_minor + self.owed_minor + self.unmade_minor:
+            raise Disagreement(
+                f"there is {have}, and {self.sold_minor} was sold, {self.owed_minor} is owed for gift cards,"
+                f" {self.unmade_minor} not given back"
+            )
 
     def _back(self, piece: Piece) -> None:
         assert piece.of is not None

@@ -18,7 +18,7 @@ DEVICES = (
     '[device.display]\ndriver = "display-cd5220"\npath = "../display"\n'
     f'[device.lights]\ndriver = "lights-gpio"\ngreen_pin = {GREEN}\nyellow_pin = {YELLOW}\nred_pin = {RED}\n'
     f'[device.tone]\ndriver = "tone-gpio"\npin = {BUZZER}\n'
-    f'[device.lock]\ndriver = "keylock-gpio"\nnormal_pin = {NORMAL}\nsupervisor_pin = {SUPERVISOR}\n'
+    f'[device.lock]\ndriver = "keylock-gpio"\nnormal_pin = {NORMAL}\nsupervisor_pin = {SUPERVISOR}\napproves = true\n'
     f'[device.buttons]\ndriver = "buttons-gpio"\nno_sale_pin = {NO_SALE}\ncash_pin = {CASH}\n'
 )
 
@@ -67,16 +67,38 @@ async def test_a_sale_as_it_is_seen_and_heard(counter: Counter) -> None:
 
 
 async def test_buttons_give_orders_and_the_key_is_in_the_journal(counter: Counter) -> None:
-    await counter.press(NO_SALE)
     await counter.call("sale.scan", data=ITEM)
     counter.board.set(NORMAL, 1)
     counter.board.set(SUPERVISOR, 0)
+    await counter.see(lambda view: "drawer_keyed" in view.sale.allowed)
+    await counter.press(NO_SALE)
     await counter.press(CASH)
     await counter.see(lambda view: view.day.transactions == 1)
     kept = counter.records()
     assert sum(isinstance(entry, e.DrawerCommanded) for entry in kept) == 1
     positions = [entry.position for entry in kept if isinstance(entry, e.KeyLockTurned)]
     assert (positions[0], positions[-1]) == ("normal", "supervisor")
+
+
+async def test_a_locked_key_takes_nothing_and_the_screen_says_so(counter: Counter) -> None:
+    await counter.call("sale.scan", data=ITEM)
+    assert await counter.refusal("sale.total_discount", percent_bp=1000, reason="Goodwill") == "key-needed"
+    counter.board.set(NORMAL, 1)
+    view = await counter.see(lambda view: any(each.id == "key-locked" for each in view.conditions))
+    assert view.sale.allowed == ()
+    assert await counter.refusal("sale.cash") == "key-locked"
+    await counter.press(CASH)
+    counter.board.set(SUPERVISOR, 0)
+    await counter.see(lambda view: "total_discount_keyed" in view.sale.allowed)
+    assert await counter.refusal("sale.total_discount", percent_bp=1000, reason="Goodwill") is None
+    counter.board.set(SUPERVISOR, 1)
+    counter.board.set(NORMAL, 0)
+    await counter.see(lambda view: view.conditions == () and "total_discount_keyed" not in view.sale.allowed)
+    await counter.call("sale.cash")
+    kept = counter.records()
+    assert sum(isinstance(entry, e.TransactionCompleted) for entry in kept) == 1
+    (given,) = [entry for entry in kept if isinstance(entry, e.DiscountGiven)]
+    assert given.approver == "key"
 
 
 async def test_a_display_that_hangs_or_is_pulled_holds_up_no_sale(counter: Counter) -> None:

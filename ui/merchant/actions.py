@@ -175,6 +175,8 @@ def why_off(flow: Flow, view: View) -> Message:
     sale, who = view.sale, view.operator
     if who.sign_on and (who.id is None or who.locked):
         return message("till-locked", operator=who.id) if who.id is not None else message("sign-on-needed")
+    if any(each.id == "key-locked" for each in view.conditions):
+        return message("key-locked")
     if sale.mode == "idle" and view.till.state in ("closed", "counting"):
         return message(f"till-{view.till.state}")
     if flow.name == "resume" and not sale.parked:

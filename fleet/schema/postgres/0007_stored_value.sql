@@ -1,0 +1,19 @@
+-- POSLog LineItem of the type StoredValue: gift cards that were sold or loaded, below zero those taken back. It is money that the
+-- shop owes: in no total of pos_transaction and no line of pos_line_item, and the transaction's tenders come to total, rounding and
+-- these. account_id names one card wherever it was used, and means nothing outside the shop's terminals.
+CREATE VIEW pos_stored_value AS
+SELECT t.terminal AS workstation_id, t.number AS sequence_number, t.business_day AS business_day_date,
+       t.currency AS currency_code, whole(j.value, 'line') AS line_item_number, (j.value ->> 'card') AS card,
+       coalesce(j.value ->> 'account', '') AS account_id, whole(j.value, 'amount_minor') AS amount_minor,
+       coalesce(j.value ->> 'reference', '') AS reference, t.epoch, t.seq AS record_seq
+FROM retail_transaction t
+JOIN record_body r ON r.terminal = t.terminal AND r.epoch = t.epoch AND r.seq = t.seq,
+     LATERAL elements(r.body, 'stored_value') j;
+
+-- What the payment device made of each change of a gift card's value, by its reference; the last word counts.
+CREATE VIEW pos_stored_value_outcome AS
+SELECT terminal AS workstation_id, (body ->> 'reference') AS reference,
+       CASE type WHEN 'stored_value_approved' THEN 'done' WHEN 'stored_value_refused' THEN 'refused' ELSE 'unknown' END AS outcome,
+       coalesce(body ->> 'reason', '') AS reason, whole(body, 'balance_minor') AS balance_minor,
+       epoch, seq AS record_seq, time_ms
+FROM record_body WHERE type IN ('stored_value_approved', 'stored_value_refused', 'stored_value_unknown');

@@ -1,0 +1,141 @@
+"""Alarms that are really caused, in a running daemon, as a stranger's reader has them from the broker and the guide alone."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from core.alarms import KINDS
+from tests.brokers import Mosquitto, mosquitto_in
+from tests.countertop import Countertop, countertop
+from tests.guide_reader import Reader
+from tests.media import medium
+
+DEVICES = ("scanner", "card", "printer", "drawer")
+PATIENCE_S = 45.0
+_RECOVERY_KEY = X25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw().hex()
+_MORE = f"""
+[keys]
+recovery_key = "{_RECOVERY_KEY}"
+[headquarters]
+broker = "mqtt://127.0.0.1:{{port}}"
+ack_key = "{{key}}"
+[operators]
+[device.power]
+driver = "power-rpi"
+path = "{{power}}"
+recover_s = 0.1
+"""
+
+
+@contextlib.asynccontextmanager
+async def counter_with_reader(
+    root: Path, broker: Mosquitto, power: Path, more: str = ""
+) -> AsyncIterator[tuple[Countertop, Reader]]:
+    power.write_text("0\n")  # noqa: ASYNC240 # as the kernel does
+    more = _MORE.format(port=broker.port, key="ab" * 32, power=power) + more
+    reader = Reader(broker.port, "till-3", {*DEVICES, "power"})
+    try:
+        async with countertop(root, DEVICES, more=more) as counter:
+            yield counter, reader
+        await until(lambda: reader.last("status").get("state") == "offline", reader, "the goodbye")
+    finally:
+        reader.close()
+    assert reader.faults == []
+
+
+async def until(condition: Callable[[], bool], reader: Reader, what: str) -> None:
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not condition():
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"waited for {what} in vain; raised are {reader.alarms()}; {reader.faults}") from None
+
+
+async def raised(reader: Reader, *types: str) -> None:
+    """Waits until exactly these alarms are raised."""
+    await until(lambda: reader.alarms() == set(types), reader, f"{types}")
+    for type_ in types:
+        alarm = reader.last(f"alarm/{type_}")
+        assert alarm["severity"] == KINDS[type_].severity
+        assert alarm["text"] == KINDS[type_].text.format(**alarm["v"])
+
+
+@pytest.mark.timeout(240)
+async def test_what_goes_wrong_at_a_counter(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path) as broker, medium(tmp_path / "stick") as stick:
+        power = tmp_path / "get_throttled"
+        mirror = f'[mirror]\npath = "{stick.folder}"\n'
+        async with counter_with_reader(tmp_path / "shop", broker, power, mirror) as (counter, reader):
+            bench = counter.bench
+            await until(
+                lambda: reader.last("tele/copies").get("v", {}).get("second_medium") == "ready", reader, "medium"
+            )
+            assert reader.last("status")["state"] == "online"
+            assert reader.last("info")["device_printer"].startswith("POSPrinter printer-escpos")
+            await raised(reader)
+
+            bench.printer.set_paper_out(True)
+            await raised(reader, "paper-out")
+            assert reader.last("alarm/paper-out")["v"] == {"devices": "printer"}
+            assert reader.last("tele/devices")["v"]["device_printer_paper"] == "out"
+            bench.printer.set_paper_out(False)
+            await raised(reader)
+
+            bench.drawer.pry()
+            await raised(reader, "drawer-forced")
+            since = reader.last("alarm/drawer-forced")["since"]
+            await counter.restart()  # SIGKILL while it stands open
+            await until(lambda: reader.last("status")["boot_id"] == counter.view.boot, reader, "the restart")
+            await asyncio.sleep(12)  # longer than a start has to settle
+            await raised(reader, "drawer-forced")
+            assert reader.last("alarm/drawer-forced")["since"] == since
+            bench.drawer.shut()
+            await raised(reader)
+
+            power.write_text("1\n")  # under-voltage, now
+            await raised(reader, "power-low")
+            power.write_text("10000\n")  # it has been, and is over
+            await raised(reader)
+
+            bench.scanner.unplug()
+            await raised(reader, "device-missing")
+            assert reader.last("alarm/device-missing")["v"] == {"devices": "scanner"}
+            for _ in range(5):
+                await counter.refusal("operator.sign_on", operator="nobody", pin="2580")
+            await raised(reader, "device-missing", "sign-ons-failed")
+            stick.pull()
+            await raised(reader, "device-missing", "sign-ons-failed", "second-medium-missing")
+            assert reader.last("tele/alarms")["v"]["worst"] == "major"
+            bench.scanner.plug()
+            await raised(reader, "sign-ons-failed", "second-medium-missing")
+
+
+@pytest.mark.timeout(180)
+async def test_a_disk_that_fills(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path) as broker, medium(tmp_path / "shop", size="96m") as disk:
+        more = "[disk]\nreserve_mib = 4\nfull_below_mib = 4\nlow_below_mib = 24\n"
+        async with counter_with_reader(disk.folder, broker, tmp_path / "power", more) as (_, reader):
+            await until(lambda: reader.last("tele/system").get("v", {}).get("room") == "enough", reader, "room")
+            await raised(reader)
+            ballast = disk.folder / "ballast"
+            _fill(disk.folder, ballast, leave_mib=14)
+            await raised(reader, "disk-low")
+            _fill(disk.folder, ballast, leave_mib=0)
+            await raised(reader, "disk-full")
+            ballast.unlink()
+            await raised(reader)
+
+
+def _fill(folder: Path, ballast: Path, *, leave_mib: int) -> None:
+    """Writes until so much is left."""
+    import shutil
+
+    with ballast.open("ab") as file, contextlib.suppress(OSError):
+        while shutil.disk_usage(folder).free > leave_mib << 20:
+            file.write(bytes(1 << 19))
+            file.flush()
