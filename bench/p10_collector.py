@@ -181,7 +181,7 @@ def _batch(terminal: str) -> tuple[Arrival, Rows, Rows]:
     arrival = Arrival(terminal, encode(compose(terminal, start_of(records), records, _KEY.sign)))
     rows: Rows = [(terminal, record.epoch, record.seq, record.exact, record.hash) for record in records]
     completed: Rows = [
-        (terminal, record.epoch, record.seq, number, "2026-11-22", "EUR", number, 0, 1_700_000_000_000)
+        (terminal, record.epoch, record.seq, number, "2026-11-22", "EUR", number, 0, 1_700_000_000_000, 1)
         for number, record in enumerate(records[5::5], 1)
     ]
     return arrival, rows, completed

@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fleet import ca_cli, enrol_cli, live_cli, operators_cli, orders_cli, recalls_cli, registry_cli, simulate_cli
+from fleet import (
+    ca_cli,
+    enrol_cli,
+    live_cli,
+    operators_cli,
+    orders_cli,
+    quality_cli,
+    recalls_cli,
+    registry_cli,
+    simulate_cli,
+)
 from fleet.arguments import Commands, add_brokers, add_database, add_key, brokers_of, public_key, terminal
 
 
@@ -241,6 +251,7 @@ _AREAS: tuple[Callable[[Commands], None], ...] = (
     live_cli.add,
     operators_cli.add,
     orders_cli.add,
+    quality_cli.add,
     recalls_cli.add,
     registry_cli.add,
     simulate_cli.add,

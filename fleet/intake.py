@@ -334,7 +334,7 @@ class _Transaction:
         rows = [(*place, record.seq, record.exact, record.hash) for record in records]
         sales = [
             (*place, item.seq, item.sale.number, item.sale.business_day, item.sale.currency,
-             item.sale.total_minor, item.sale.change_minor, item.time_ms)
+             item.sale.total_minor, item.sale.change_minor, item.time_ms, self._now_ms)
             for item in verified.completed
         ]  # fmt: skip
         if header.first > epoch.top_seq:  # none of them can be held, and nobody else may add them now

@@ -48,8 +48,9 @@ RETAIL_TRANSACTION = Table(
     name="retail_transaction",
     columns=(
         "terminal", "epoch", "seq", "number", "business_day", "currency", "total_minor", "change_minor", "time_ms",
+        "stored_ms",
     ),
-    types=("text", "text", "bigint", "bigint", "text", "text", "bigint", "bigint", "bigint"),
+    types=("text", "text", "bigint", "bigint", "text", "text", "bigint", "bigint", "bigint", "bigint"),
 )  # fmt: skip
 
 
