@@ -108,7 +108,7 @@ class EnrolServer:
         self._open += 1
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                method, path, body = await _request(reader)
+                method, path, body = await read_http(reader)
                 status, answer = await self._answer(method, path, body, writer)
                 writer.write(_response(status, answer))
                 await writer.drain()
@@ -152,7 +152,7 @@ class EnrolServer:
         self._thread.shutdown()
 
 
-async def _request(reader: asyncio.StreamReader) -> tuple[str, str, bytes]:
+async def read_http(reader: asyncio.StreamReader) -> tuple[str, str, bytes]:
     """Method, path and body. Raises BadRequest, IncompleteReadError, LimitOverrunError."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     words = head[0].split(" ")

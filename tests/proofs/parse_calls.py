@@ -11,6 +11,7 @@ from typing import Any, cast
 import zstandard
 
 from core import delivery, entries, ledger, orders, recall, scan, tlv, topics
+from core import enrolment as enrolling
 from core.catalogue import UpdateTorn, check_update, read_change
 from core.desired import decode_reported, open_desired
 from core.order_results import decode_result
@@ -25,7 +26,9 @@ from drivers.codecs.layouts import LAYOUTS
 from drivers.codecs.nexo_outcome import payment_outcome
 from drivers.codecs.scale import ScaleCodec
 from drivers.codecs.scan import Framing, ScanDecoder
+from fleet import certificates
 from fleet.collector import Collector
+from fleet.enrol_server import HEAD_BYTES_MAX, read_http
 from fleet.listener import Listener
 from fleet.simulator import packets
 from store.backup_format import read_manifest
@@ -212,6 +215,30 @@ def recalled(data: bytes) -> None:
         with contextlib.suppress(RecallError):
             recall.open_holdings(TERMINAL, data, KEY.public_key)
     recall.open_recall(TERMINAL, data, KEY.public_key)
+
+
+def enrolment(data: bytes) -> None:
+    for read in (enrolling.read_ask, enrolling.read_renew, enrolling.read_answer):
+        with contextlib.suppress(enrolling.EnrolmentError):
+            read(data)
+    enrolling.open_trust(data, KEY.public_key)
+
+
+def signing_request(data: bytes) -> None:
+    certificates.read_request(data)
+
+
+def http_request() -> Parse:
+    loop = asyncio.new_event_loop()  # never run: all of the data is there
+
+    def parse(data: bytes) -> None:
+        reader = asyncio.StreamReader(HEAD_BYTES_MAX, loop)
+        reader.feed_data(data)
+        reader.feed_eof()
+        with contextlib.suppress(StopIteration):
+            read_http(reader).send(None)
+
+    return parse
 
 
 def record(data: bytes) -> None:

@@ -1,5 +1,6 @@
 """Every parser of what comes from outside, with its seeds: what S1 fuzzes. A new one is a line in `PARSERS`."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ from core import delivery, orders, recall, tlv, topics
 from core.catalogue import FORMAT, Change, UpdateHead, write_update
 from core.delivery import AckError, BatchError
 from core.desired import Desired, Reported, encode_desired, encode_reported
+from core.enrolment import EnrolmentError, seal_trust
 from core.order_results import Result, encode_result
 from core.orders import OrderError
 from core.ports import JournalError, ProtocolError
@@ -40,17 +42,21 @@ from drivers.simulated.msr import (
 )
 from drivers.transport import READ_BYTES_MAX
 from fleet import config as fleet_config
+from fleet.certificates import CertificateUnusable
+from fleet.enrol_server import BadRequest
 from fleet.simulator import packets
 from store.backup_format import MANIFEST, Manifest, encode_manifest
 from terminald import config
 from terminald.client import CallFailed, NotUnderstood
 from tests.countertop import _SHOP
+from tests.fleet.applicants import Applicant
 from tests.proofs import parse_calls as c
 from tests.proofs.control_line import ANSWERS, CALLS, control_line, control_line_of_one, daemons_answer
 from tests.proofs.fuzzing import Parser
 from tests.records import KEY, TERMINAL, chain, completed, sales, start_of
 
 EAN = b"4006381333931"
+APPLICANT = Applicant(TERMINAL)
 ELEMENTS = (
     b"]d2010400638133393110LOT-1\x1d17261231", b"010400638133393110A\x1d21XYZ", b"(01)04006381333931(17)261200",
     b"]C1010400638133393131030012503922199", b"]Q3https://id.gs1.org/01/04006381333931/10/A?17=261231",
@@ -353,6 +359,29 @@ PARSERS: tuple[Parser, ...] = (
         make=c.simply(c.order_topic),
         seeds=(b"pos/v1/till-3/cmd/ping/o-1/res",),
         allowed=(ValueError,),
+    ),
+    Parser(
+        name="enrolment",
+        make=c.simply(c.enrolment),
+        seeds=(APPLICANT.ask(), APPLICANT.again(), seal_trust(APPLICANT.csr(), KEY.sign)),
+        allowed=(EnrolmentError,),
+    ),
+    Parser(
+        name="signing request",
+        one_in=10,
+        make=c.simply(c.signing_request),
+        seeds=(APPLICANT.csr(),),
+        allowed=(CertificateUnusable,),
+    ),
+    Parser(
+        name="enrolment's HTTP",
+        make=c.http_request,
+        seeds=(
+            b"GET /enrol/v1/trust HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"POST /enrol/v1/ask HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+        ),
+        tokens=(b"\r\n", b"Content-Length: ", b"HTTP/1.1"),
+        allowed=(BadRequest, asyncio.IncompleteReadError, asyncio.LimitOverrunError),
     ),
     Parser(
         name="control socket, a line",
