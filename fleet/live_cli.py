@@ -1,9 +1,11 @@
 """`terminald-fleet list`, `show` and `watch`: how the terminals are."""
 
 import argparse
+import logging
+import sys
 import time
 
-from fleet.arguments import Commands, add_database, terminal
+from fleet.arguments import Commands, add_brokers, add_database, brokers_of, terminal
 
 
 def add(commands: Commands) -> None:
@@ -27,6 +29,10 @@ def add(commands: Commands) -> None:
     one.add_argument("--json", action="store_true", help="one JSON object")
     add_database(one)
     one.set_defaults(run=_show)
+    live = commands.add_parser("watch", help="the fleet live from the broker, whatever is in trouble on top")
+    add_brokers(live)
+    add_database(live, required=False)
+    live.set_defaults(run=_watch)
 
 
 def _list(given: argparse.Namespace) -> int:
@@ -52,6 +58,27 @@ def _show(given: argparse.Namespace) -> int:
     found = terminal_report(given.database, given.terminal)
     print(msgspec.json.encode(found).decode() if given.json else "\n".join(as_text(found, _now_ms())))
     return 0
+
+
+def _watch(given: argparse.Namespace) -> int:
+    from fleet.config import CollectorConfig
+
+    brokers = brokers_of(given, CollectorConfig())
+    if not brokers:
+        print("terminald-fleet: give --broker", file=sys.stderr)
+        return 2
+    from fleet.watch.app import WatchApp
+    from fleet.watch.feed import recall
+    from fleet.watch.fleet import Fleet
+    from terminald.clock import SystemClock
+
+    logging.getLogger().addHandler(logging.NullHandler())  # the screen says it; standard error is under the screen
+    fleet = Fleet()
+    if given.database is not None:
+        recall(fleet, given.database)
+    app = WatchApp(fleet, SystemClock(), brokers)
+    app.run()
+    return app.return_code or 0
 
 
 def _now_ms() -> int:

@@ -69,10 +69,11 @@ def _topic(name: str, topic: Topic, values: dict[str, Any], fields: tuple[Field,
     width = max((len(key) for key in values), default=0)
     for key, value in values.items():
         field = declared(fields, key)
-        yield f"    {key:<{width}}  {_said(value, field)}"
+        yield f"    {key:<{width}}  {said(value, field)}"
 
 
-def _said(value: object, field: Field | None) -> str:
+def said(value: object, field: Field | None) -> str:
+    """A value for people, with its unit."""
     if value is None:
         return "-"
     if isinstance(value, bool):

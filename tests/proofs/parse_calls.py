@@ -31,6 +31,7 @@ from fleet.collector import Collector
 from fleet.enrol_server import HEAD_BYTES_MAX, read_http
 from fleet.listener import Listener
 from fleet.simulator import packets
+from fleet.watch.fleet import Fleet
 from store.backup_format import read_manifest
 from store.errors import BackupKeyOther
 from store.keyring import Sealed
@@ -268,6 +269,16 @@ def listened(handler: str, topic: str) -> Callable[[], Parse]:
         return lambda data: take(Message(topic=topic, payload=data, qos=0, retain=True, packet=1))
 
     return make
+
+
+def watched(data: bytes) -> None:
+    fleet = Fleet()
+    for topic in (
+        topics.status(TERMINAL), topics.info(TERMINAL), topics.tele(TERMINAL, "alarms"), topics.alarm(TERMINAL, "disk-low"),
+    ):  # fmt: skip
+        fleet.take(topic, data, 0.0)
+    fleet.rows(0.0)
+    fleet.tally()
 
 
 def status(data: bytes) -> None:

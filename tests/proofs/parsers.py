@@ -327,6 +327,14 @@ PARSERS: tuple[Parser, ...] = (
         seeds=(b'{"ts":1,"clk":"ntp","seq":1,"v":{"epoch":"e","hwm":7,"generation":1,"alarms":"disk-low"}}',),
     ),
     Parser(
+        name="live view",
+        make=c.simply(c.watched),
+        seeds=(
+            b'{"ts":1,"clk":"ntp","seq":1,"v":{"alarms":"disk-low"}}',
+            b'{"state":"online","boot_id":"b","connection":1}',
+        ),
+    ),
+    Parser(
         name="MQTT alarm",
         make=c.listened("_take_alarm", topics.alarm(TERMINAL, "disk-low")),
         seeds=(b'{"ts":1,"clk":"ntp","since":1,"severity":"minor","text":"The disk.","v":{"a":1,"b":"c"}}', b""),
