@@ -15,6 +15,8 @@ from drivers.simulated.printer import Paper, SimulatedPrinter
 from drivers.simulated.scale import SimulatedScale
 from drivers.simulated.scanner import SimulatedScanner
 
+GIFT_CARDS = tuple(f"60064900000010{at:02}" for at in range(10))
+"""The numbers of those that can be sold."""
 _SOCKET_PATH_MAX = 100
 _NUMBER = re.compile(r"#(\d{6,})\s*$", re.MULTILINE)
 _TOTAL = re.compile(r"^TOTAL [A-Z]{3}\s+([\d,.]+)\s*$", re.MULTILINE)
@@ -58,6 +60,8 @@ class Bench:
         self.nfc = SimulatedPn532(layout.bench / "nfc")
         self.printer = SimulatedPrinter(layout.bench / "printer", self._keep, lambda _: self._changed())
         self.payment = SimulatedPaymentDevice(on_change=self._changed)
+        for number in GIFT_CARDS:
+            self.payment.gift_cards.issue(number)
         self.drawer = SimulatedDrawer(self.gpio_socket, on_change=self._changed)
 
     async def start(self) -> None:

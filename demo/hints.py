@@ -42,7 +42,10 @@ def _next(tried: Collection[str]) -> str:
     for key, words in _LESSONS:
         if key not in tried:
             return words
-    return "Give goods back with F7 and the number on a receipt; F10 has the till's day. Ctrl-Q ends the demonstration."
+    return (
+        "Give goods back with F7 and the number on a receipt; F3, F1 sells a gift card, such as 6006490000001003; F10 has"
+        " the till's day. Ctrl-Q ends the demonstration."
+    )
 
 
 _LESSONS = (

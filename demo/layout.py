@@ -34,6 +34,14 @@ item_digits = 5
 value_digits = 5
 value = "price"
 
+[[cards.range]]
+kind = "gift"
+prefix = "600649"
+digits = 16
+
+[gift_cards]
+amount_minor_max = 20000
+
 [headquarters]
 broker = "mqtt://127.0.0.1:{broker_port}"
 ack_key = "{ack_key}"

@@ -138,9 +138,10 @@ def _voucher(table: Table) -> VoucherKind:
 
 def read_gift_cards(table: Table, shop: Shop) -> Shop:
     """The shop with what it sells gift cards with; every fault is noted at its key."""
-    most_minor = table.whole("amount_minor_max", 0, 0, PRICE_MINOR_MAX)
+    most_minor, known_faults = table.whole("amount_minor_max", 0, 0, PRICE_MINOR_MAX), len(table.faults)
     amounts = tuple(_amount(table, "amounts", text, shop.currency.code) or 0 for text in table.texts("amounts"))
-    if any(not 0 < amount_minor <= most_minor for amount_minor in amounts):
+    out_of_range = any(not 0 < amount_minor <= most_minor for amount_minor in amounts)
+    if out_of_range and len(table.faults) == known_faults:
         table.fault("amounts", "amounts must be above zero, and not above amount_minor_max")
     if most_minor and not shop.takes_gift_cards:
         table.fault("amount_minor_max", 'gift cards need a [[cards.range]] with kind = "gift": which numbers they have')

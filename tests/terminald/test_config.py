@@ -13,6 +13,7 @@ from terminald.addresses import Tls
 from terminald.config import AdoptConfig, Config, ConfigError, load
 from terminald.toml_table import Fault
 
+GIFT_RANGE = '[[cards.range]]\nkind = "gift"\nprefix = "600649"\ndigits = 16\n'
 SHOP = '[terminal]\nid = "till-3"\n[shop]\nname = "Corner Shop"\n'
 HEADQUARTERS = f'[headquarters]\nack_key = "{"ab" * 32}"\n'
 
@@ -122,6 +123,9 @@ def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
         (SHOP + '[[cards.range]]\nkind = "loyalty"\nprefix = "6006x"\n', 7, "first digits"),
         (SHOP + '[[cards.range]]\nkind = "credit"\nprefix = "6006"\n', 6, "must be one of loyalty, gift, staff"),
         (SHOP + '[[cards.range]]\nkind = "gift"\nprefix = "600649"\ndigits = 5\n', 8, "digits 5 is less"),
+        (SHOP + "[gift_cards]\namount_minor_max = 5000\n", 6, "which numbers they have"),
+        (SHOP + GIFT_RANGE + '[gift_cards]\namount_minor_max = 5000\namounts = ["60.00"]\n', 11, "amount_minor_max"),
+        (SHOP + GIFT_RANGE + '[gift_cards]\namount_minor_max = 5000\namounts = ["ten"]\n', 11, "amounts"),
         (SHOP + '[[scan.variable]]\nprefix = "21"\nitem_digits = 9\n', 6, "EAN-13"),
         (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "7.00001"\n', 7, "percentage"),
         (SHOP + '[[shop.tax]]\ncode = "A"\nrate = "100"\n', 7, "percentage"),
@@ -251,6 +255,17 @@ def test_several_rates_on_a_class_and_how_they_are_rounded(tmp_path: Path) -> No
     assert both == TaxRate(code="Q", included=False, parts=(gst, qst))
     assert free.exempt
     assert (shop.cash_unit_minor, shop.cash_rounding, shop.tax_rounding) == (5, "half-even", "line")
+
+
+def test_gift_cards_and_what_they_are_sold_with(tmp_path: Path) -> None:
+    file = tmp_path / "terminal.toml"
+    file.write_text(SHOP + GIFT_RANGE + '[gift_cards]\namount_minor_max = 5000\namounts = ["10.00", "50.00"]\n')
+    shop = load(file).shop
+    assert (shop.takes_gift_cards, shop.gift_card_minor_max) == (True, 5_000)
+    assert shop.gift_card_amounts_minor == (1_000, 5_000)
+    file.write_text(SHOP + GIFT_RANGE)
+    shop = load(file).shop
+    assert (shop.takes_gift_cards, shop.gift_card_minor_max) == (True, 0)
 
 
 def test_promotions(tmp_path: Path) -> None:

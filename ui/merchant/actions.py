@@ -165,6 +165,8 @@ def begins(known: View | None, view: View) -> Flow | None:
     counting = view.till.state == "counting" and view.till.counted_minor is None
     if counting and (known is None or known.till.state != "counting"):
         return FLOWS["count"]
+    if view.sale.mode == "unloading":
+        return None  # a gift card of that receipt is coming back already
     if known is None or known.boot != view.boot or known.sale.lines != view.sale.lines:
         return None
     return FLOWS["return"] if len(view.sale.receipts) > len(known.sale.receipts) else None

@@ -302,6 +302,8 @@ def _device(device: DeviceView) -> Content:
 
 
 def _facts(line: LineView, currency: Currency) -> list[str]:
+    if line.gift_card:
+        return [say("good once it is paid for") if line.amount_minor > 0 else say("its money has been taken off it")]
     facts = [f"GTIN {plain(line.gtin)}"]
     if line.regular_minor is not None:
         facts.append(say("regular price {price}", price=currency.format(line.regular_minor)))
