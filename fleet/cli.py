@@ -9,11 +9,12 @@ from pathlib import Path
 
 from fleet import (
     ca_cli,
+    configure_cli.add,
     enrol_cli,
     live_cli,
     operators_cli,
     orders_cli,
-    quality_cli,
+    quality_cli.add,
     recalls_cli,
     registry_cli,
     simulate_cli,
@@ -247,6 +248,7 @@ def _backup(options: argparse.Namespace) -> int:
 
 _AREAS: tuple[Callable[[Commands], None], ...] = (
     ca_cli.add,
+    configure_cli.add,
     enrol_cli.add,
     live_cli.add,
     operators_cli.add,

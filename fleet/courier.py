@@ -1,4 +1,4 @@
-"""Carries orders between database and broker: publishes what is due, takes in what terminals answer, clears what is over.
+"""Carries orders and configurations between database and broker: publishes what is due, takes in answers, clears what is over.
 
 It decides nothing: all that is to be done stands in the database before it is done, and a courier that is killed is
 followed by the next. Several may be at work on one database.
@@ -12,10 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from core import topics
+from core.desired import decode_reported
 from core.order_results import ENDS, decode_result
 from core.ports import Clock, Signer
-from fleet import answers
+from fleet import answers, configure
 from fleet.answers import Heard, Outgoing
+from fleet.configure import Posting, Said
 from fleet.database import DatabaseAway
 from fleet.store import Store
 from terminald.broker import ConnectionLost, Message, MqttError
@@ -40,19 +42,21 @@ class Courier:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "orders")
         # Bounded by what the broker sends before we acknowledge one (`terminald.mqtt.RECEIVE_MAX`).
-        self._heard: list[tuple[Message, Heard]] = []
+        self._heard: list[tuple[Message, Heard | Said]] = []
         self._wake = asyncio.Event()
         self._sweep_at_s = 0.0
 
     async def serve(self, connection: Connection, number: int) -> None:
         """Runs on one connection until cancelled. Raises MqttError, DatabaseError."""
         self._heard.clear()
-        await connection.subscribe(topics.EVERY_RESULT, lambda message: self._on_result(connection, message))
+        await connection.subscribe(topics.EVERY_RESULT, lambda each: self._hear(connection, each, _result(each)))
+        await connection.subscribe(topics.EVERY_REPORTED, lambda each: self._hear(connection, each, _report(each)))
         is_first = True
         while True:
             try:
                 if is_first:  # another broker, or the same without its memory
                     await self._run(answers.publish_again, self._database, self._now_ms())
+                    await self._run(configure.publish_again, self._database)
                     is_first = False
                 await self._work(connection)
             except DatabaseAway as error:
@@ -69,20 +73,32 @@ class Courier:
         self._database.close()
 
     async def _work(self, connection: Connection) -> None:
-        taken = self._heard[:]
-        if taken:
-            await self._run(answers.record, self._database, [heard for _, heard in taken], self._now_ms())
-            del self._heard[: len(taken)]
-            if any(heard.result.state in ENDS for _, heard in taken):
-                self._sweep_at_s = 0.0  # an order may be done, and the next wave due
-            for message, _ in taken:
-                connection.acknowledge(message)
+        await self._take_in(connection)
         if self._clock.monotonic_s() >= self._sweep_at_s:
             self._sweep_at_s = self._clock.monotonic_s() + SWEEP_EVERY_S
             await self._run(answers.sweep, self._database, self._key, self._now_ms())
         while outgoing := await self._run(answers.claim, self._database, self._now_ms()):
             done = await self._publish(connection, outgoing)
             await self._run(answers.published, self._database, done, self._now_ms())
+
+        while postings := await self._run(configure.claim, self._database, self._now_ms()):
+            posted = await self._post(connection, postings)
+            await self._run(configure.published, self._database, posted, self._now_ms())
+
+    async def _take_in(self, connection: Connection) -> None:
+        """Writes down what was heard, and only then tells the broker so."""
+        taken = self._heard[:]
+        words = [word for _, word in taken if isinstance(word, Heard)]
+        reports = [word for _, word in taken if isinstance(word, Said)]
+        if words:
+            await self._run(answers.record, self._database, words, self._now_ms())
+        if reports:
+            await self._run(configure.record, self._database, reports, self._now_ms())
+        del self._heard[: len(taken)]
+        for message, _ in taken:
+            connection.acknowledge(message)
+        if any(word.result.state in ENDS for word in words):
+            self._sweep_at_s = 0.0  # an order may be done, and the next wave due
 
     async def _publish(self, connection: Connection, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
         """Those that the broker took. Raises ConnectionLost; a claim lapses by itself."""
@@ -104,12 +120,25 @@ class Courier:
                 _log.error("order %s was not taken by the broker: %s: %s", each.id, error.code, error)
         return done
 
-    def _on_result(self, connection: Connection, message: Message) -> None:
-        heard = _heard(message)
-        if heard is None:
+    async def _post(self, connection: Connection, postings: Sequence[Posting]) -> list[Posting]:
+        """Those configurations that the broker took. Raises ConnectionLost."""
+        sent = [(each, connection.publish(each.topic, each.payload, retain=True)) for each in postings]
+        done = []
+        for each, future in sent:
+            try:
+                await future
+                done.append(each)
+            except ConnectionLost:
+                raise
+            except MqttError as error:
+                _log.error("the configuration of %s was not taken by the broker: %s", each.terminal, error)
+        return done
+
+    def _hear(self, connection: Connection, message: Message, word: Heard | Said | None) -> None:
+        if word is None:
             connection.acknowledge(message)
             return
-        self._heard.append((message, heard))
+        self._heard.append((message, word))
         self._wake.set()
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
@@ -119,7 +148,7 @@ class Courier:
         return self._clock.stamp().time_ms
 
 
-def _heard(message: Message) -> Heard | None:
+def _result(message: Message) -> Heard | None:
     """A terminal's word about an order; None for what is none, or was cleared, perhaps by ourselves."""
     if not message.payload:
         return None
@@ -133,3 +162,14 @@ def _heard(message: Message) -> Heard | None:
         _log.warning("a terminal's word about an order cannot be read: %s", error)
         return None
     return Heard(terminal=terminal, kind=kind, result=result)
+
+
+def _report(message: Message) -> Said | None:
+    """A terminal's word about its configuration, or None."""
+    if not message.payload:
+        return None
+    try:
+        return Said(terminal=topics.terminal_of(message.topic), reported=decode_reported(message.payload))
+    except ValueError as error:
+        _log.warning("a terminal's word about its configuration cannot be read: %s", error)
+        return None
