@@ -9,12 +9,12 @@ from pathlib import Path
 
 from fleet import (
     ca_cli,
-    configure_cli.add,
+    configure_cli,
     enrol_cli,
     live_cli,
     operators_cli,
     orders_cli,
-    quality_cli.add,
+    quality_cli,
     recalls_cli,
     registry_cli,
     simulate_cli,
