@@ -122,14 +122,16 @@ class OrderOffice:
         till, hours = self._engine.till, self._headquarters.disrupt_between
         if not isinstance(till.sale, Idle) or (till.practice is not None and not isinstance(till.practice.sale, Idle)):
             return "sale-open"
-        if hours is not None:
-            first, last = hours
-            now = local_time(self._clock.stamp()).strftime("%H:%M")
-            if not (first <= now < last if first < last else now >= first or now < last):
-                return "shop-open"
-        return ""
+        now = local_time(self._clock.stamp()).strftime("%H:%M")
+        return "shop-open" if hours is not None and not is_within(hours, now) else ""
 
     async def _drained(self) -> None:
         await self._journal.sync()
         while self._acknowledged_seq() < self._journal.head.seq:
             await self._clock.sleep(DRAIN_LOOK_S)
+
+
+def is_within(hours: tuple[str, str], now: str) -> bool:
+    """Whether a time of day (``HH:MM``) is within two others, which may lie about midnight; the last is not."""
+    first, last = hours
+    return first <= now < last if first < last else now >= first or now < last

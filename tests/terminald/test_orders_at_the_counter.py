@@ -1,7 +1,9 @@
 """Headquarters' orders at a real terminal: a real daemon, a real broker, and what is to be seen of each order."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from random import Random
 
 import msgspec
 import pytest
@@ -209,6 +211,22 @@ async def test_an_order_that_ran_when_the_power_went_is_resolved(till: Counterto
     await till.restart()
     assert (await desk.end(order.id)).code == "interrupted"
     assert (await desk.end(again.id)).state == "successful"
+
+
+async def test_each_order_counts_once_however_often_the_daemon_is_killed(till: Countertop, desk: OrderDesk) -> None:
+    random = Random(6)
+    orders = [desk.order("ping") if number % 3 else desk.order("identify", {"seconds": 1}) for number in range(12)]
+    for order in orders:
+        await desk.publish(order)
+        if random.random() < 0.4:
+            await asyncio.sleep(random.random())
+            await till.restart()
+    for order in orders:
+        said = await desk.end(order.id)
+        assert said.state == "successful" or (order.order, said.code) == ("identify", "interrupted")
+    kept = [each for each in till.records() if isinstance(each, e.OrderTaken | e.OrderBegun | e.OrderEnded)]
+    for order in orders:
+        assert [type(each) for each in kept if each.id == order.id] == [e.OrderTaken, e.OrderBegun, e.OrderEnded]
 
 
 @pytest.mark.parametrize("name", ["ping", "catalogue"])
