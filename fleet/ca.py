@@ -210,7 +210,7 @@ class CA:
             rules = target / "terminals.acl"
             text = _denying(rules.read_text(), cut_off)
             if text != rules.read_text():
-                write_whole(rules, text.encode(), 0o644)
+                write_whole(rules, text.encode(), rules.stat().st_mode & 0o777)
         except OSError as error:
             raise PublishFailed(f"{error.filename or target}: {error.strerror}") from error
         return target

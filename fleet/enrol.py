@@ -5,6 +5,7 @@ who approved) is written there first, in one transaction. Everything can be done
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from fleet.certificates import key_bytes, name_of, parse_certificate, read_reque
 from fleet.intake import pin
 from fleet.refusal import Refused
 from fleet.store import Store
+from fleet.told import clash, keep
 
 AGAIN_S = ((15 * 60, 5), (86_400, 60), (float("inf"), 600))
 """How soon a terminal that has waited for so long (seconds) asks again: while people sit before it, soon."""
@@ -95,6 +97,8 @@ class Approval:
 
 Enter = Callable[[Approval, int], None]
 """Writes an approval to headquarters' database. Raises IdentityClash, DatabaseError."""
+Alarm = Callable[[str, int | None, str], None]
+"""Raises headquarters' alarm that two claim a name, since a time (ms) and from an address; None: it is over."""
 
 
 def entering(store: Store, signer: Signer) -> Enter:
@@ -121,12 +125,24 @@ def entering(store: Store, signer: Signer) -> Enter:
     return enter
 
 
+def alarming(store: Store, *, notify: bool) -> Alarm:
+    """Raises it in this database; `notify`: a webhook is told."""
+
+    def alarm(terminal: str, since_ms: int | None, address: str) -> None:
+        keep(store, clash(terminal, since_ms, address), time.time_ns() // 1_000_000, notify=notify)
+
+    return alarm
+
+
 class Desk:
     """Answers terminals and people. Every method is one piece of work that blocks; `enter` is what approving takes."""
 
-    def __init__(self, ca: CA, enter: Enter | None = None) -> None:
+    def __init__(
+        self, ca: CA, enter: Enter | None = None, alarm: Alarm = lambda terminal, since_ms, address: None
+    ) -> None:
         self._ca = ca
         self._enter = enter
+        self._alarm = alarm
 
     # --- what terminals ask --------------------------------------------------------------------------------------
 
@@ -178,7 +194,9 @@ class Desk:
             if newest.serial != serial:
                 if newest.public_key == key_bytes(key):  # the answer to it was lost
                     return self._approved(book, newest)
-                _clash(book, name, "a certificate was renewed that another one had renewed before", address, now_ms)
+                self._clash(
+                    book, name, "a certificate was renewed that another one had renewed before", address, now_ms
+                )
                 return Answer(state="refused", why="this certificate was renewed before: ask for enrolment")
         issued = self._ca.sign_terminal(name, key, now_ms=now_ms)
         with self._ca.book() as book:
@@ -260,6 +278,7 @@ class Desk:
         """The clashes about a terminal are understood. Raises BookUnusable."""
         with self._ca.book() as book:
             book.execute("UPDATE clash SET settled_ms = ? WHERE terminal = ? AND settled_ms IS NULL", now_ms, terminal)
+        self._alarm(terminal, None, "")
 
     def listed(self, *, everything: bool = False) -> tuple[list[Waiting], list[Clash]]:
         """Who waits, and the open clashes; `everything`: those that were decided too."""
@@ -275,8 +294,25 @@ class Desk:
             return ""
         if known[0] == journal_key:
             return "returns"
-        _clash(book, wanted, "another journal asks to be enrolled under its name", address, now_ms)
+        self._clash(book, wanted, "another journal asks to be enrolled under its name", address, now_ms)
         return "clash"
+
+    def _clash(self, book: Book, terminal: str, what: str, address: str, now_ms: int) -> None:
+        _log.error("two claim to be %s: %s (from %s)", terminal, what, address)
+        changed = book.execute(
+            "UPDATE clash SET times = times + 1, last_ms = ?, address = ?"
+            " WHERE terminal = ? AND what = ? AND settled_ms IS NULL",
+            *(now_ms, address, terminal, what),
+        ).rowcount
+        if not changed:
+            book.execute(
+                "INSERT INTO clash (terminal, what, address, first_ms, last_ms, times) VALUES (?, ?, ?, ?, ?, 1)",
+                *(terminal, what, address, now_ms, now_ms),
+            )
+        (since_ms,) = book.execute(
+            "SELECT min(first_ms) FROM clash WHERE terminal = ? AND settled_ms IS NULL", terminal
+        ).fetchone()
+        self._alarm(terminal, since_ms, address)
 
     def _state_of(self, code: str) -> Answer:
         with self._ca.book() as book:
@@ -306,20 +342,6 @@ def _make_room(book: Book, address: str, now_ms: int) -> None:
     (here,) = book.execute("SELECT count(*) FROM request WHERE state = 'waiting' AND address = ?", address).fetchone()
     if waiting >= WAITING_MAX or here >= WAITING_AN_ADDRESS_MAX:
         raise TooMany("too many wait to be enrolled: have some approved or refused first")
-
-
-def _clash(book: Book, terminal: str, what: str, address: str, now_ms: int) -> None:
-    _log.error("two claim to be %s: %s (from %s)", terminal, what, address)
-    changed = book.execute(
-        "UPDATE clash SET times = times + 1, last_ms = ?, address = ?"
-        " WHERE terminal = ? AND what = ? AND settled_ms IS NULL",
-        *(now_ms, address, terminal, what),
-    ).rowcount
-    if not changed:
-        book.execute(
-            "INSERT INTO clash (terminal, what, address, first_ms, last_ms, times) VALUES (?, ?, ?, ?, ?, 1)",
-            *(terminal, what, address, now_ms, now_ms),
-        )
 
 
 def _rows(book: Book, kind: Any, table: str, where: str, order: str) -> list[Any]:

@@ -62,7 +62,8 @@ def _serve(options: argparse.Namespace) -> int:
     import contextlib
 
     from fleet.config import CollectorConfig, ConfigError, load
-    from fleet.enrol import Approval, Desk, entering
+    from fleet.database import DatabaseError
+    from fleet.enrol import Approval, Desk, alarming, entering
     from fleet.enrol_server import EnrolServer, serve
     from fleet.keys import beside, load_or_make
     from fleet.refusal import Refused
@@ -85,8 +86,15 @@ def _serve(options: argparse.Namespace) -> int:
         with contextlib.closing(open_made(database, now_ms=at_ms)) as store:
             entering(store, signer)(approval, at_ms)
 
+    def alarm(name: str, since_ms: int | None, address: str) -> None:
+        try:
+            with contextlib.closing(open_made(database, now_ms=now_ms())) as store:
+                alarming(store, notify=config.webhook is not None)(name, since_ms, address)
+        except DatabaseError as error:  # it stands in the book and in the log
+            print(f"terminald-fleet: {error.code}: {error}", file=sys.stderr)
+
     ca = opened(options)
-    server = EnrolServer(ca=ca, desk=Desk(ca, enter), hosts=hosts, clock=SystemClock())
+    server = EnrolServer(ca=ca, desk=Desk(ca, enter, alarm), hosts=hosts, clock=SystemClock())
     try:
         asyncio.run(serve(server, options.listen or None, options.port))
     except OSError as error:
@@ -167,13 +175,13 @@ def _settle(options: argparse.Namespace) -> int:
 
 def _decide(options: argparse.Namespace, action: str, decide: "Callable[[Desk], None]", about: dict[str, str]) -> int:
     from fleet.audit import note
-    from fleet.enrol import Desk, entering
+    from fleet.enrol import Desk, alarming, entering
     from fleet.operators import Role
     from fleet.session import signed_in
 
     with signed_in(options) as my:
         my.operator.needs(Role.SECURITY)
-        decide(Desk(opened(options), entering(my.store, my.key)))
+        decide(Desk(opened(options), entering(my.store, my.key), alarming(my.store, notify=False)))
         named = getattr(options, "terminal", "")
         with my.store.transaction() as statements:
             note(

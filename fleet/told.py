@@ -22,6 +22,8 @@ OPEN_MAX = 64
 """Alarms of one terminal that may be raised at once."""
 HISTORY_MAX = 200
 """Alarms of one terminal that are kept, the newest first."""
+ENROLMENT_CLASH = "enrolment-clash"
+"""Headquarters' own alarm about a terminal: two claim its name. No terminal raises it, and none clears it."""
 NOTICES_MAX = 10_000
 """Notices that wait for the webhook; of more, the oldest go."""
 
@@ -117,9 +119,25 @@ def change_of(terminal: str, topic: str, payload: bytes) -> Change | None:
     type_ = topic.rpartition("/")[2]
     if topic != topics.alarm(terminal, type_) or holds_card(type_) or len(payload) > BYTES_MAX:
         return None
+    if type_ == ENROLMENT_CLASH:
+        return None
     if not payload:
         return Change(terminal, type_, None)
     return Change(terminal, type_, nesting.decode(_alarm_decoder, _wiped(payload).encode()))
+
+
+def clash(terminal: str, since_ms: int | None, address: str = "") -> Heard:
+    """Two claim a name since then, the newer one from this address; None: it is settled."""
+    told = None
+    if since_ms is not None:
+        told = Told(
+            ts=NUMBER_MAX,  # what stands at the terminal is never newer
+            since=since_ms,
+            severity="critical",
+            text=f"Another one claims this terminal's name, from {address}.",
+            v={"address": address},
+        )
+    return Heard(changes=[Change(terminal, ENROLMENT_CLASH, told)])
 
 
 def _wiped(payload: bytes) -> str:

@@ -6,6 +6,7 @@ person has not yet approved it (``.claim``). The protocol is `core.enrolment`; d
 """
 
 import contextlib
+import fcntl
 import http.client
 import os
 import ssl
@@ -138,7 +139,16 @@ class Identity:
         self._about = about
 
     def keep(self, *, renew: bool = False) -> Standing:
-        """Does what is due: nothing, renew, ask, or look whether an answer has come. Raises IdentityError, JournalError."""
+        """Does what is due: nothing, renew, ask, or look whether an answer has come. Raises IdentityError, JournalError.
+
+        The daemon and a person may do it at the same time: one after the other.
+        """
+        self._place.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._place.certificate.with_name(f"{self._place.certificate.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return self._keep(renew=renew)
+
+    def _keep(self, *, renew: bool) -> Standing:
         current = self._current()
         if current is not None and _name(current) == self._terminal and self._now_ms < _ms(current.not_valid_after_utc):
             if not renew and not _is_due(current, self._now_ms):

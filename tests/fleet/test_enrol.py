@@ -1,5 +1,6 @@
 """Who is let in, who returns, and who claims to be somebody else: the desk, over both kinds of database."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from core.enrolment import Answer, Ask, EnrolmentError, encode
+from core.topics import alarm
 from fleet.audit import listed as audited
 from fleet.ca import CA
 from fleet.ca_book import Issued
@@ -19,12 +21,14 @@ from fleet.enrol import (
     IdentityClash,
     RequestUnknown,
     TooMany,
+    alarming,
     entering,
 )
 from fleet.intake import trust
 from fleet.operators import Role, add, make_first, sign_in
 from fleet.report import summarize
 from fleet.store import Address, Store, open_store
+from fleet.told import Heard, Standing, change_of, keep, raised
 from tests.fleet.applicants import Applicant
 from tests.secured import now_ms
 from tests.tills import make_key
@@ -49,13 +53,18 @@ def store(address: Address) -> Iterator[Store]:
 
 @pytest.fixture
 def desk(ca: CA, store: Store) -> Desk:
-    return Desk(ca, entering(store, KEY))
+    return Desk(ca, entering(store, KEY), alarming(store, notify=True))
 
 
 def enrolled(desk: Desk, terminal: Applicant, at_ms: int = NOW, *, replace: bool = False) -> Answer:
     desk.ask(terminal.ask(), HERE, at_ms)
     desk.approve(terminal.code, at_ms, who="sam", workstation="North", replace=replace)
     return desk.ask(terminal.ask(), HERE, at_ms)
+
+
+def raised_of(store: Store) -> list[tuple[str, str, dict[str, str | int]]]:
+    with store.transaction() as statements:
+        return [(each.terminal, each.type, each.v) for each in raised(statements)]
 
 
 def der(answer: Answer) -> bytes:
@@ -177,8 +186,17 @@ def test_another_journal_under_a_known_name_is_a_clash(desk: Desk, ca: CA, store
     with store.transaction() as statements:
         row = statements.execute("SELECT signing_key FROM terminal WHERE id = 'till-1'").fetchone()
         assert bytes(row[0]) == other.journal.public_key
+    assert raised_of(store) == [("till-1", "enrolment-clash", {"address": "198.51.100.9"})]
+    # No terminal takes it away, by a message or by leaving it out of its list.
+    assert change_of("till-1", alarm("till-1", "enrolment-clash"), b"") is None
+    keep(store, Heard(changes=[Standing("till-1", NOW + DAY_MS, frozenset())]), NOW, notify=True)
+    assert len(raised_of(store)) == 1
     desk.settle("till-1", NOW)
     assert desk.listed()[1] == []
+    assert raised_of(store) == []
+    with store.transaction() as statements:
+        notices = statements.execute("SELECT body FROM notice ORDER BY number").fetchall()
+    assert [json.loads(body)["state"] for (body,) in notices] == ["raised", "cleared"]
 
 
 def test_a_name_whose_records_another_journal_signed_is_a_clash(desk: Desk, store: Store) -> None:
