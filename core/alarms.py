@@ -176,8 +176,9 @@ def _faulty(values: Values) -> Found | None:
 
 _RULES: Final = (
     AlarmKind(
-        type="case-opened", severity="critical", rule=_is("case_opened", True), when="the tamper switch latched the terminal",
-        text="The terminal's case was opened: it holds no keys and sells nothing.",
+        type="case-opened", severity="critical", rule=_told("case_opened", "incident"),
+        when="the tamper switch has latched the terminal",
+        text="The terminal's case was opened: it holds no keys and sells nothing (incident {incident}).",
         remedy="Look at the device, then release it: `terminald-fleet order release-tamper`.",
     ),
     AlarmKind(

@@ -34,7 +34,11 @@ def rows() -> Iterator[Row]:
     topic = topics.alarm(TERMINAL, "type").replace("/type", "/TYPE")
     yield from _of(topic, "", ALARM, "retained; when it is raised, and when its words change")
     for name, types in sorted(_params().items()):
-        kind = "text" if name in ("devices", "kind", "reason", "code", "fault", "business_day") else "whole number"
+        kind = (
+            "text"
+            if name in ("devices", "kind", "reason", "code", "fault", "business_day", "incident")
+            else "whole number"
+        )
         yield Row(topic, f"v.{name}", kind, False, "", f"of {', '.join(f'`{type_}`' for type_ in types)}", "as above")
 
 

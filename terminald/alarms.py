@@ -19,6 +19,8 @@ from core.alarms import KINDS, Alarm, Found, worst
 from core.ledger import Stamp
 from core.telemetry import Value
 
+ALARMS: Final = "alarms.json"
+"""The file, beside the journal."""
 CLEARED_AFTER_S: Final = 3.0
 SETTLED_AFTER_S: Final = 10.0
 """After a start devices and media have so long to show themselves before an alarm of the run before is cleared."""

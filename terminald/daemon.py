@@ -29,7 +29,7 @@ from store.mirror import Owner
 from store.operators import Operators
 from store.space import Room, Space
 from terminald import paths, unixsocket
-from terminald.alarms import AlarmBook
+from terminald.alarms import ALARMS, AlarmBook
 from terminald.backup_keeper import BackupKeeper, command_of
 from terminald.binding import binding_of
 from terminald.broker import brokers_of
@@ -65,8 +65,6 @@ from terminald.uplink import Uplink
 from terminald.views import Views
 
 FINISH_TIMEOUT_S = 5.0
-ALARMS = "alarms.json"
-"""The file beside the journal that remembers which alarms are raised."""
 ROOM_LOOK_S = 5.0
 """How often the medium is asked for its room while there is enough; before each sale it is asked anyhow."""
 ROOM_SHORT_LOOK_S = 0.5

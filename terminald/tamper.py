@@ -11,25 +11,31 @@ import contextlib
 import importlib.metadata
 import logging
 import os
+import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from typing import Final, NoReturn
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from core.ports import Clock, DeviceError
 from core.state import Till
+from core.telemetry import Values
 from core.text import message
 from core.view import DayView, JournalView, LinkView, ShopView, View, sale_view
 from drivers import registry
 from store.tamper import Latch, Released
 from terminald import unixsocket
+from terminald.alarms import ALARMS, AlarmBook
+from terminald.broker import brokers_of
 from terminald.config import Config
 from terminald.control import ControlServer, Method, Params
 from terminald.notify import feed_watchdog, notify
 from terminald.secrecy import overwrite
+from terminald.telemetry import Telemetry
+from terminald.uplink import Uplink
 
 KIND: Final = "TamperSwitch"
 LOOK_S: Final = 0.5
@@ -142,6 +148,7 @@ class CaseGuard:
                 running = [
                     tasks.create_task(server.serve(), name="control"),
                     tasks.create_task(feed_watchdog(clock), name="watchdog"),
+                    *(tasks.create_task(work, name="headquarters") for work in self._telling(clock)),
                 ]
                 notify("READY=1")
                 while self._latch.incident() is not None and not asked.is_set():
@@ -155,6 +162,26 @@ class CaseGuard:
             server.close()
         if not asked.is_set():
             _log.warning("released: the terminal starts")
+
+    def _telling(self, clock: Clock) -> list[Coroutine[Any, Any, None]]:
+        """Headquarters learns of it by the alarm ``case-opened``, and of nothing else: the connection needs no key of ours
+        but the one that proves to the broker who this is."""
+        headquarters, incident = self._config.headquarters, self._latch.incident()
+        if headquarters is None:
+            return []
+        known = {"case_opened": incident.incident if incident is not None else ""}
+
+        async def look() -> dict[str, Values]:
+            return {"case": known}
+
+        terminal = self._config.terminal
+        book = AlarmBook(self._config.journal.with_name(ALARMS))
+        telemetry = Telemetry(terminal=terminal, boot=clock.stamp().boot, look=look, clock=clock, book=book)
+        uplink = Uplink(
+            brokers=brokers_of(headquarters), client_id=terminal, users=[telemetry], clock=clock, random=random.Random(),
+            will=telemetry.will,
+        )  # fmt: skip
+        return [telemetry.run(), uplink.run()]
 
     async def _status(self, _: Params) -> object:
         incident = self._latch.incident()

@@ -111,7 +111,7 @@ def test_a_terminal_that_is_well_raises_nothing() -> None:
         ({"device_printer_paper": "near_end"}, "paper-low", {"devices": "printer"}),
         ({"device_printer_state": "cover-open"}, "printer-fault", {"devices": "printer"}),
         ({"device_scanner_quality": "check-baud"}, "scanner-bad", {"devices": "scanner"}),
-        ({"case_opened": True}, "case-opened", {}),
+        ({"case_opened": "i-7"}, "case-opened", {"incident": "i-7"}),
     ],
 )  # fmt: skip
 def test_each_alarm_has_its_rule(change: dict[str, str | int], type_: str, params: dict[str, str | int]) -> None:

@@ -9,10 +9,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from core.alarms import KINDS
+from fleet.cli import main as fleet
+from terminald.cli import main
 from tests.brokers import Mosquitto, mosquitto_in
 from tests.countertop import Countertop, countertop
 from tests.guide_reader import Reader
 from tests.media import medium
+from tests.proofs.guarded_till import CASE_PIN, GuardedTill
 
 DEVICES = ("scanner", "card", "printer", "drawer")
 PATIENCE_S = 45.0
@@ -129,6 +132,41 @@ async def test_a_disk_that_fills(tmp_path: Path) -> None:
             await raised(reader, "disk-full")
             ballast.unlink()
             await raised(reader)
+
+
+@pytest.mark.timeout(120)
+async def test_an_opened_case_is_told_by_the_latched_terminal_until_it_is_released(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = str(tmp_path / "hq.db")
+    assert fleet(["key", "--database", database]) == 0
+    key = capsys.readouterr().out.strip()
+    with mosquitto_in(tmp_path) as broker:
+        case = f'[device.case]\ndriver = "tamper-gpio"\npin = {CASE_PIN}\n'
+        till = GuardedTill(tmp_path / "till", f'[headquarters]\nbroker = "{broker.url}"\nack_key = "{key}"\n{case}')
+        reader = Reader(broker.port, "till-3", {"case"})
+        try:
+            await till.board.start()
+            till.board.set(CASE_PIN, 1)
+            await till.daemon.start()
+            await till.ended()
+            await till.start()
+            await raised(reader, "case-opened")
+            assert reader.last("status")["state"] == "online"
+            assert "info" not in {topic for topic, _, _ in reader.messages}
+            incident = reader.last("alarm/case-opened")["v"]["incident"]
+            till.board.set(CASE_PIN, 0)
+            capsys.readouterr()
+            assert fleet(["order", "release-tamper", "till-3", incident, "--database", database]) == 0
+            order = tmp_path / "order"
+            order.write_text(capsys.readouterr().out)
+            assert main(["tamper", "release", str(order), "--config", str(till.config)]) == 0
+            await raised(reader)
+            await until(lambda: bool(reader.last("info")), reader, "the terminal")
+        finally:
+            await till.close()
+            reader.close()
+        assert reader.faults == []
 
 
 def _fill(folder: Path, ballast: Path, *, leave_mib: int) -> None:
