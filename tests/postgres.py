@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from fleet.postgres import Postgres
 from fleet.store import Server
@@ -100,6 +101,27 @@ class Cluster:
             statement,
         ]
         return self._run("psql", *words)
+
+    def dump(self, server: Server, to: Path) -> None:
+        """A backup by the server's own tool, while others write."""
+        with to.open("wb") as out:
+            subprocess.run(
+                [self._programs / "pg_dump", "--format=custom", server.url],
+                stdout=out,
+                timeout=2 * START_TIMEOUT_S,
+                check=True,
+            )
+
+    def restore(self, server: Server, dump: Path) -> None:
+        """Puts a database back as a dump has it. Nobody may be connected."""
+        name = conninfo_to_dict(server.url)["dbname"]
+        self.sql("postgres", f'DROP DATABASE "{name}"')
+        self.sql("postgres", f'CREATE DATABASE "{name}" TEMPLATE template0')
+        with dump.open("rb") as given:
+            subprocess.run(
+                [self._programs / "pg_restore", "--exit-on-error", f"--dbname={server.url}"], stdin=given,
+                timeout=2 * START_TIMEOUT_S, check=True,
+            )  # fmt: skip
 
     def _run(self, program: str, *words: object) -> str:
         # A server holds on to what it is given: its output must not be a pipe that we read to the end.
