@@ -136,7 +136,7 @@ def test_columns_in_any_order_and_lines_of_any_system(tmp_path: Path) -> None:
         ("8711253001202,,,,,10012345678902,,,,,", "there is no item 10012345678902"),  # a pack is no item
         ("8711253001202,,,,,40170725,0,,,,", "pack '0' is not a whole number from 1 to 9999"),
         ("8711253001202,,,,,40170725,1.5,,,,", "pack '1.5' is not"),
-        ("8711253001202,,,,,2112345000008,2,,,,", "sold by weight, and there are no packs of it"),
+        ("8711253001202,,,,,2112345000008,2,,,,", "not sold by the piece, and there are no packs of it"),
         ("8711253001202,,each,,A,40170725,,,2026-01-01,,3", "has no unit, tax, valid_from, stock"),
         ("40170725,,,,,4006381333931,,,,,", "00000040170725 is an item itself"),
         ("36000291452,,,,,40170725,,,,,", "'36000291452' is no GTIN"),
