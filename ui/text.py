@@ -359,7 +359,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "See to the payment device, or close without them: they are settled later.",
     ),
     "baskets-parked": (
-        "{count} baskets are put aside still: {names}.",
+        "Put aside still: {names}.",
         "Stop the count and see to them, or have a supervisor close over them.",
     ),
     "cash-loan": ("Brought into the till: {amount_minor}.", ""),

@@ -10,7 +10,7 @@ from core.entries import Report, ZReported
 from core.money import currency
 from core.takings import Row as TakingsRow
 from core.takings import Takings, Tally
-from core.view import TillView
+from core.view import ParkedView, TillView
 from tests.ui.fake_till import FakeTill
 from tests.ui.test_counter import watched
 from tests.ui.views import IDLE, basket, last, sale, view
@@ -234,12 +234,21 @@ async def test_a_till_is_closed_without_open_payments_after_a_question(till: Fak
 
 async def test_a_till_is_closed_over_parked_baskets_by_a_supervisor(till: FakeTill) -> None:
     counted = msgspec.structs.replace(COUNTING, counted_minor=100)
-    till.view = view(sale=sale(allowed=("count_keyed", "count_given_up_keyed", "till_close_keyed")), till=counted)
+    closing = view(sale=sale(allowed=("count_keyed", "count_given_up_keyed", "till_close_keyed")), till=counted)
+    till.view = closing
     till.refusal = text.message("baskets-parked", count=1, names="Mei")
+    mei = ParkedView(number=7, label="Mei", lines=1, total_minor=379, began="")
     async with watched(till) as screen:
+        await screen.show(
+            view(sale=sale(allowed=("count_keyed", "count_given_up_keyed"), parked=(mei,)), till=COUNTING)
+        )
+        await screen.press("f10", "w")
+        assert "Count the drawer, 1 basket aside" in screen.text()
+        await screen.press("escape")
+        await screen.show(closing)
         await screen.press("f10", "y", "enter")
         await screen.until(lambda: "Close over these baskets?" in screen.text())
-        assert "put aside still: Mei" in screen.told()
+        assert "Put aside still: Mei" in screen.told()
         till.refusal = text.message("supervisor-needed")
         await screen.press("enter")
         await screen.until(lambda: "This takes a supervisor" in screen.text())

@@ -144,7 +144,7 @@ def label_of(action: Action, sale: SaleView) -> str:
     """What a key is called now."""
     match action.name:
         case "cancel" if sale.mode == "authorizing" and sale.pending == "MOBILE":
-            return say("Stop phone")
+            return say("Stop")
         case "cancel":
             return CANCEL_LABELS.get(sale.mode, action.label)
         case "park" if sale.mode == "idle" and sale.parked:

@@ -61,8 +61,12 @@ def _move_reason(_: Ask) -> Question:
 def _count(about: Ask, answers: Answers) -> Question | None:
     if "counts" in answers:
         return None
+    aside = len(about.sale.parked)
+    title = say("Count the drawer")
+    if aside:
+        title = say.plural("Count the drawer, {count} basket aside", "Count the drawer, {count} baskets aside", aside)
     return Question(
-        name="counts", kind="pieces", title=say("Count the drawer"), accept=later("Counted"),
+        name="counts", kind="pieces", title=title, accept=later("Counted"),
         pieces=pieces_of(about.currency),
     )  # fmt: skip
 
