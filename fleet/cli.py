@@ -10,6 +10,7 @@ from pathlib import Path
 from fleet import (
     ca_cli,
     configure_cli,
+    content_cli,
     enrol_cli,
     live_cli,
     operators_cli,
@@ -249,6 +250,7 @@ def _backup(options: argparse.Namespace) -> int:
 _AREAS: tuple[Callable[[Commands], None], ...] = (
     ca_cli.add,
     configure_cli.add,
+    content_cli.add,
     enrol_cli.add,
     live_cli.add,
     operators_cli.add,

@@ -11,6 +11,7 @@ from fleet.registry_cli import add_filters, filter_of
 if TYPE_CHECKING:
     from fleet.dispatch import Draft
     from fleet.orders_report import Dispatch
+    from fleet.rollout import Plan
     from fleet.store import Address
 
 NOBODY_PUBLISHES_S = 10.0
@@ -30,9 +31,28 @@ def add(commands: Commands) -> None:
 def add_wait(parser: argparse.ArgumentParser) -> None:
     """`--wait` (milliseconds) and `--json`, for what follows an order: `watch`."""
     parser.add_argument(
-        "--wait", metavar="TIME", type=_duration, default=60_000, help="how long it is followed: 90s, 5m, 0"
+        "--wait", metavar="TIME", type=validity, default=60_000, help="how long it is followed: 90s, 5m, 0"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object at the end")
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """What a roll-out's waves are, for `plan_of`."""
+    parser.add_argument(
+        "--waves", metavar="SHARES", type=_waves, default=(100, 1000, 10_000), help="as 1%%,10%%,100%% of all"
+    )
+    parser.add_argument("--stop-at-failures", metavar="SHARE", type=_share, default=200, help="as 2%%: more stop it")
+    parser.add_argument(
+        "--silent-after", metavar="TIME", type=validity, default=3_600_000, help="who said nothing so long failed"
+    )
+    parser.add_argument("--rest", metavar="TIME", type=validity, default=0, help="how long it rests between waves")
+
+
+def plan_of(given: argparse.Namespace) -> "Plan":
+    """The waves that the options ask for."""
+    from fleet.rollout import Plan
+
+    return Plan(waves_bp=given.waves, stop_bp=given.stop_at_failures, silent_ms=given.silent_after, rest_ms=given.rest)
 
 
 def _add_draft(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +65,7 @@ def _add_draft(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="valid",
         metavar="TIME",
-        type=_duration,
+        type=validity,
         default=86_400_000,
         help="how long it is good: 90s, 5m, 2h, 7d",
     )
@@ -82,14 +102,7 @@ def _add_rollout(commands: Commands) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     new = actions.add_parser("start", help="begin one; the collector carries it on, whoever restarts")
     _add_draft(new)
-    new.add_argument(
-        "--waves", metavar="SHARES", type=_waves, default=(100, 1000, 10_000), help="as 1%%,10%%,100%% of all"
-    )
-    new.add_argument("--stop-at-failures", metavar="SHARE", type=_share, default=200, help="as 2%%: more stop it")
-    new.add_argument(
-        "--silent-after", metavar="TIME", type=_duration, default=3_600_000, help="who said nothing so long failed"
-    )
-    new.add_argument("--rest", metavar="TIME", type=_duration, default=0, help="how long it rests between waves")
+    add_plan(new)
     new.add_argument("--json", action="store_true", help="JSON")
     new.set_defaults(run=_start)
     status = actions.add_parser("status", help="how it stands")
@@ -217,11 +230,10 @@ def _clear(given: argparse.Namespace) -> int:
 def _start(given: argparse.Namespace) -> int:
     import msgspec
 
-    from fleet.rollout import Plan, start
+    from fleet.rollout import start
     from fleet.session import signed_in
 
-    draft = _draft(given)
-    plan = Plan(waves_bp=given.waves, stop_bp=given.stop_at_failures, silent_ms=given.silent_after, rest_ms=given.rest)
+    draft, plan = _draft(given), plan_of(given)
     with signed_in(given) as my:
         number = start(my.store, my.key, my.operator, draft, plan, my.now_ms)
     if given.json:
@@ -264,7 +276,7 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _duration(text: str) -> int:
+def validity(text: str) -> int:
     return checked(lambda: read_duration(text))
 
 
