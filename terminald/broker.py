@@ -116,10 +116,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Will:
-    """What the broker publishes when the connection ends without a goodbye; retained."""
+    """What the broker publishes when the connection ends without a goodbye; retained.
+
+    Under MQTT 5 it waits for `delay_s`, and says nothing where the client is back by then.
+    """
 
     topic: str
     payload: bytes
+    delay_s: int = 0
 
 
 Dial = Callable[[Broker], Awaitable[socket.socket]]

@@ -139,7 +139,9 @@ class Connection:
         self._paused = False
         self._is_reading = False
         self._housekeeping: asyncio.TimerHandle | None = None
-        self._session_expiry_s = session_expiry_s
+        self._lasting = session_expiry_s > 0
+        # A will waits no longer than its session lives.
+        self._session_expiry_s = max(session_expiry_s, will.delay_s if will is not None else 0)
         self._client = self._build(client_id, will)
 
     @property
@@ -300,14 +302,18 @@ class Connection:
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
             protocol=self.protocol,
-            clean_session=None if self.protocol == MQTTProtocolVersion.MQTTv5 else not self._session_expiry_s,
+            clean_session=None if self.protocol == MQTTProtocolVersion.MQTTv5 else not self._lasting,
             reconnect_on_failure=False,
             manual_ack=True,
         )
         if self._broker.username is not None:
             client.username_pw_set(self._broker.username, self._broker.password)
         if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=True)
+            waits = None
+            if self.protocol == MQTTProtocolVersion.MQTTv5 and will.delay_s:
+                waits = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call] # as below
+                waits.WillDelayInterval = will.delay_s
+            client.will_set(will.topic, will.payload, qos=1, retain=True, properties=waits)
         client.max_inflight_messages_set(OUTSTANDING_MAX)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect

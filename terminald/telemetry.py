@@ -28,6 +28,8 @@ INFO_AFTER_S = 10.0
 """And what the terminal is made of is told this often at most."""
 TAKEN_OVER_S = 3600.0
 """So long it is remembered that somebody else spoke under our name."""
+WILL_DELAY_S = 30
+"""A terminal that is back by then was never offline to anybody."""
 STRANGERS_MAX = 64
 RETAINED_LISTEN_S = 5.0
 """How long after connecting the broker is listened to for alarms that it still holds of us."""
@@ -92,7 +94,7 @@ class Telemetry:
 
     def will(self, number: int) -> Will:
         """What the broker tells of us when the nth connection breaks."""
-        return Will(topic=topics.status(self._terminal), payload=self._status("offline", number))
+        return Will(topic=topics.status(self._terminal), payload=self._status("offline", number), delay_s=WILL_DELAY_S)
 
     def notify(self) -> None:
         """Something that is told has changed: look soon."""

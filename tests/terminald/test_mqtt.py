@@ -322,6 +322,30 @@ async def test_the_will_is_told_of_a_cut_line_and_not_of_a_goodbye(mosquitto: Mo
         await eventually(lambda: inbox == [b"cut"])
 
 
+async def test_a_will_with_a_delay_is_not_told_of_who_is_soon_back(mosquitto: Mosquitto) -> None:
+    broker, inbox = parse_url(mosquitto.url), list[bytes]()
+
+    async def break_off(number: int) -> None:
+        sockets: list[socket.socket] = []
+
+        async def dial_and_keep(where: Broker) -> socket.socket:
+            sockets.append(await dial(where))
+            return sockets[-1]
+
+        will = Will(topic="status", payload=b"gone %d" % number, delay_s=2)
+        with contextlib.suppress(ConnectionLost):
+            async with connect(broker, "till", will=will, dial=dial_and_keep) as till:
+                sockets[0].shutdown(socket.SHUT_RDWR)
+                await till.lost()
+
+    async with connect(broker, "watcher") as watcher:
+        await watcher.subscribe("status", lambda message: inbox.append(message.payload))
+        for number in range(3):
+            await break_off(number)
+        await eventually(lambda: bool(inbox))
+        assert inbox == [b"gone 2"]
+
+
 @pytest.mark.parametrize(
     ("url", "host", "port"),
     [("mqtt://h", "h", 1883), ("mqtts://h", "h", 8883), ("mqtt://h:99/", "h", 99), ("mqtt://[::1]:7", "::1", 7)],
