@@ -17,6 +17,8 @@ from terminald.mqtt import Connection
 
 KEEP_EVERY_S: Final = 2.0
 """What was heard is written this often at most."""
+LOOK_EVERY_S: Final = 30.0
+"""And it is looked this often at least whether headquarters itself has something to raise."""
 RETRY_S: Final = 5.0
 REPORTS_MAX: Final = 500_000
 CHANGES_MAX: Final = 20_000
@@ -54,8 +56,10 @@ class Listener:
         await connection.subscribe(topics.EVERY_INFO, self._on_report, qos=0)
         await connection.subscribe(topics.EVERY_TELE, self._on_report, qos=0)
         while True:
-            await self._news.wait()
-            await asyncio.sleep(KEEP_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._news.wait()
+                    await asyncio.sleep(KEEP_EVERY_S)
             await self._keep()
 
     async def finish(self) -> None:

@@ -6,7 +6,7 @@ known by its beginning, so that a broker's retained copy, or another collector, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -33,6 +33,17 @@ REPORT = Table(
     types=("text", "text", "bigint", "text"),
     keys=("terminal", "topic"),
 )
+OWN: Final[dict[str, tuple[Severity, str, str]]] = {
+    "batch-fork": (
+        "critical", "It sent records that contradict those that headquarters holds.",
+        "`terminald-fleet forks`: find the second device; it is cleared when the batches are decided about.",
+    ),
+    "batch-key-untrusted": (
+        "critical", "It signs with another key than the one that it is known by.",
+        "Where its card was replaced: `terminald-fleet trust`, then `quarantine release`. Else find the second device.",
+    ),
+}  # fmt: skip
+"""Alarms that headquarters itself raises while batches of a kind lie in quarantine: severity, text, what to do."""
 _TOPICS = frozenset(["info", *(f"tele/{group.name}" for group in GROUPS)])
 _Time = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
 
@@ -117,7 +128,8 @@ def measurements_of(payload: bytes) -> Measurements:
 def change_of(terminal: str, topic: str, payload: bytes) -> Change | None:
     """The change that a message of an alarm tells. Raises ValueError."""
     type_ = topic.rpartition("/")[2]
-    if topic != topics.alarm(terminal, type_) or holds_card(type_) or len(payload) > BYTES_MAX:
+    foreign = topic != topics.alarm(terminal, type_) or holds_card(type_) or type_ in OWN
+    if foreign or len(payload) > BYTES_MAX:
         return None
     if type_ == ENROLMENT_CLASH:
         return None
@@ -169,6 +181,7 @@ def keep(database: Store, heard: Heard, now_ms: int, *, notify: bool) -> int:
                 book.raise_(change.terminal, change.type, change.told)
             else:
                 book.clear(change.terminal, change.type)
+        book.look()
         return book.finish()
 
 
@@ -197,11 +210,13 @@ class _Book:
         ).fetchone()
         if open_ >= OPEN_MAX:
             return
-        self._run(
+        fresh = self._run(
             "INSERT INTO alarm (terminal, type, since_ms, told_ms, severity, text, params, raised_ms, cleared_ms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL) ON CONFLICT DO NOTHING",
             (terminal, type_, told.since, told.ts, told.severity, told.text, text, self._now_ms),
-        )
+        ).rowcount
+        if not fresh:  # another collector looked at the same moment
+            return
         self._run(
             "DELETE FROM alarm WHERE terminal = ? AND cleared_ms IS NOT NULL AND raised_ms <= (SELECT raised_ms"
             " FROM alarm WHERE terminal = ? ORDER BY raised_ms DESC, since_ms DESC LIMIT 1 OFFSET ?)",
@@ -226,8 +241,39 @@ class _Book:
             (standing.terminal, standing.ts),
         ).fetchall()
         for (type_,) in rows:
-            if type_ not in standing.types:
+            if type_ not in standing.types and type_ not in OWN:
                 self.clear(standing.terminal, type_)
+
+    def look(self) -> None:
+        """Raises headquarters' own alarms, and clears those whose batches were decided about."""
+        reasons = tuple(type_.removeprefix("batch-") for type_ in OWN)
+        marks = ", ".join("?" * len(reasons))
+        lying = {
+            (terminal, f"batch-{reason}"): since_ms
+            for terminal, reason, since_ms in self._run(
+                "SELECT terminal, reason, min(received_ms) FROM quarantine WHERE settled_ms IS NULL"  # noqa: S608 # our own words
+                f" AND reason IN ({marks}) GROUP BY terminal, reason",
+                reasons,
+            )
+        }
+        standing = self._run(
+            f"SELECT terminal, type FROM alarm WHERE cleared_ms IS NULL AND type IN ({marks})",  # noqa: S608 # our own words
+            tuple(OWN),
+        ).fetchall()
+        for place in sorted(lying.keys() - {tuple(row) for row in standing}):
+            severity, text, _ = OWN[place[1]]
+            since_ms = max(lying[place], self._now_ms if self._was_raised(*place, lying[place]) else 0)
+            self.raise_(*place, Told(ts=since_ms, since=since_ms, severity=severity, text=text))
+        for terminal, type_ in standing:
+            if (terminal, type_) not in lying:
+                self.clear(terminal, type_)
+
+    def _was_raised(self, terminal: str, type_: str, since_ms: int) -> bool:
+        return bool(
+            self._run(
+                "SELECT 1 FROM alarm WHERE terminal = ? AND type = ? AND since_ms = ?", (terminal, type_, since_ms)
+            ).fetchone()
+        )
 
     def finish(self) -> int:
         """Forgets the oldest notices where they are too many."""

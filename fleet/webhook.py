@@ -21,6 +21,7 @@ from core.alarms import KINDS
 from core.ports import Clock
 from fleet.database import DatabaseAway
 from fleet.store import Store
+from fleet.told import OWN
 
 TIMEOUT_S: Final = 10.0
 LEASE_MS: Final = 60_000
@@ -156,7 +157,8 @@ class Webhook:
     def _post(self, number: int, told: dict[str, Any]) -> tuple[str | None, bool]:
         """Why it was not taken, and whether it will never be."""
         kind = KINDS.get(told["type"])
-        body = json.dumps({"id": number, **told, "remedy": kind.remedy if kind else ""}, ensure_ascii=False).encode()
+        remedy = kind.remedy if kind else OWN[told["type"]][2] if told["type"] in OWN else ""
+        body = json.dumps({"id": number, **told, "remedy": remedy}, ensure_ascii=False).encode()
         headers = {"Content-Type": "application/json", "User-Agent": "terminald-fleet", "Terminald-Notice": str(number)}
         if self._secret is not None:
             headers["Terminald-Signature"] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"

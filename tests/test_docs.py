@@ -42,6 +42,7 @@ from fleet import cli as fleet_cli
 from fleet.config import SETTINGS
 from fleet.database import DatabaseError
 from fleet.refusal import Refused
+from fleet.told import OWN
 from terminald import cli, config
 from terminald.broker import MqttError
 from terminald.client import call_once
@@ -475,6 +476,11 @@ def test_each_alarm(rewrite: bool) -> None:
 def test_each_refusal_of_an_order(rewrite: bool) -> None:
     found = [(f"`{kind.code}`", (kind.__doc__ or "").strip()) for kind in OrderError.__subclasses__()]
     held("fleet.md", "order refusals", table(("Code", "Why"), sorted(found)), rewrite)
+
+
+def test_each_alarm_of_headquarters(rewrite: bool) -> None:
+    found = [(f"`{type_}`", *told) for type_, told in OWN.items()]
+    held("fleet.md", "own alarms", table(("Type", "Severity", "Text", "What to do"), found), rewrite)
 
 
 def test_the_topics() -> None:

@@ -146,3 +146,31 @@ def test_a_text_with_a_nul_is_kept(database: Store) -> None:
     assert told_ is not None
     take(database, told_)
     assert raised(database) == [("disk-low", 1)]
+
+
+def quarantine(database: Store, reason: str, *, settled: bool = False, terminal: str = TERMINAL) -> None:
+    with database.transaction() as statements:
+        statements.execute(
+            "INSERT INTO quarantine (terminal, digest, reason, detail, passed, payload, times, received_ms, settled_ms)"
+            " VALUES (?, ?, ?, '', 0, ?, 1, 700, ?)",
+            (terminal, f"{reason}{settled}".encode(), reason, b"", 800 if settled else None),
+        )
+
+
+def test_headquarters_raises_alarms_of_its_own_while_batches_are_in_doubt(database: Store) -> None:
+    quarantine(database, "fork")
+    quarantine(database, "batch-torn")
+    quarantine(database, "key-untrusted", settled=True)
+    assert take(database) == 1
+    assert raised(database) == [("batch-fork", 700)]
+    # The terminal does not know of it, cannot clear it, and cannot raise it either.
+    assert told.change_of(TERMINAL, topics.alarm(TERMINAL, "batch-fork"), b"") is None
+    assert take(database, Standing(TERMINAL, 9_000, frozenset())) == 0
+    with database.transaction() as statements:
+        statements.execute("UPDATE quarantine SET settled_ms = 900")
+    assert take(database) == 1
+    assert raised(database) == []
+    with database.transaction() as statements:
+        statements.execute("UPDATE quarantine SET settled_ms = NULL WHERE reason = 'fork'")
+    assert take(database, now_ms=5_000) == 1  # once more in doubt is another alarm
+    assert notices(database) == [("raised", "batch-fork"), ("cleared", "batch-fork"), ("raised", "batch-fork")]
