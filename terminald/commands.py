@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, Protocol
 
@@ -37,6 +36,7 @@ from core.ports import Clock, JournalError
 from core.state import Till
 from terminald.broker import Message, SubscriptionRefused
 from terminald.mqtt import Connection
+from terminald.order_action import Action, OrderFailed
 
 INBOX_MAX = 64
 """Messages that wait to be looked at; what comes beyond that is asked for again."""
@@ -54,39 +54,6 @@ _SHARED = {"unlock": "lock", "recall": "catalogue", "lift-recall": "catalogue"}
 """Orders that are carried out one after the other with those of another name."""
 
 _log = logging.getLogger(__name__)
-
-
-class OrderFailed(Exception):
-    """An order was carried out and did not succeed. `code` is stable."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-async def _nothing() -> None:
-    """What follows most orders."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of an order that succeeded. `then` follows once the end is kept and told."""
-
-    text: str = ""
-    output: Mapping[str, Any] = field(default_factory=dict)
-    then: Callable[[], Awaitable[None]] = _nothing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """How an order is carried out: `run` gives an outcome or raises OrderFailed.
-
-    `mark` is kept before it begins; `resolve` says at a start, by that mark, whether one that had begun did succeed.
-    """
-
-    run: Callable[[Order, Any], Awaitable[Outcome]]
-    mark: Callable[[], str] = lambda: ""
-    resolve: Callable[[str], bool] | None = None
 
 
 class Keeper(Protocol):

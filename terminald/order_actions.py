@@ -16,8 +16,8 @@ from core.telemetry import Values
 from core.text import Message, message
 from store.credentials import PinRefused
 from store.operators import OperatorRefused
-from terminald.commands import Action, OrderFailed, Outcome
 from terminald.operators import Staff
+from terminald.order_action import Action, OrderFailed, Outcome
 
 IDENTIFY_EVERY_S = 2.0
 HEADQUARTERS = Operator(id="hq", role="supervisor")

@@ -16,9 +16,9 @@ import msgspec
 
 from core.orders import Content, LiftRecall, Order, Recall
 from store.product_recalls import ProductRecalls, recall_of
-from terminald.commands import Action, OrderFailed, Outcome
 from terminald.config import Config
 from terminald.https import HttpsFailed, fetch
+from terminald.order_action import Action, OrderFailed, Outcome
 
 APPLY_LIMIT_S = 3_600.0
 SPARE_BYTES = 32 << 20
@@ -38,6 +38,8 @@ class GoodsActions:
         self.pid: int | None = None
         self._config = config
         self._ca = config.headquarters.tls.ca if config.headquarters is not None else None
+        self._file = config.catalogue.with_name(config.catalogue.name + ".download")
+        self._file.unlink(missing_ok=True)  # of a download that was cut off
         self._recalls = ProductRecalls(config.catalogue, key)
 
     def table(self) -> dict[str, Action]:
@@ -55,13 +57,13 @@ class GoodsActions:
             await asyncio.to_thread(self._recalls.add, recall)
         except ValueError as fault:
             raise OrderFailed("recall-not-valid", str(fault)) from fault
-        return Outcome(output={"gtin": recall.gtin, "lot": recall.lot, "since": recall.since})
+        return Outcome(output={"id": recall.id, "since": recall.since})
 
     async def _lift(self, _order: Order, given: LiftRecall) -> Outcome:
         return Outcome(output={"lifted": await asyncio.to_thread(self._recalls.lift, given.id)})
 
     async def _catalogue(self, _order: Order, given: Content) -> Outcome:
-        file = self._config.catalogue.with_name(self._config.catalogue.name + ".download")
+        file = self._file
         room = os.statvfs(file.parent)
         if room.f_bavail * room.f_frsize < given.size_bytes + SPARE_BYTES:
             raise OrderFailed("disk-low", "there is no room for it on the medium")

@@ -7,11 +7,11 @@ from core.orders import Logs, Order, Params
 from store.keys_rotate import begin, is_unfinished
 from terminald import logs, paths
 from terminald.backup_keeper import BackupKeeper
-from terminald.commands import Action, OrderFailed, Outcome
 from terminald.config import Config
 from terminald.custody import Custody
 from terminald.https import HttpsFailed, put
 from terminald.identity_keeper import IdentityKeeper
+from terminald.order_action import Action, OrderFailed, Outcome
 
 LOGS_BYTES_MAX = 48 << 10
 """Of a log in a result; more goes to a URL."""

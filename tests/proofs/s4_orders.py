@@ -29,9 +29,10 @@ from core.state import Till, apply
 from store.journal import SqlJournal
 from terminald.broker import Message
 from terminald.clock import SystemClock, local_time
-from terminald.commands import Action, Commands, Outcome
+from terminald.commands import Commands
 from terminald.engine import Engine
 from terminald.mqtt import Connection
+from terminald.order_action import Action, Outcome
 from tests.core.transcript import SHOP
 from tests.proofs.order_mutants import HEADQUARTERS, MUTANTS, TERMINAL, Desk, Sent
 from tests.proofs.registry import Proof, Result, Scale

@@ -85,3 +85,15 @@ def test_a_value_that_is_no_json_is_written_as_text(capsys: pytest.CaptureFixtur
     logging.getLogger("x").error("odd", extra={"what": object})
     (line,) = _lines(capsys)
     assert "object" in str(line["what"])
+
+
+def test_the_newest_lines_are_kept_bounded_and_without_cards() -> None:
+    logs.configure()
+    logger = logging.getLogger("terminald.test")
+    for number in range(3_000):
+        logger.info("line %s of a card 4111111111111111 %s", number, "x" * 200)
+    kept = logs.newest(10_000)
+    assert sum(map(len, kept)) <= logs.KEPT_BYTES
+    assert json.loads(kept[-1])["message"].startswith("line 2999 of a card ************1111")
+    assert not any("4111111111111111" in line for line in kept)
+    assert logs.newest(2) == kept[-2:]
