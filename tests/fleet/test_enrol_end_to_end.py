@@ -10,9 +10,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
+from bench.two_tills import run
 from core.view import View
 from demo.processes import Process
 from fleet.report import summarize
+from store.keys_recovery import make_recovery
 from tests.brokers import free_port
 from tests.proofs.guarded_till import GuardedTill
 from tests.secured import Secured, now_ms, secured
@@ -139,6 +143,7 @@ def delivered(view: View) -> bool:
     return view.link.connected and view.journal.acknowledged_seq == view.journal.seq
 
 
+@pytest.mark.timeout(180)
 async def test_a_terminal_from_nothing_to_trusted_and_out_again(tmp_path: Path) -> None:
     async with headquarters(tmp_path) as hq:
         till = GuardedTill(tmp_path / "shop", tables(hq))
@@ -185,6 +190,60 @@ async def test_a_terminal_from_nothing_to_trusted_and_out_again(tmp_path: Path) 
             assert hq.sales() == 2
         finally:
             await till.close()
+
+
+@pytest.mark.timeout(180)
+async def test_a_spare_takes_a_dead_terminals_place_and_its_name(tmp_path: Path) -> None:
+    """By the stick: it is known by the journal's key, and what the dead one had is revoked."""
+    recovery = make_recovery(tmp_path / "recovery.key").hex()
+    (tmp_path / "stick").mkdir()
+    async with headquarters(tmp_path) as hq:
+        more = f'[keys]\nrecovery_key = "{recovery}"\n[mirror]\npath = "../../stick"\npolicy = "folder"\n'
+        dead = GuardedTill(tmp_path / "shop", tables(hq) + more)
+        spare = GuardedTill(tmp_path / "spare", tables(hq) + more)
+        spare.config.write_text(spare.config.read_text().replace('"till-3"', '"spare-1"'))
+        try:
+            await dead.start()
+            await _approved(hq, dead)
+            await sell(dead)
+            await dead.see(delivered)
+            before = (dead.folder / "identity/terminal.pem").read_bytes()
+            await hq.collector.stop()
+            await sell(dead)  # on the terminal and its stick alone
+            await dead.see(lambda view: view.mirror.state == "ready" and view.mirror.behind == 0)
+            await dead.daemon.kill()
+            await hq.collector.start()
+
+            status, said, heard = await run(
+                [
+                    *("adopt", "--json", "--stick", str(tmp_path / "stick"), "--config", str(spare.config)),
+                    *("--recovery-key", str(tmp_path / "recovery.key")),
+                ]
+            )
+            assert (status, said.get("terminal")) == (0, "till-3"), heard
+            await spare.start()
+            await spare.see(lambda view: claim_of(view) is not None)
+            (request,) = [each for each in (await hq.waiting())["requests"] if each["state"] == "waiting"]
+            assert (request["wanted"], request["doubt"]) == ("till-3", "returns")
+            assert (await hq.waiting())["clashes"] == []
+            await _approved(hq, spare)
+            await sell(spare)
+            await spare.see(delivered)
+            await eventually(lambda: hq.sales() == 3, PATIENCE_S)
+            after = (spare.folder / "identity/terminal.pem").read_bytes()
+            assert after != before
+            rows = json.loads(await hq.said("ca", "list", "--json", "--ca-folder", str(hq.ca)))
+            assert [each["state"] for each in rows if each["name"] == "till-3"] == ["revoked", "good"]
+        finally:
+            await dead.close()
+            await spare.close()
+
+
+async def _approved(hq: Headquarters, till: GuardedTill) -> None:
+    code = claim_of(await till.see(lambda view: claim_of(view) is not None))
+    assert code is not None
+    await hq.decides("enrol", "approve", code)
+    await till.see(lambda view: view.link.connected)
 
 
 async def _enrol(till: GuardedTill, *flags: str) -> str:
