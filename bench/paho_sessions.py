@@ -16,9 +16,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from fleet.simulator.terminal import TELEMETRY_EVERY_S
-
 CONNECT_TIMEOUT_S = 30
+TOLD_EVERY_S = 10.0
 _VALUES = json.dumps({"ts": 1, "clk": "ntp", "seq": 1, "v": {f"value_{number}": 1234 for number in range(16)}})
 
 
@@ -30,7 +29,7 @@ def main(port: int, sessions: int, seconds: float) -> None:
     until_s = time.monotonic() + CONNECT_TIMEOUT_S
     count = sum(opened.acquire(timeout=max(until_s - time.monotonic(), 0)) for _ in clients)
     began_s, cpu_s = time.monotonic(), time.process_time()
-    turn_s = TELEMETRY_EVERY_S / sessions
+    turn_s = TOLD_EVERY_S / sessions
     for turn in range(int(seconds / turn_s)):
         clients[turn % sessions].publish(f"pos/v1/peer-{turn % sessions}/tele/till", _VALUES)
         time.sleep(max(began_s + turn * turn_s - time.monotonic(), 0))

@@ -4,7 +4,7 @@ A client object of paho's for each of ten thousand sessions would be most of the
 are what it would send.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 CONNACK, PUBLISH, PUBACK, SUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 13, 14
@@ -67,9 +67,9 @@ def connect(
     return _packet(0x10, body)
 
 
-def subscribe(packet: int, topic: str) -> bytes:
-    """A subscription of QoS 1."""
-    return _packet(0x82, packet.to_bytes(2, "big") + b"\0" + _text(topic) + b"\x01")
+def subscribe(packet: int, filters: Iterable[str]) -> bytes:
+    """Subscriptions of QoS 1, the first of which must be allowed."""
+    return _packet(0x82, packet.to_bytes(2, "big") + b"\0" + b"".join(_text(each) + b"\x01" for each in filters))
 
 
 def publish(topic: str, payload: bytes, *, packet: int = 0, retain: bool = False) -> bytes:
@@ -84,14 +84,14 @@ def puback(packet: int) -> bytes:
 
 
 def reason_of(packet: Packet) -> int:
-    """The reason code of a CONNACK, PUBACK, SUBACK or DISCONNECT; 0x80 and above is a refusal. Raises Malformed."""
+    """The reason code of a CONNACK, PUBACK, DISCONNECT or a SUBACK's first filter; 0x80 and above is a refusal. Raises Malformed."""
     body = packet.body
     if packet.kind == CONNACK and len(body) >= 2:
         return body[1]
     if packet.kind == PUBACK and len(body) >= 2:
         return body[2] if len(body) > 2 else 0
-    if packet.kind == SUBACK and len(body) >= 4:
-        return body[-1]
+    if packet.kind == SUBACK and (length := _length(body, 2)) is not None and sum(length) < len(body):
+        return body[sum(length)]
     if packet.kind == DISCONNECT:
         return body[0] if body else 0
     raise Malformed(f"a packet of type {packet.kind} is too short")

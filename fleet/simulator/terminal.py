@@ -14,6 +14,7 @@ from core import topics
 from core.delivery import BATCH_BYTES_MAX, BATCH_RECORDS_MAX, AckError, compose, cut, encode, open_ack
 from core.window import Flight, Sizing, Verdict, Window, spread_s
 from fleet.simulator import packets
+from fleet.simulator.health import Health, info, state_of
 from fleet.simulator.journal import START, Place, Plan, SimulatedJournal
 from fleet.simulator.packets import Malformed, Packet, Reader
 from fleet.simulator.tally import Tally
@@ -21,8 +22,6 @@ from terminald.broker import Broker
 from terminald.mqtt import CONNECT_TIMEOUT_S, KEEPALIVE_S
 from terminald.uplink import STEADY_AFTER_S, USEFUL_AFTER_S
 
-TELEMETRY_EVERY_S = 10.0
-"""As a terminal that has nothing new to say."""
 KEPT_BYTES_MAX = 4096
 """A larger batch is made again if it must be sent again: the backlogs of thousands would not fit into memory."""
 MARK_RECORDS = 2_000
@@ -65,8 +64,8 @@ class Terminal(asyncio.Protocol):
     """A terminal and its session."""
 
     __slots__ = (
-        "_around", "_attempt", "_before", "_began_s", "_boot", "_connection", "_heard_s", "_marks", "_next_dial_s", "_on_line", "_opened_s",
-        "_packet", "_pinged_s", "_reader", "_sent", "_sizing", "_spoke_s", "_tele_at_s", "_tele_seq", "_timer", "_transport",
+        "_around", "_attempt", "_before", "_began_s", "_boot", "_connection", "_health", "_heard_s", "_marks", "_next_dial_s", "_on_line", "_opened_s",
+        "_packet", "_pinged_s", "_reader", "_sent", "_sizing", "_spoke_s", "_timer", "_transport",
         "backlog_open", "fault", "journal", "online", "stopped", "window",
     )  # fmt: skip
 
@@ -87,8 +86,9 @@ class Terminal(asyncio.Protocol):
         self._reader = Reader()
         self._timer: asyncio.TimerHandle | None = None
         self._boot = self.journal.epoch[16:]
-        self._connection = self._attempt = self._tele_seq = self._packet = 0
-        self._began_s = self._opened_s = self._heard_s = self._spoke_s = self._tele_at_s = 0.0
+        self._connection = self._attempt = self._packet = 0
+        self._began_s = self._opened_s = self._heard_s = self._spoke_s = 0.0
+        self._health = Health()
         self._pinged_s: float | None = None
         self._next_dial_s = math.inf
 
@@ -174,7 +174,9 @@ class Terminal(asyncio.Protocol):
             case packets.CONNACK if packets.reason_of(packet) >= 0x80:
                 self._break("broker-refused")
             case packets.CONNACK:
-                self._write(packets.subscribe(self._number(), topics.ack(self.journal.name)))
+                name = self.journal.name
+                filters = (topics.ack(name), topics.status(name), topics.orders(name), topics.desired(name))
+                self._write(packets.subscribe(self._number(), filters))
             case packets.SUBACK if packets.reason_of(packet) >= 0x80:
                 self._break("subscription-refused")
             case packets.SUBACK:
@@ -190,7 +192,8 @@ class Terminal(asyncio.Protocol):
                 message = packets.published(packet)
                 if message.packet:
                     self._write(packets.puback(message.packet))
-                self._take_ack(message.payload)
+                if message.topic == topics.ack(self.journal.name):  # else its own status, or an order: not simulated
+                    self._take_ack(message.payload)
             case packets.DISCONNECT:
                 self._break("connection-lost")
             case _:
@@ -205,8 +208,9 @@ class Terminal(asyncio.Protocol):
         self._around.tally.connected(now_s - self._began_s)
         self._around.went_online()
         self._publish(topics.status(self.journal.name), self._status("online"), retain=True)
-        # Not all at once, or those that came back together would speak together for ever.
-        self._tele_at_s = now_s + TELEMETRY_EVERY_S * self._around.chance()
+        if self._around.telemetry:
+            self._publish(topics.info(self.journal.name), info(self._around.wall_ms(now_s)), retain=True)
+            self._health.connected()
         self._on_line.clear()
         if self.window.reconnected():
             self._sizing.lost()
@@ -324,8 +328,7 @@ class Terminal(asyncio.Protocol):
                 for flight in self.window.due(now_s):
                     place = self._before[flight.first]
                     self._send(flight, flight.payload or self._batch(place, flight.head.seq - place.seq)[0])
-            if self._around.telemetry and now_s >= self._tele_at_s:
-                self._tele_at_s = now_s + TELEMETRY_EVERY_S
+            if self._around.telemetry:
                 self._tell(now_s)
             if now_s >= self._ping_at_s:
                 if self._pinged_s is not None:
@@ -357,7 +360,7 @@ class Terminal(asyncio.Protocol):
             return
         due_s = min(self.window.next_due_s() or math.inf, self._ping_at_s, self._next_sale_s())
         if self._around.telemetry:
-            due_s = min(due_s, self._tele_at_s)
+            due_s = min(due_s, self._health.due_s(self._state))
         self._timer = loop.call_at(due_s, self._work)
 
     def _next_sale_s(self) -> float:
@@ -377,21 +380,14 @@ class Terminal(asyncio.Protocol):
         self._around.dial(self)
 
     def _tell(self, now_s: float) -> None:
-        self._tele_seq += 1
-        reaches, hwm = self.reaches, self.window.acknowledged.seq
-        message = {
-            "ts": self._around.wall_ms(now_s),
-            "clk": "ntp",
-            "seq": self._tele_seq,
-            "v": {
-                "epoch": self.journal.epoch, "journal_depth": reaches, "synced_seq": reaches, "hwm": hwm,
-                "unacked": reaches - hwm, "generation": self.window.generation, "quarantined": 0, "disk_free_pct": 61.5,
-                "room": "enough", "second_medium": "ready", "sales_at_risk": 0, "device_scanner": "ready",
-                "device_printer": "ready", "device_payment": "ready", "double_reads": 0, "scans_misreads": 0,
-            },
-        }  # fmt: skip
-        self._write(packets.publish(topics.tele(self.journal.name, "till"), _encoder.encode(message)))
-        self._around.tally.told += 1
+        for group, message in self._health.due(now_s, self._around.wall_ms(now_s), self.journal.epoch, self._state):
+            self._write(packets.publish(topics.tele(self.journal.name, group), message))
+            self._around.tally.told += 1
+
+    @property
+    def _state(self) -> dict[str, tuple[int, ...]]:
+        reaches = self.reaches
+        return state_of(reaches, self.window.acknowledged.seq, self.window.generation, self.journal.sales_to(reaches))
 
     def _status(self, state: str) -> bytes:
         ts = self._around.wall_ms(self._around.loop.time())

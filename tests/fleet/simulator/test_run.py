@@ -109,7 +109,7 @@ def test_every_sale_arrives_and_is_compared_with_the_database(mosquitto: Mosquit
         "UPDATE retail_transaction SET total_minor = total_minor + 1 WHERE (terminal, epoch, seq)"
         " = (NEW.terminal, NEW.epoch, NEW.seq)",
         "INSERT INTO retail_transaction SELECT terminal, 'again', seq, number, business_day, currency, total_minor,"
-        " change_minor, time_ms FROM retail_transaction WHERE (terminal, epoch, seq) = (NEW.terminal, NEW.epoch, NEW.seq)",
+        " change_minor, time_ms, stored_ms FROM retail_transaction WHERE (terminal, epoch, seq) = (NEW.terminal, NEW.epoch, NEW.seq)",
     ],
     ids=["lost", "a cent more", "twice"],
 )
