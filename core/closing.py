@@ -95,8 +95,22 @@ def till_orders(shop: Shop, till: Till) -> tuple[str, ...]:
     goods = ("code_keyed", "item_keyed", "deposit_return_keyed", "paper_sale_keyed")
     resumable = ("resume_keyed",) if till.parked else ()
     back = ("return_keyed", "unreceipted_return_keyed", "transaction_void_keyed", "gift_card_return_keyed")
-    gifts = ("gift_card_sale_keyed",) if shop.gift_card_minor_max else ()
-    return (*goods, *gifts, *back, *resumable, *opening, "cash_move_keyed", "count_begun_keyed", "count_keyed")
+    return (
+        *goods,
+        *gift_card_orders(shop),
+        *back,
+        *resumable,
+        *opening,
+        "cash_move_keyed",
+        "count_begun_keyed",
+        "count_keyed",
+    )
+
+
+def gift_card_orders(shop: Shop) -> tuple[str, ...]:
+    """The tags of what a shop does with gift cards, by its configuration."""
+    sells = ("gift_card_sale_keyed",) if shop.gift_card_minor_max else ()
+    return (*sells, "gift_card_cash_out_keyed") if shop.gift_card_cash_out_minor_max else sells
 
 
 def report_orders(till: Till) -> tuple[str, ...]:

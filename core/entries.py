@@ -553,17 +553,20 @@ class PaymentReversed(Entry, tag="payment_reversed", frozen=True, kw_only=True):
 
 
 class GiftCardAwaited(Entry, tag="gift_card_awaited", frozen=True, kw_only=True):
-    """A gift card is to be sold with so much on it: the sale waits until one is shown."""
+    """A gift card is to be sold with so much on it, or what is left on one is to be paid out (`cash_out`): the sale waits until
+    one is shown."""
 
     amount_minor: int
+    cash_out: bool = False
 
 
 class GiftCardGivenUp(Entry, tag="gift_card_given_up", frozen=True, kw_only=True):
     """The gift card that the sale waited for is not sold."""
 
 
-StoredValueOperation = Literal["activate", "load", "unload"]
-"""What the payment device does with a gift card: makes a new one good, adds to one that is, or takes that back."""
+StoredValueOperation = Literal["activate", "load", "unload", "cash-out"]
+"""What the payment device does with a gift card: makes a new one good, adds to one that is, takes that back, or takes off what
+is left."""
 
 
 class GiftCardAdded(Entry, tag="gift_card_added", frozen=True, kw_only=True):
@@ -582,9 +585,9 @@ class GiftCardAdded(Entry, tag="gift_card_added", frozen=True, kw_only=True):
 
 
 class GiftCardReturned(Entry, tag="gift_card_returned", frozen=True, kw_only=True):
-    """What a finished sale had put on a gift card has been taken off it again; `amount_minor` is below zero.
+    """What a finished sale had put on a gift card has been taken off it again, or what was left; `amount_minor` is below zero.
 
-    `returned` says of which sale's line, `original` is the reference of what is made undone.
+    `returned` says of which sale's line (number 0: of none in particular), `original` is the reference of what is made undone.
     """
 
     line: int
@@ -602,7 +605,7 @@ class StoredValueRequested(Entry, tag="stored_value_requested", frozen=True, kw_
     """The intent to have a gift card's value changed, durable before the payment device hears of it; never sent twice.
 
     `number` and `line` are of the transaction that it follows from. `original` is the reservation's name on the device's
-    side, and where value is taken back our reference of what put it there; `link` is that sale's line then.
+    side, and where a sale is taken back our reference of what it put there; `link` is that sale's line then.
     """
 
     MOVES_MONEY = True

@@ -291,14 +291,14 @@ class ReversalUnanswered(Event, frozen=True, kw_only=True, tag="reversal_unanswe
 class GiftCardReserved(Event, frozen=True, kw_only=True, tag="gift_card_reserved"):
     """The payment device knows the gift card and holds it for us, under its own `poi_transaction`.
 
-    `reference` is that of the asking; `active`: it has been sold before, and can be loaded.
+    `reference` is that of the asking; `balance_minor` is what is on it, None where it has not been sold yet.
     """
 
     reference: str
     card: str
     account: str
     poi_transaction: str
-    active: bool = False
+    balance_minor: int | None = None
 
 
 class GiftCardUnreserved(Event, frozen=True, kw_only=True, tag="gift_card_unreserved"):
@@ -572,6 +572,10 @@ class BalanceKeyed(Event, frozen=True, kw_only=True, tag="balance_keyed"):
         return "BalanceKeyed()"
 
 
+class GiftCardCashOutKeyed(Event, frozen=True, kw_only=True, tag="gift_card_cash_out_keyed"):
+    """What is left on a gift card is to be paid out, where it is no more than the shop's limit; which one is shown next."""
+
+
 class GiftCardReturnKeyed(Event, frozen=True, kw_only=True, tag="gift_card_return_keyed"):
     """What a finished sale put on a gift card is to be taken off it: of a line of it, or the only one where `line` is 0.
 
@@ -773,7 +777,7 @@ AnyEvent = (
     | TillCloseKeyed | XReportKeyed | ZReportKeyed | PaperSaleKeyed | PaymentsTotalled | ReportTorn
     | InvoiceKeyed | InvoiceTorn
     | SuspendKeyed | ResumeKeyed | ReturnKeyed | UnreceiptedReturnKeyed | TransactionVoidKeyed | AccountKeyed
-    | GiftCardSaleKeyed | BalanceKeyed | GiftCardReturnKeyed | GiftCardReserved | GiftCardUnreserved
+    | GiftCardSaleKeyed | GiftCardCashOutKeyed | BalanceKeyed | GiftCardReturnKeyed | GiftCardReserved | GiftCardUnreserved
     | StoredValueAnswered | StoredValueRefused | StoredValueUnanswered | BalanceTold | BalanceUntold
     | DrawerKeyed | Booted | CouponPresented | LineDiscountKeyed | TotalDiscountKeyed | PriceKeyed | TaxExemptionKeyed
 )  # fmt: skip

@@ -48,6 +48,7 @@ NEEDED: Mapping[str, Needed] = {
     "unreceipted_return_keyed": "supervisor",
     "transaction_void_keyed": "supervisor",
     "gift_card_return_keyed": "supervisor",
+    "gift_card_cash_out_keyed": "supervisor",
     # prices
     "coupon_presented": "cashier",
     "line_discount_keyed": "supervisor",

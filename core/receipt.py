@@ -154,7 +154,9 @@ def _tender(tender: Tender, money: Callable[[int], str], say: Words) -> list[Ele
 def _gift_card(gift: GiftLine, money: Callable[[int], str], say: Words) -> list[Element]:
     """A gift card: never its number."""
     item = gift.item
-    if isinstance(item, GiftCardReturned):
+    if isinstance(item, GiftCardReturned) and not item.returned.number:
+        named = say("Gift card {card} paid out", card=item.card)
+    elif isinstance(item, GiftCardReturned):
         named = say("Gift card {card} taken back", card=item.card)
     elif item.operation == "load":
         named = say("Gift card {card} loaded", card=item.card)

@@ -16,7 +16,7 @@ from core import entries as e
 from core import events as v
 from core import parked, returns, stored_value
 from core.asking import ANSWERS, answer_age, answer_price, answer_quantity, give_up, refuse_while_asking
-from core.closing import day_of_sale, no_sale_now, order, report_orders, till_orders, written_by_hand
+from core.closing import day_of_sale, gift_card_orders, no_sale_now, order, report_orders, till_orders, written_by_hand
 from core.codes import gift_card, question
 from core.counter import ORDERS, sense
 from core.drawer import blocks_sale, no_sale, sense_drawer
@@ -99,13 +99,13 @@ _OperatorEvent = (
     | v.VoidKeyed | v.CashKeyed | v.CardKeyed | v.CancelKeyed | v.CouponPresented | v.LineDiscountKeyed
     | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed
     | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed | v.ReturnKeyed | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed | v.AccountKeyed
-    | v.GiftCardSaleKeyed | v.GiftCardReturnKeyed
+    | v.GiftCardSaleKeyed | v.GiftCardReturnKeyed | v.GiftCardCashOutKeyed
 )  # fmt: skip
 _SaleEvent = _OperatorEvent | PaymentEvent
 _CHANGES_GOODS = (
     v.Scanned, v.CodeKeyed, v.QuantityKeyed, v.VoidKeyed, v.CouponPresented, v.LineDiscountKeyed, v.TotalDiscountKeyed,
     v.PriceKeyed, v.TaxExemptionKeyed, v.DepositReturnKeyed, v.ItemKeyed, v.SuspendKeyed, v.ReturnKeyed,
-    v.UnreceiptedReturnKeyed, v.GiftCardSaleKeyed, v.GiftCardReturnKeyed,
+    v.UnreceiptedReturnKeyed, v.GiftCardSaleKeyed, v.GiftCardReturnKeyed, v.GiftCardCashOutKeyed,
 )  # fmt: skip
 """What a basket does not take that makes a finished transaction undone: it is all of that one, and nothing else."""
 
@@ -228,7 +228,7 @@ def _step(shop: Shop, till: Till, event: v.AnyEvent, facts: Facts) -> Step:
                 if tender.reference == event.reference:
                     return settle_aside(shop, tender, event)
         case v.GiftCardReserved() | v.GiftCardUnreserved():
-            return stored_value.take_reservation(till, event, facts)
+            return stored_value.take_reservation(shop, till, event, facts)
         case v.StoredValueAnswered() | v.StoredValueRefused() | v.StoredValueUnanswered():
             return stored_value.settle(shop, till, event)
         case v.BalanceTold() | v.BalanceUntold():
@@ -286,7 +286,7 @@ def _taken(shop: Shop, till: Till) -> tuple[str, ...]:
                 "return_keyed",
                 "unreceipted_return_keyed",
                 "gift_card_return_keyed",
-                *(("gift_card_sale_keyed",) if shop.gift_card_minor_max else ()),
+                *gift_card_orders(shop),
             )
             prices = ("line_discount_keyed", "total_discount_keyed", "price_keyed", "tax_exemption_keyed")
             return (*always, *goods, *prices, "cash_keyed", "card_keyed", "account_keyed", "cancel_keyed")
@@ -313,6 +313,7 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
             v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.ReturnKeyed() | v.UnreceiptedReturnKeyed() | v.TransactionVoidKeyed()
             | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             if facts.blocked is not None and not isinstance(facts.question, GiftCardShown):
                 return refuse(facts.blocked)
@@ -339,6 +340,8 @@ def _idle(shop: Shop, till: Till, event: _SaleEvent, facts: Facts) -> Step:
                 added = returns.void_transaction(shop, basket, event, facts)
             elif isinstance(event, v.GiftCardSaleKeyed):
                 added = stored_value.sell(shop, basket, event)
+            elif isinstance(event, v.GiftCardCashOutKeyed):
+                added = stored_value.cash_out(shop, basket)
             elif isinstance(event, v.GiftCardReturnKeyed):
                 added = take_gift_card_back(shop, till, basket, event, facts)
             elif isinstance(event, v.ReturnKeyed | v.UnreceiptedReturnKeyed):
@@ -424,6 +427,8 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
             return _take_back(shop, basket, event, facts) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.GiftCardSaleKeyed():
             return stored_value.sell(shop, basket, event) if isinstance(sale, Ringing) else refuse("partly-paid")
+        case v.GiftCardCashOutKeyed():
+            return stored_value.cash_out(shop, basket) if isinstance(sale, Ringing) else refuse("partly-paid")
         case v.GiftCardReturnKeyed():
             if isinstance(sale, Tendering):
                 return refuse("partly-paid")
@@ -474,6 +479,7 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
             | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return refuse_while_weighing(sale)
         case (
@@ -506,6 +512,7 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
             | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return refuse_while_asking(sale)
         case (
@@ -532,6 +539,7 @@ def _loading(shop: Shop, sale: Loading, event: _SaleEvent, facts: Facts) -> Step
             | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed()
             | v.ItemKeyed() | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return stored_value.refuse_while_loading(sale)
         case (
@@ -551,6 +559,7 @@ def _unloading(sale: Unloading, event: _SaleEvent) -> Step:
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return refuse("gift-card-pending")
         case v.WeightSensed():
@@ -574,6 +583,7 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return refuse_while_paying(sale)
         case v.WeightSensed():
@@ -596,6 +606,7 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return refuse_while_paying(sale)
         case v.WeightSensed():
@@ -619,6 +630,7 @@ def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
             | v.DepositReturnKeyed() | v.ItemKeyed()
             | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
             | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
+            | v.GiftCardCashOutKeyed()
         ):  # fmt: skip
             return refuse("payment-reversing")
         case v.WeightSensed():

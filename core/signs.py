@@ -63,7 +63,7 @@ def _display(shop: Shop, till: Till, event: v.AnyEvent, taken: Step) -> x.ShowOn
                 upper=(awaited.item.name, ""), lower=("per kg", money(awaited.item.unit_price_minor))
             )
         case Loading(awaited=gift):
-            return x.ShowOnDisplay(upper=("Gift card", money(gift.amount_minor)), lower=("", ""))
+            return x.ShowOnDisplay(upper=("Gift card", money(gift.amount_minor) if gift.amount_minor else ""))
         case Tendering():
             return x.ShowOnDisplay(
                 upper=("Paid", money(paid_minor(sale.basket))), lower=("To pay", money(due_minor(shop, sale.basket)))

@@ -90,6 +90,8 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     """The numbers of the shop's own cards, as a reader of stripes knows them."""
     gift_card_minor_max: int = 0
     """The most that one gift card is sold with; 0 where none are sold."""
+    gift_card_cash_out_minor_max: int = 0
+    """The most that is paid out of what is left on a gift card; 0 where nothing is."""
     gift_card_amounts_minor: tuple[int, ...] = ()
     """What gift cards are sold with; empty where the operator says how much."""
     key_lock: bool = False
@@ -624,9 +626,9 @@ def _stored_value(till: Till, entry: _StoredValueEntry) -> Till:
     replace, sale = msgspec.structs.replace, till.sale
     if isinstance(entry, e.StoredValueRequested):
         order = GiftOrder(asked=entry)
-        if entry.operation != "unload":
+        if entry.operation not in ("unload", "cash-out"):
             return replace(till, gifts=(*till.gifts, order))
-        assert isinstance(sale, Ringing), "value taken back outside of a return"
+        assert isinstance(sale, Ringing | Loading), "value taken back outside of a return"
         basket = replace(sale.basket, unloads_begun=sale.basket.unloads_begun + 1)
         return replace(till, sale=Unloading(basket=basket, pending=order))
     if isinstance(sale, Unloading) and sale.pending.asked.reference == entry.reference:

@@ -45,6 +45,18 @@ def sell(shop: Shop, basket: Basket, event: v.GiftCardSaleKeyed) -> Step:
     return Step(entries=(awaited,), notice=message("gift-card-awaited", amount_minor=event.amount_minor))
 
 
+def cash_out(shop: Shop, basket: Basket) -> Step:
+    """What is left on a gift card is to be paid out: which one is shown next."""
+    if not shop.gift_card_cash_out_minor_max:
+        return refuse("gift-card-no-cash-out")
+    if basket.paper:
+        return refuse("paper-sale-is-cash")
+    if basket.next_line > LINES_MAX:
+        return refuse("too-many-lines", lines=LINES_MAX)
+    awaited = e.GiftCardAwaited(amount_minor=0, cash_out=True)
+    return Step(entries=(awaited,), notice=message("gift-card-cash-out-awaited"))
+
+
 def show(shop: Shop, sale: Loading, shown: GiftCardShown, facts: Facts) -> Step:
     """The gift card that is to be sold: the payment device is asked to hold it."""
     if facts.account and any(gift.item.account == facts.account and not gift.voided for gift in sale.basket.gifts):
@@ -59,12 +71,14 @@ def show(shop: Shop, sale: Loading, shown: GiftCardShown, facts: Facts) -> Step:
     return Step(effects=(reserve,), notice=message("gift-card-looked-up", card=shown.card.masked))
 
 
-def take_reservation(till: Till, event: v.GiftCardReserved | v.GiftCardUnreserved, facts: Facts) -> Step:
+def take_reservation(shop: Shop, till: Till, event: v.GiftCardReserved | v.GiftCardUnreserved, facts: Facts) -> Step:
     """The payment device holds the gift card, or not. What no sale waits for any more lapses."""
     sale = till.sale
     if not isinstance(sale, Loading) or event.reference != _reservation(sale.basket, facts):
         return NOTHING
     match event:
+        case v.GiftCardReserved() if sale.awaited.cash_out:
+            return _take_rest(shop, sale, event, facts)
         case v.GiftCardReserved():
             added = e.GiftCardAdded(
                 line=sale.basket.next_line,
@@ -72,13 +86,36 @@ def take_reservation(till: Till, event: v.GiftCardReserved | v.GiftCardUnreserve
                 card=event.card,
                 account=event.account,
                 reservation=event.poi_transaction,
-                operation="load" if event.active else "activate",
+                operation="activate" if event.balance_minor is None else "load",
             )
             told = message("gift-card-added", card=event.card, amount_minor=added.amount_minor)
             return Step(entries=(added,), notice=told)
         case v.GiftCardUnreserved():
-            return Step(notice=message("gift-card-not-usable", reason=event.reason), level="error")
+            condition = "gift-card-not-read" if sale.awaited.cash_out else "gift-card-not-usable"
+            return Step(notice=message(condition, reason=event.reason), level="error")
     assert_never(event)
+
+
+def _take_rest(shop: Shop, sale: Loading, event: v.GiftCardReserved, facts: Facts) -> Step:
+    """The payment device is asked to take off all that is left, where it is little enough."""
+    balance_minor = event.balance_minor or 0
+    if not balance_minor:
+        return Step(notice=message("gift-card-empty", card=event.card), level="error")
+    if balance_minor > shop.gift_card_cash_out_minor_max:
+        most = shop.gift_card_cash_out_minor_max
+        told = message("gift-card-too-much-left", card=event.card, balance_minor=balance_minor, amount_minor=most)
+        return Step(notice=told, level="error")
+    asked = e.StoredValueRequested(
+        reference=_unloading(sale.basket, facts),
+        operation="cash-out",
+        amount_minor=balance_minor,
+        number=sale.basket.number,
+        line=sale.basket.next_line,
+        card=event.card,
+        account=event.account,
+        original=event.poi_transaction,
+    )
+    return Step(entries=(asked,), effects=(change(shop, asked),), notice=message("gift-card-emptying", card=event.card))
 
 
 def give_up(sale: Loading) -> Step:
@@ -88,6 +125,8 @@ def give_up(sale: Loading) -> Step:
 
 def refuse_while_loading(sale: Loading) -> Step:
     """The gift card comes first."""
+    if sale.awaited.cash_out:
+        return refuse("gift-card-awaited-first")
     return refuse("gift-card-first", amount_minor=sale.awaited.amount_minor)
 
 
@@ -152,7 +191,7 @@ def unload(
 ) -> e.StoredValueRequested:
     """The intent to take off a gift card what it was sold with; it is to be line `line` of the basket."""
     return e.StoredValueRequested(
-        reference=facts.reference(f"{basket.number}.u{basket.unloads_begun + 1}"),
+        reference=_unloading(basket, facts),
         operation="unload",
         amount_minor=sold.amount_minor,
         number=basket.number,
@@ -183,13 +222,12 @@ def enquire(shop: Shop, order: GiftOrder, after_s: float = 0.0) -> x.EnquireStor
 
 def taken_back(asked: e.StoredValueRequested) -> e.GiftCardReturned:
     """The line by which the money for it can be given back."""
-    assert asked.link is not None, "value is taken back of a finished sale"
     return e.GiftCardReturned(
         line=asked.line,
         amount_minor=-asked.amount_minor,
         card=asked.card,
         account=asked.account,
-        returned=asked.link,
+        returned=asked.link or e.TransactionLink(),
         original=asked.original,
         reason=asked.reason,
     )
@@ -211,11 +249,14 @@ def settle(shop: Shop, till: Till, event: ValueEvent) -> Step:
         case v.StoredValueAnswered() if asked.operation == "unload":
             told = message("gift-card-emptied-late", card=asked.card, number=asked.link.number if asked.link else 0)
             return Step(entries=(_approved(event),), notice=told, level="warning")
+        case v.StoredValueAnswered() if asked.operation == "cash-out":
+            told = message("gift-card-cashed-late", card=asked.card, amount_minor=asked.amount_minor)
+            return Step(entries=(_approved(event),), notice=told, level="error")
         case v.StoredValueAnswered():
             on_it = asked.amount_minor if event.balance_minor is None else event.balance_minor
             told = message("gift-card-good", card=asked.card, amount_minor=on_it)
             return Step(entries=(_approved(event),), notice=told)
-        case v.StoredValueRefused() if asked.operation == "unload":
+        case v.StoredValueRefused() if asked.operation in ("unload", "cash-out"):
             return Step(
                 entries=(e.StoredValueRefused(reference=event.reference, reason=event.reason),),
                 notice=message("gift-card-kept", card=asked.card),
@@ -301,6 +342,10 @@ def _approved(event: v.StoredValueAnswered) -> e.StoredValueApproved:
 
 def _reservation(basket: Basket, facts: Facts) -> str:
     return facts.reference(f"{basket.number}.r{basket.next_line}")
+
+
+def _unloading(basket: Basket, facts: Facts) -> str:
+    return facts.reference(f"{basket.number}.u{basket.unloads_begun + 1}")
 
 
 def _reference(basket: Basket, line: int, facts: Facts) -> str:

@@ -37,7 +37,7 @@ _APART = (
     v.DrawerKeyed, v.ReprintKeyed, v.InvoiceKeyed, v.BusinessDayKeyed, v.TillOpenKeyed, v.CashMoveKeyed,
     v.CountBegunKeyed, v.CountKeyed, v.CountGivenUpKeyed, v.TillCloseKeyed, v.XReportKeyed, v.ZReportKeyed,
     v.PaperSaleKeyed, v.ReturnKeyed, v.UnreceiptedReturnKeyed, v.TransactionVoidKeyed, v.GiftCardReturnKeyed,
-    v.BalanceKeyed,
+    v.BalanceKeyed, v.GiftCardCashOutKeyed,
 )  # fmt: skip
 """What has no place in training: it is about real money, or real paper."""
 PRACTISED_TAGS = frozenset(str(each.__struct_config__.tag) for each in (*_PRACTISED, v.PriceCheckKeyed))

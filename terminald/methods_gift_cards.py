@@ -40,6 +40,11 @@ def gift_card_methods(orders: Orders) -> Mapping[str, Method[Any]]:
             BalanceParams,
             lambda p: v.BalanceKeyed(data=p.data),
         ),
+        "gift.cash_out": orders.keyed(
+            "Pays out what is left on a gift card, up to the shop's limit; which one is shown next",
+            Keyed,
+            lambda _: v.GiftCardCashOutKeyed(),
+        ),
         "gift.return": orders.keyed(
             "Takes a gift card of a finished sale back: a line of it, or its only one; number 0 is the receipt shown last",
             GiftCardReturnParams,

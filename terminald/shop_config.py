@@ -145,8 +145,16 @@ def read_gift_cards(table: Table, shop: Shop) -> Shop:
         table.fault("amounts", "amounts must be above zero, and not above amount_minor_max")
     if most_minor and not shop.takes_gift_cards:
         table.fault("amount_minor_max", 'gift cards need a [[cards.range]] with kind = "gift": which numbers they have')
+    rest_minor = table.whole("cash_out_minor_max", 0, 0, PRICE_MINOR_MAX)
+    if rest_minor and not shop.takes_gift_cards:
+        table.fault("cash_out_minor_max", 'gift cards need a [[cards.range]] with kind = "gift"')
     table.end()
-    return msgspec.structs.replace(shop, gift_card_minor_max=most_minor, gift_card_amounts_minor=amounts)
+    return msgspec.structs.replace(
+        shop,
+        gift_card_minor_max=most_minor,
+        gift_card_amounts_minor=amounts,
+        gift_card_cash_out_minor_max=rest_minor,
+    )
 
 
 # --- codes that carry a value -----------------------------------------------------------------------------------------

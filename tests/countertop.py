@@ -75,6 +75,7 @@ prefix = "600649"
 digits = 16
 [gift_cards]
 amount_minor_max = 20000
+cash_out_minor_max = 500
 """
 """More of a configuration: a shop that sells gift cards and takes them."""
 

@@ -252,6 +252,24 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "gift-card-none-sold": ("Receipt {number} sold no such gift card.", "Look at the receipt."),
     "gift-card-refunded": ("Gift card {card} has come back before.", "Nothing more is due."),
+    "gift-card-no-cash-out": (
+        "What is left on a gift card is not paid out here.",
+        "Ask your technician for [gift_cards] cash_out_minor_max.",
+    ),
+    "gift-card-cash-out-awaited": (
+        "What is left on a gift card is paid out.",
+        "Swipe or scan it, or type its number. Esc leaves it.",
+    ),
+    "gift-card-not-read": ("This gift card cannot be paid out: {reason}.", "Leave it with Esc."),
+    "gift-card-empty": ("There is nothing on gift card {card}.", "Leave it with Esc."),
+    "gift-card-too-much-left": (
+        "There is {balance_minor} on gift card {card}, and {amount_minor} is paid out at most.",
+        "It can be bought with. Leave it with Esc.",
+    ),
+    "gift-card-cashed-late": (
+        "The {amount_minor} that were left on gift card {card} have been taken off it after all.",
+        "Give them to the customer: pay them out of the till, with this as the reason.",
+    ),
     "gift-card-one-by-one": ("Gift cards come back one by one.", "Choose one of them, then the next."),
     "gift-card-which": ("Receipt {number} sold several gift cards.", "Choose one of them."),
     "gift-card-still-unknown": (

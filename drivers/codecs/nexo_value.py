@@ -16,8 +16,13 @@ from core.ports import DeviceBusy, ProtocolError
 from drivers.codecs import nexo
 from drivers.codecs.nexo_outcome import REASONS, transaction_name
 
-TYPES: Final[dict[StoredValueOperation, str]] = {"activate": "Activate", "load": "Load", "unload": "Reverse"}
-"""nexo's StoredValueTransactionType. What was put on a card is taken off by the reversal of that, as a whole."""
+TYPES: Final[dict[StoredValueOperation, str]] = {
+    "activate": "Activate",
+    "load": "Load",
+    "unload": "Reverse",
+    "cash-out": "Unload",
+}
+"""nexo's StoredValueTransactionType. What a sale put on a card is taken off by the reversal of that, as a whole."""
 
 
 def value_outcome(
@@ -61,7 +66,7 @@ def reservation_outcome(
         card=masked,
         account=account,
         poi_transaction=named,
-        active=_balance(answer, currency) is not None,
+        balance_minor=_balance(answer, currency),
     )
 
 

@@ -70,6 +70,11 @@ class GiftCardHost:
                     reference=reference, kind=kind, number=self.reserved.pop(original, ""),
                     amount_minor=amount_minor, poi_transaction=name,
                 ))  # fmt: skip
+            case "Unload":
+                return self._empty(request, Change(
+                    reference=reference, kind="Unload", number=self.reserved.pop(original, ""),
+                    amount_minor=amount_minor, poi_transaction=name,
+                ))  # fmt: skip
             case "Reverse":
                 return self._take_off(request, reference, original, name)
         return refused("UnavailableService")
@@ -113,6 +118,16 @@ class GiftCardHost:
             return refused("NotAllowed")
         change.was_new, change.spent_before = account.balance_minor is None, account.spent
         account.balance_minor = (account.balance_minor or 0) + change.amount_minor
+        self.changes.append(change)
+        return self._done(request, change.poi_transaction, account)
+
+    def _empty(self, request: nexo.StoredValueRequest, change: Change) -> nexo.StoredValueResponse:
+        account = self.known.get(change.number)
+        if account is None:
+            return refused("NotFound")
+        if account.balance_minor != change.amount_minor:
+            return refused("NotAllowed")
+        account.balance_minor, account.spent = 0, account.spent + 1
         self.changes.append(change)
         return self._done(request, change.poi_transaction, account)
 

@@ -88,6 +88,7 @@ STATES = {
 
 _GIFT = v.CardSwiped(device="msr", kind="gift", number="6006490000000004")
 _RESERVED = v.GiftCardReserved(reference="1.r1", card="****0004", account="b0b0", poi_transaction="V1")
+_REST = v.GiftCardReserved(reference="1.r1", card="****0004", account="b0b0", poi_transaction="V1", balance_minor=300)
 _GIFT_SOLD = (v.GiftCardSaleKeyed(amount_minor=5_000), _RESERVED, v.CashKeyed())
 _GIFT_GOOD = v.StoredValueAnswered(reference="1.g1", poi_transaction="V2", balance_minor=5_000)
 _GIFT_BACK = (*_GIFT_SOLD, _GIFT_GOOD, v.GiftCardReturnKeyed(number=1))
@@ -107,7 +108,17 @@ STATES |= {
         v.StoredValueUnanswered(reference="2.u1"),
         v.CancelKeyed(),
         v.StoredValueAnswered(reference="2.u1"),
+        v.StoredValueAnswered(reference="1.u1"),
+        v.StoredValueRefused(reference="1.u1", reason="declined"),
+        v.StoredValueUnanswered(reference="1.u1"),
     ),
+    "cashing-out": _till(v.GiftCardCashOutKeyed()),
+    "cashing-out-beside": _till(_SCAN, v.GiftCardCashOutKeyed(), _RESERVED),
+    "cash-out-unloading": _till(v.GiftCardCashOutKeyed(), _REST),
+    "aside-cash-out": _till(
+        v.GiftCardCashOutKeyed(), _REST, v.StoredValueUnanswered(reference="1.u1"), v.CancelKeyed()
+    ),
+    "cashed-out": _till(v.GiftCardCashOutKeyed(), _REST, v.StoredValueAnswered(reference="1.u1")),
     "authorizing-gift": _till(_SCAN, _GIFT),
     "tendering-gift": _till(_SCAN, _GIFT, _PART),
 }
@@ -253,10 +264,12 @@ EVENTS: tuple[v.AnyEvent, ...] = (
     v.BalanceKeyed(data="96385074"),
     v.GiftCardSaleKeyed(amount_minor=5_000),
     v.GiftCardSaleKeyed(amount_minor=0),
+    v.GiftCardCashOutKeyed(),
+    v.GiftCardReserved(reference="1.r1", card="****0004", account="b0b0", poi_transaction="V1", balance_minor=300),
     v.GiftCardReturnKeyed(),
     v.GiftCardReturnKeyed(number=1, reason="not wanted"),
     _RESERVED,
-    v.GiftCardReserved(reference="1.r2", card="****0012", account="b1b1", poi_transaction="V7", active=True),
+    v.GiftCardReserved(reference="1.r2", card="****0012", account="b1b1", poi_transaction="V7", balance_minor=300),
     v.GiftCardUnreserved(reference="1.r1", reason="invalid-card"),
     _GIFT_GOOD,
     v.StoredValueRefused(reference="1.g1", reason="declined"),

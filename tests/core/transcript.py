@@ -69,6 +69,7 @@ SHOP = Shop(
     wallets=("alipay", "unionpay"),
     cards=(CardRange(kind="gift", prefix="600649", digits=16),),
     gift_card_minor_max=20_000,
+    gift_card_cash_out_minor_max=500,
 )
 
 CATALOGUE = {
@@ -269,7 +270,7 @@ def _event(line: str) -> v.AnyEvent:
                 card="****0004",
                 account="b0b0",
                 poi_transaction=arguments[1],
-                active=verb == "reserved-active",
+                balance_minor=2_500 if verb == "reserved-active" else None,
             )
         case "sign-on":
             return v.OperatorChecked(outcome="granted", operator=_operator(arguments))

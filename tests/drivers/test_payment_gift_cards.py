@@ -52,7 +52,7 @@ async def reserved(counter: Counter, amount_minor: int = 5_000) -> GiftCardReser
 async def loaded(counter: Counter, reference: str, amount_minor: int = 5_000) -> StoredValueAnswered:
     held = await reserved(counter, amount_minor)
     done = await counter.driver.change_value(
-        reference, "load" if held.active else "activate", amount_minor, "EUR", held.poi_transaction
+        reference, "activate" if held.balance_minor is None else "load", amount_minor, "EUR", held.poi_transaction
     )
     assert isinstance(done, StoredValueAnswered)
     return done
@@ -61,9 +61,7 @@ async def loaded(counter: Counter, reference: str, amount_minor: int = 5_000) ->
 async def test_a_card_is_reserved_activated_loaded_and_told(counter: Counter) -> None:
     assert await counter.driver.balance(CARD, "EUR") == BalanceUntold(card="****0004", reason="invalid-card")
     held = await reserved(counter)
-    assert held == GiftCardReserved(
-        reference="r", card="****0004", account="b0b0", poi_transaction="POI-1.V00001", active=False
-    )
+    assert held == GiftCardReserved(reference="r", card="****0004", account="b0b0", poi_transaction="POI-1.V00001")
     assert counter.far.gift_cards.owed_minor() == 0
     assert await counter.driver.change_value("g1", "activate", 5_000, "EUR", "POI-1.V00001") == StoredValueAnswered(
         reference="g1", poi_transaction="POI-1.V00002", balance_minor=5_000
@@ -127,6 +125,19 @@ async def test_a_card_is_emptied_once_and_unspent_alone(counter: Counter) -> Non
     assert await counter.driver.change_value("u3", "unload", 1_000, "EUR", "g2") == StoredValueRefused(
         reference="u3", reason="not-allowed"
     )
+
+
+async def test_what_is_left_is_taken_off_once(counter: Counter) -> None:
+    await loaded(counter, "g1", 120)
+    held = await reserved(counter, 0)
+    assert held.balance_minor == 120
+    assert await counter.driver.change_value("u1", "cash-out", 120, "EUR", held.poi_transaction) == StoredValueAnswered(
+        reference="u1", poi_transaction="POI-1.V00004", balance_minor=0
+    )
+    assert await counter.driver.change_value("u2", "cash-out", 120, "EUR", held.poi_transaction) == StoredValueRefused(
+        reference="u2", reason="not-found"
+    )
+    assert counter.far.gift_cards.owed_minor() == 0
 
 
 async def test_what_was_never_put_on_a_card_needs_no_taking_off(counter: Counter) -> None:

@@ -287,7 +287,7 @@ class Books:
             self.fault("money is given for a gift card whose value is not gone")
 
     def _stored_value_requested(self, body: dict[str, Any]) -> None:
-        undoes = body["original"] if body["operation"] == "unload" else None
+        undoes = body["original"] if body["operation"] in ("unload", "cash-out") else None
         self._values[body["reference"]] = [body["amount_minor"], body["number"], body["line"], undoes, False]
 
     def _stored_value_approved(self, body: dict[str, Any]) -> None:

@@ -48,6 +48,7 @@ prefix = "600649"
 digits = 16
 [gift_cards]
 amount_minor_max = 20000
+cash_out_minor_max = 500
 [till]
 sessions = true
 day_end_hour = 4
@@ -685,6 +686,23 @@ async def gift_card_undone(day: ShopDay) -> None:
     await day.give_back()
 
 
+async def gift_card_paid_out(day: ShopDay) -> None:
+    """What is left on one, once it is little enough."""
+    number = await day.gift_card(1_500)
+    await day.told("gift-card-good", day.pay())
+    await day.idle()
+    await day.call("gift.cash_out")
+    await day.told("gift-card-too-much-left", day.ring(number))
+    await day.call("sale.cancel")
+    await day.call("sale.cancel")
+    await day.ring(BEANS)
+    await day.ring(number)
+    await day.idle()
+    await day.call("gift.cash_out")
+    await day.told("gift-card-emptied", day.ring(number))
+    await day.give_back()
+
+
 async def gift_card_answer_lost(day: ShopDay) -> None:
     """Its value is put on it and the answer is lost, where connections may break still: the till asks."""
     drop = day.drops < DROPS_MAX
@@ -709,6 +727,6 @@ FLOWS: list[Callable[[ShopDay], Awaitable[None]]] = [
     copy_and_no_sale, cash_moves, count_given_up,
     weighed, measured, on_account, phone, promoted_by_each_operator,
     returned_for_cash, returned_to_the_card, exchanged, returned_without_receipt, undone, vouchers,
-    gift_card_sold_and_spent, gift_card_alone, gift_card_returned, gift_card_undone, gift_card_answer_lost,
+    gift_card_sold_and_spent, gift_card_alone, gift_card_returned, gift_card_undone, gift_card_paid_out, gift_card_answer_lost,
     killed_in_a_basket,
 ]  # fmt: skip

@@ -59,6 +59,7 @@ MATRIX: dict[str, Row] = {
     "drawer.open": ("supervisor", {}),
     "return.line": ("supervisor", {"reason": "torn"}),
     "return.unreceipted": ("supervisor", {"data": ITEM, "reason": "torn"}),
+    "gift.cash_out": ("supervisor", {}),
     "gift.return": ("supervisor", {"reason": "not wanted"}),
     "return.void": ("supervisor", {"reason": "wrong goods"}),
     "till.business_day": ("supervisor", {"business_day": "2026-11-22"}),

@@ -107,7 +107,7 @@ class Day:
             (self._scan, 30), (self._quantity, 5), (self._void_line, 4), (self._cash, 16), (self._card, 10), (self._voucher, 3), (self._account, 4),
             (self._answer, 24), (self._answer_again, 2), (self._cancel, 4), (self._return, 16), (self._return_all, 3),
             (self._void, 3), (self._park, 4), (self._unpark, 4), (self._other, 3),
-            (self._sell_gift, 4), (self._show_gift, 8), (self._return_gift, 5), (self._answer_of_gift, 14),
+            (self._sell_gift, 4), (self._show_gift, 8), (self._return_gift, 5), (self._pay_rest_out, 3), (self._answer_of_gift, 14),
         )  # fmt: skip
         does = [action for action, _ in actions]
         weights = [weight for _, weight in actions]
@@ -294,6 +294,11 @@ class Day:
         if self.take(v.GiftCardSaleKeyed(amount_minor=self.chance.choice((1_000, 2_500)))).refused is can:
             raise Disagreement(f"a gift card's sale was {'refused' if can else 'taken'}")
 
+    def _pay_rest_out(self) -> None:
+        can = isinstance(self.core.till.sale, Idle | Ringing) and not self._voiding()
+        if self.take(v.GiftCardCashOutKeyed()).refused is can:
+            raise Disagreement(f"paying out what is left was {'refused' if can else 'taken'}")
+
     def _show_gift(self) -> None:
         """In whatever state: it is reserved, pays, or is looked at."""
         before = len(self.core.bodies)
@@ -323,7 +328,11 @@ class Day:
             case x.ReserveGiftCard() if does and answers:
                 self.take(
                     v.GiftCardReserved(
-                        reference=asked.reference, card=asked.card.masked, account=asked.account, poi_transaction="V"
+                        reference=asked.reference,
+                        card=asked.card.masked,
+                        account=asked.account,
+                        poi_transaction=f"V{self.steps}",
+                        balance_minor=self.chance.choice((None, 0, 300, 900)),
                     )
                 )
                 return
@@ -356,7 +365,7 @@ class Day:
         undone = self.gone.get(entry.original, set())
         if not undone & self.model.ledger.values:
             raise Disagreement("money is given for a gift card that keeps its value")
-        of = (entry.returned.number, entry.returned.line)
+        of = (entry.returned.number, entry.returned.line) if entry.returned.number else None
         self.model.counter.append(Piece(-entry.amount_minor, -1, of=of, gift=True))
 
     # --- the world --------------------------------------------------------------------------------------------------
@@ -407,7 +416,7 @@ class Day:
         match effect:
             case x.RequestPayment() | x.RequestRefund() | x.EnquirePayment() | x.ReversePayment():
                 self.asked.append(effect)
-            case x.ChangeStoredValue(operation="unload"):
+            case x.ChangeStoredValue(operation="unload" | "cash-out"):
                 self.gone.setdefault(effect.original, set()).add(effect.reference)
                 self.gifts_asked.append(effect)
             case x.ReserveGiftCard() | x.ChangeStoredValue() | x.EnquireStoredValue() | x.EnquireBalance():

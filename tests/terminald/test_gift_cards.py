@@ -134,6 +134,19 @@ async def test_a_spent_one_stays(counter: Countertop) -> None:
     await counter.see(lambda view: view.sale.mode == "idle", "an empty counter")
 
 
+async def test_what_is_left_is_paid_out(counter: Countertop) -> None:
+    counter.bench.payment.gift_cards.known[CARDS[7]].balance_minor = 123
+    await counter.call("gift.cash_out")
+    await counter.call("sale.scan", data=CARDS[7])
+    await counter.see(lambda view: view.sale.owed_minor == 123, "the money for it")
+    assert balance_of(counter, CARDS[7]) == 0
+    await counter.call("sale.cash")
+    await counter.completed()
+    (paper,) = await counter.papers(1)
+    assert f"Gift card ****{CARDS[7][-4:]} paid out" in paper
+    assert_nowhere(counter, CARDS[7])
+
+
 async def test_an_unknown_card_is_not_sold(counter: Countertop) -> None:
     await counter.call("gift.sell", amount_minor=100)
     await counter.call("sale.scan", data="6006490000000099")

@@ -63,6 +63,17 @@ async def test_its_balance_and_paying_with_it(till: FakeTill) -> None:
         assert (await screen.orders(2))[1:] == [("sale.scan", {"data": "600649"})]
 
 
+async def test_what_is_left_is_paid_out(till: FakeTill) -> None:
+    till.view = view(sale=sale(allowed=(*IDLE, "return_keyed", "gift_card_cash_out_keyed")), last=last())
+    async with watched(till, (80, 24)) as screen:
+        await screen.press("f7")
+        assert "Rest of a gift card" in screen.text()
+        await screen.press("f3")
+        assert await screen.orders(1) == [("gift.cash_out", {})]
+        await screen.show(view(sale=sale(basket(1), mode="loading", allowed=("code_keyed", "cancel_keyed"))))
+        await screen.until(lambda: "What is left on a gift card is paid out" in screen.text())
+
+
 async def test_it_stands_among_the_lines(till: FakeTill) -> None:
     gift = line(2, "Gift card ****0004", "", "each", 1000, 5000, {"gift_card": True})
     till.view = view(sale=sale((*basket(1), gift), allowed=RINGING))

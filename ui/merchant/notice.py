@@ -47,6 +47,8 @@ def standing(view: View, currency: Currency) -> tuple[Level, str, str] | None:
             return "info", *parts(message("weight-awaited", name=sale.awaited or ""), currency)
         case "asking":
             return "warning", *parts(_asked(sale), currency)
+        case "loading" if not sale.loading_minor:
+            return "info", *parts(message("gift-card-cash-out-awaited"), currency)
         case "loading":
             return "info", *parts(message("gift-card-awaited", amount_minor=sale.loading_minor), currency)
         case "unloading":

@@ -18,6 +18,8 @@ _REASONS = (
 _VOID_REASONS = (later("Wrong customer"), later("Rung up twice"), later("Paid wrongly"), later("Customer went away"))
 _NONE = "-"
 """Answers the question for a receipt's number where there is no receipt."""
+_REST = "rest"
+"""Answers it where what is left on a gift card is to be paid out."""
 _GIFT = "g"
 """Begins the answer that names a gift card's line."""
 _CODE_LENGTH_MAX = 32
@@ -28,9 +30,11 @@ _NAME_LENGTH_MAX = 80
 def _receipt(about: Ask) -> Question:
     last = about.view.last
     quick = () if last is None or last.cancelled else (Quick(label=later("Last sale"), text=str(last.number)),)
+    takes = "gift_card_cash_out_keyed" in (*about.sale.allowed, *about.sale.supervised)
+    rest = (Quick(label=later("Rest of a gift card"), text=_REST),) if takes else ()
     return Question(
         name="number", kind="code", title=say("Return"), hint=say("Scan the receipt, or type its number"),
-        accept=later("Next"), quick=(*quick, Quick(label=later("No receipt"), text=_NONE)), length_max=12,
+        accept=later("Next"), quick=(*quick, Quick(label=later("No receipt"), text=_NONE), *rest), length_max=12,
     )  # fmt: skip
 
 
@@ -45,6 +49,8 @@ def _return(about: Ask, answers: Answers) -> Question | None:
     number = _number(about, answers)
     if number is None:
         return _receipt(about)
+    if number == _REST:
+        return None
     if number == _NONE:
         return _unreceipted(answers)
     if "sold" not in answers:
@@ -154,6 +160,8 @@ def _unreceipted(answers: Answers) -> Question | None:
 
 def _order_return(about: Ask, answers: Answers) -> Outcome:
     number = _number(about, answers) or ""
+    if number == _REST:
+        return ("gift.cash_out", {})
     if number == _NONE:
         quantity_milli = int(answers["count"]) * 1000
         given = {"data": answers["data"], "quantity_milli": quantity_milli, "reason": answers["reason"]}
