@@ -267,8 +267,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "It can be bought with. Leave it with Esc.",
     ),
     "gift-card-cashed-late": (
-        "The {amount_minor} that were left on gift card {card} have been taken off it after all.",
-        "Give them to the customer: pay them out of the till, with this as the reason.",
+        "The rest of gift card {card} is off it after all: {amount_minor}.",
+        "Pay it out of the till to the customer, with this as the reason.",
     ),
     "gift-card-one-by-one": ("Gift cards come back one by one.", "Choose one of them, then the next."),
     "gift-card-which": ("Receipt {number} sold several gift cards.", "Choose one of them."),

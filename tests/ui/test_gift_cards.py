@@ -67,7 +67,7 @@ async def test_what_is_left_is_paid_out(till: FakeTill) -> None:
     till.view = view(sale=sale(allowed=(*IDLE, "return_keyed", "gift_card_cash_out_keyed")), last=last())
     async with watched(till, (80, 24)) as screen:
         await screen.press("f7")
-        assert "Rest of a gift card" in screen.text()
+        assert "Card's rest" in screen.text()
         await screen.press("f3")
         assert await screen.orders(1) == [("gift.cash_out", {})]
         await screen.show(view(sale=sale(basket(1), mode="loading", allowed=("code_keyed", "cancel_keyed"))))

@@ -31,7 +31,7 @@ def _receipt(about: Ask) -> Question:
     last = about.view.last
     quick = () if last is None or last.cancelled else (Quick(label=later("Last sale"), text=str(last.number)),)
     takes = "gift_card_cash_out_keyed" in (*about.sale.allowed, *about.sale.supervised)
-    rest = (Quick(label=later("Rest of a gift card"), text=_REST),) if takes else ()
+    rest = (Quick(label=later("Card's rest"), text=_REST),) if takes else ()
     return Question(
         name="number", kind="code", title=say("Return"), hint=say("Scan the receipt, or type its number"),
         accept=later("Next"), quick=(*quick, Quick(label=later("No receipt"), text=_NONE), *rest), length_max=12,
