@@ -1,8 +1,11 @@
 """The fleet's own authorities: what they issue is what OpenSSL takes, what they revoke it does not."""
 
 import json
+import socket
 import ssl
 import stat
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,9 @@ from fleet.ca_book import BookUnusable
 from fleet.certificates import CertificateUnusable, new_key, read_certificate, read_request
 from fleet.cli import main
 from fleet.keys import load_or_make
+from tests.brokers import find_mosquitto
 from tests.raw_mqtt import Client, Refused
-from tests.secured import SHIPPED, context, now_ms, secured, terminal_pair
+from tests.secured import INSTALLED, SHIPPED, context, now_ms, secured, terminal_pair
 from tests.tills import make_key
 
 DAY_MS = 86_400_000
@@ -209,3 +213,61 @@ def test_a_revoked_terminal_is_cut_off_though_connected(tmp_path: Path) -> None:
             code = 0x80
         terminal.drop()
         assert code >= 0x80
+
+
+def test_the_broker_takes_its_renewed_certificate_into_use_without_a_restart(tmp_path: Path) -> None:
+    with secured(tmp_path) as made:
+        door = made.terminal("till-1")
+        before = _shown(made.terminals_port, door)
+        made.ca.issue("broker", hosts=["127.0.0.1"], folder=made.place, now_ms=now_ms())
+        made.reload()
+        after = _shown(made.terminals_port, door)
+        assert after != before
+        assert after == read_certificate((made.place / "broker.crt").read_bytes()).serial_number
+
+
+def _shown(port: int, door: ssl.SSLContext) -> int:
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as sock,
+        door.wrap_socket(sock, server_hostname="127.0.0.1") as tls,
+    ):
+        return int(str((tls.getpeercert() or {})["serialNumber"]), 16)
+
+
+def test_the_shipped_configuration_goes_with_debians_own(tmp_path: Path) -> None:
+    """Beside Debian's mosquitto.conf, which includes what lies in conf.d at its end."""
+    with secured(tmp_path) as made:
+        made.broker.stop()
+        more = tmp_path / "conf.d"
+        more.mkdir()
+        shipped = (SHIPPED / "terminald.conf").read_text().replace(INSTALLED, str(made.place))
+        shipped = shipped.replace("listener 8883", f"listener {made.terminals_port}")
+        (more / "terminald.conf").write_text(shipped.replace("listener 8884", f"listener {made.headquarters_port}"))
+        main = tmp_path / "mosquitto.conf"
+        main.write_text(
+            f"pid_file {tmp_path}/mosquitto.pid\nuser root\npersistence true\npersistence_location {tmp_path}/\n"
+            f"log_dest file {tmp_path}/mosquitto.log\ninclude_dir {more}\n"
+        )
+        program = find_mosquitto()
+        assert program is not None
+        process = subprocess.Popen([program, "-c", str(main)])
+        try:
+            terminal = _patiently(made.terminals_port, made.terminal("till-1"))
+            assert terminal.publish(topics.batch("till-1"), b"x") < 0x80
+            assert terminal.publish(topics.batch("till-2"), b"x") >= 0x80
+            terminal.drop()
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _patiently(port: int, door: ssl.SSLContext) -> Client:
+    """Connected, once the broker listens."""
+    until_s = time.monotonic() + 10
+    while True:
+        try:
+            return Client.connect(port, door, "till-1")
+        except Refused:
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.05)

@@ -172,6 +172,11 @@ async def test_a_terminal_from_nothing_to_trusted_and_out_again(tmp_path: Path) 
             assert await _enrol(till, "--renew") == "renewed"
             assert certificate.read_bytes() != before
             assert await _enrol(till) == "good"
+            before = certificate.read_bytes()
+            at = ("--as", "sam", "--database", str(hq.database), "--key", str(hq.key))
+            said = await hq.said("send", "renew-certificate", "--terminal", "till-3", *at, typed=PASSWORD)
+            assert "successful" in said
+            assert certificate.read_bytes() != before
             hq.made.broker.stop()
             await till.see(lambda view: not view.link.connected)
             await sell(till)
@@ -181,7 +186,7 @@ async def test_a_terminal_from_nothing_to_trusted_and_out_again(tmp_path: Path) 
 
             # Revoked: cut off as it is, and not let in again; it sells on, and asks a person.
             said = await hq.decides("ca", "revoke", "till-3", "--why", "stolen")
-            assert "2 revoked" in said
+            assert "3 revoked" in said
             hq.made.reload()
             await sell(till)
             hq.made.broker.stop(signal.SIGTERM)
