@@ -110,7 +110,6 @@ class Commands:
         self._turns: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
         self._outgoing = asyncio.Event()
-        self._delivered = asyncio.Event()
 
     def notify(self) -> None:
         """The till has changed: an order that waits for it may go on."""
@@ -151,7 +150,6 @@ class Commands:
             self._unsent.setdefault(topic, result)  # with the next connection; a newer one is there already
         elif result.state in ENDS:
             self._answered.append(result.id)
-            self._delivered.set()
             self._wake.set()
 
     # --- taking --------------------------------------------------------------------------------------------------
@@ -275,7 +273,13 @@ class Commands:
     async def _resolve_one(self, begun: OpenOrder) -> None:
         order, kind = begun.order, ORDERS.get(begun.order.order)
         action = self._actions.get(order.order)
-        if action is not None and action.resolve is not None and action.resolve(begun.mark):
+        succeeded = False
+        if action is not None and action.resolve is not None:
+            try:
+                succeeded = action.resolve(begun.mark)
+            except (JournalError, OSError) as error:
+                _log.error("nobody can tell whether an order succeeded", extra={"reason": type(error).__name__})
+        if succeeded:
             await self._end(order, "successful")
         elif kind is None or not kind.again or self._fault(order) is not None:
             await self._end(order, "failed", "interrupted", "the terminal stopped while it was carried out")
@@ -324,25 +328,26 @@ class Commands:
     async def _carry_out(self, waiting: OpenOrder) -> None:
         order, kind = waiting.order, ORDERS[waiting.order.order]
         try:
-            async with self._turns.setdefault(_SHARED.get(order.order, order.order), asyncio.Lock()):
+            group = "disruptive" if kind.disruptive else _SHARED.get(order.order, order.order)
+            async with self._turns.setdefault(group, asyncio.Lock()):
                 if kind.disruptive:
                     self.at_work = True
                     await self._engine.rest()
                     if self._resting():
                         return  # a sale began just now: it waits for its end
-                action = self._actions[order.order]
-                if not waiting.begun:
-                    await self._engine.keep(e.OrderBegun(id=order.id, mark=action.mark()))
-                self._tell(order.order, order.id, "running")
-                await self._attempt(order, action)
+                await self._attempt(waiting, self._actions[order.order])
         finally:
             if kind.disruptive:
                 self.at_work = False
             self._running.discard(order.id)
             self._wake.set()
 
-    async def _attempt(self, order: Order, action: Action) -> None:
+    async def _attempt(self, waiting: OpenOrder, action: Action) -> None:
+        order = waiting.order
         try:
+            if not waiting.begun:
+                await self._engine.keep(e.OrderBegun(id=order.id, mark=action.mark()))
+            self._tell(order.order, order.id, "running")
             outcome = await action.run(order, check_order(order))
         except OrderFailed as failure:
             await self._end(order, "failed", failure.code, str(failure))
@@ -357,13 +362,6 @@ class Commands:
         else:
             await self._end(order, "successful", text=outcome.text, output=outcome.output)
             await outcome.then()
-
-    async def told(self, order_id: str) -> None:
-        """Waits until the broker has the end of an order."""
-        while order_id in self._engine.till.orders.untold:
-            self._delivered.clear()
-            await self._delivered.wait()
-            await self._note_told()
 
     # --- what is told --------------------------------------------------------------------------------------------
 

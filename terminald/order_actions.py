@@ -102,14 +102,12 @@ class TillActions:
         until_s = self._clock.monotonic_s() + given.seconds
         try:
             while (left_s := until_s - self._clock.monotonic_s()) > 0:
-                self._perform(x.ShowOnDisplay(upper=(self._terminal, "")))
                 self._perform(x.SetLights(state="attention"))
                 self._perform(x.SoundTone(tone="refused"))
                 await self._clock.sleep(min(IDENTIFY_EVERY_S, left_s))
         finally:
             self._is_identifying = False
             self._perform(x.SetLights(state="ready"))
-            self._perform(x.ShowOnDisplay(upper=("", "")))
             self._changed()
         return Outcome()
 

@@ -12,6 +12,7 @@ from terminald.custody import Custody
 from terminald.https import HttpsFailed, put
 from terminald.identity_keeper import IdentityKeeper
 from terminald.order_action import Action, OrderFailed, Outcome
+from terminald.retirement import decide, is_decided
 
 LOGS_BYTES_MAX = 48 << 10
 """Of a log in a result; more goes to a URL."""
@@ -29,10 +30,9 @@ class KeepingActions:
         identity: IdentityKeeper | None,
         stop: Callable[[], None],
         drained: Callable[[], Awaitable[None]],
-        told: Callable[[str], Awaitable[None]],
-        retire: Callable[[], None],
+        part: Callable[[], Awaitable[None]],
     ) -> None:
-        """`told` waits until the broker has an order's end; `retire` destroys the keys."""
+        """`part` destroys the keys and ends the daemon, once headquarters has heard all."""
         self._config = config
         self._ca = config.headquarters.tls.ca if config.headquarters is not None else None
         self._custody = custody
@@ -40,8 +40,7 @@ class KeepingActions:
         self._identity = identity
         self._stop = stop
         self._drained = drained
-        self._told = told
-        self._retire = retire
+        self._part = part
 
     def table(self) -> dict[str, Action]:
         """By the orders' names."""
@@ -51,7 +50,7 @@ class KeepingActions:
             "logs": Action(run=self._logs),
             "renew-certificate": Action(run=self._renew),
             "rotate-keys": Action(run=self._rotate, mark=self._generation, resolve=self._is_rotated),
-            "retire": Action(run=self._end),
+            "retire": Action(run=self._end, resolve=lambda _: is_decided(self._config)),
         }
 
     async def _verify(self, _order: Order, _params: Params) -> Outcome:
@@ -113,13 +112,7 @@ class KeepingActions:
 
     # --- the end -------------------------------------------------------------------------------------------------
 
-    async def _end(self, order: Order, _params: Params) -> Outcome:
+    async def _end(self, _order: Order, _params: Params) -> Outcome:
         await self._drained()
-
-        async def then() -> None:
-            await self._told(order.id)
-            await self._drained()  # the order's own end too
-            await asyncio.to_thread(self._retire)
-            self._stop()
-
-        return Outcome(then=then)
+        await asyncio.to_thread(decide, self._config)
+        return Outcome(then=self._part)

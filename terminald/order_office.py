@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.metadata
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from core import effects as x
 from core.notes import told
@@ -22,7 +22,7 @@ from terminald.operators import Staff
 from terminald.order_actions import Look, TillActions
 from terminald.order_goods import GoodsActions
 from terminald.order_keeping import KeepingActions
-from terminald.retirement import retire
+from terminald.retirement import is_decided, retire
 
 DRAIN_LOOK_S = 0.5
 
@@ -52,6 +52,9 @@ class OrderOffice:
         ready: Callable[[], frozenset[str]],
         stop: Callable[[], None],
     ) -> None:
+        self._is_parting = False
+        self._config = config
+        self._stop = stop
         self._engine = engine
         self._journal = journal
         self._clock = clock
@@ -63,8 +66,8 @@ class OrderOffice:
         )  # fmt: skip
         self._goods = GoodsActions(config, catalogue_key)
         keeping = KeepingActions(
-            config, custody=custody, backups=backups, identity=identity, stop=stop, drained=self._drained, told=self._told,
-            retire=lambda: retire(config),
+            config, custody=custody, backups=backups, identity=identity, stop=stop, drained=self._drained,
+            part=self._part,
         )  # fmt: skip
         self.commands = Commands(
             terminal=config.terminal,
@@ -97,6 +100,8 @@ class OrderOffice:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.commands.run(), name="commands")
             tasks.create_task(self.configurator.run(), name="configurator")
+            if is_decided(self._config):  # the power went before the keys did
+                tasks.create_task(self._part(), name="retire")
 
     def notify(self) -> None:
         """The till has changed."""
@@ -113,10 +118,8 @@ class OrderOffice:
 
     def blocked(self) -> str | None:
         """Why no new sale may begin."""
-        return "headquarters-at-work" if self.commands.at_work or self.configurator.at_work else None
-
-    def _told(self, order_id: str) -> Awaitable[None]:
-        return self.commands.told(order_id)
+        is_busy = self._is_parting or self.commands.at_work or self.configurator.at_work
+        return "headquarters-at-work" if is_busy else None
 
     def _resting(self) -> Resting:
         till, hours = self._engine.till, self._headquarters.disrupt_between
@@ -124,6 +127,15 @@ class OrderOffice:
             return "sale-open"
         now = local_time(self._clock.stamp()).strftime("%H:%M")
         return "shop-open" if hours is not None and not is_within(hours, now) else ""
+
+    async def _part(self) -> None:
+        """A retired terminal's end: when the broker has each order's end, and headquarters each record."""
+        self._is_parting = True
+        while (book := self._engine.till.orders).untold or any(each.begun for each in book.open):
+            await self._clock.sleep(DRAIN_LOOK_S)
+        await self._drained()
+        await asyncio.to_thread(retire, self._config)
+        self._stop()
 
     async def _drained(self) -> None:
         await self._journal.sync()

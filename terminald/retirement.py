@@ -24,11 +24,19 @@ def note_of(config: Config) -> Path:
     return config.journal.with_name("retired")
 
 
+def decide(config: Config) -> None:
+    """Notes, before headquarters hears that all is delivered, that this is the end: no power cut takes it back."""
+    _write(config.journal.with_name("retiring"))
+
+
+def is_decided(config: Config) -> bool:
+    """Whether the keys are to be destroyed as soon as all is delivered."""
+    return config.journal.with_name("retiring").exists()
+
+
 def retire(config: Config) -> None:
     """Destroys the terminal's keys, for ever. May be called again. Raises OSError, JournalError."""
-    descriptor = os.open(note_of(config), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    os.close(descriptor)
-    sync_folder(note_of(config).parent)
+    _write(note_of(config))
     store = paths.key_store(config)
     tls = config.headquarters.tls if config.headquarters is not None else None
     files = (store.ring.path, store.ring.copy, paths.signing_key(config), *((tls.key,) if tls and tls.key else ()))
@@ -49,6 +57,11 @@ async def stand(config: Config, asked: asyncio.Event, clock: Clock) -> None:
         fed = tasks.create_task(feed_watchdog(clock), name="watchdog")
         await asked.wait()
         fed.cancel()
+
+
+def _write(note: Path) -> None:
+    os.close(os.open(note, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    sync_folder(note.parent)
 
 
 def _spoil(file: Path) -> None:

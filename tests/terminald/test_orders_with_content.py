@@ -23,6 +23,8 @@ from store.catalogue import Catalogue
 from store.keys import KeyFile
 from terminald.broker import parse_url
 from terminald.clock import SystemClock
+from terminald.config import load
+from terminald.retirement import decide
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, mosquitto_in
 from tests.content_server import ContentServer, content_server
@@ -192,6 +194,55 @@ async def test_who_is_revoked_works_here_no_more(till: Countertop, desk: OrderDe
     await till.completed()
 
 
+@contextlib.asynccontextmanager
+async def collecting(database: Path, broker: Mosquitto) -> AsyncIterator[None]:
+    """Headquarters' collector, while the block runs."""
+    clock = SystemClock()
+    collector = Collector(database=Database.open(database, now_ms=clock.stamp().time_ms), key=DESK_KEY, clock=clock)
+    uplink = Uplink(
+        brokers=(parse_url(broker.url),), client_id="headquarters", users=[collector], clock=clock, random=Random(2),
+        session_expiry_s=60,
+    )  # fmt: skip
+    task = asyncio.create_task(uplink.run(), name="collector")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        collector.close()
+
+
+def keys_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir() if each.suffix in (".key", ".keyring", ".copy")]
+
+
+async def test_a_power_cut_takes_a_retirement_back_before_it_is_decided_and_not_after(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path) as broker:
+        async with (
+            countertop(tmp_path / "shop", ("scanner",), more=headquarters_table(broker.url)) as till,
+            order_desk(broker.url, "till-3") as desk,
+        ):
+            first = desk.order("retire")
+            await desk.publish(first)
+            await desk.state(first.id, "running")
+            assert await till.refusal("sale.scan", data="5449000000996") == "headquarters-at-work"
+            await till.restart()
+            assert (await desk.end(first.id)).code == "interrupted"
+            await till.ring_up(NUTELLA_CODE)
+            await till.call("sale.cash")
+            second = desk.order("retire")
+            await desk.publish(second)
+            await desk.state(second.id, "running")
+            await till.daemon.kill()
+            decide(load(till.layout.config))  # what it had done, had the power gone a moment later
+            await till.daemon.start()
+            async with collecting(tmp_path / "headquarters.db", broker):
+                assert (await desk.end(second.id)).state == "successful"
+                await until(lambda: not till.daemon.running, "the daemon's end")
+            assert keys_in(till.layout.terminal) == []
+
+
 async def test_a_retired_terminal_has_delivered_all_and_never_sells_again(
     till: Countertop, desk: OrderDesk, broker: Mosquitto, tmp_path: Path
 ) -> None:
@@ -203,25 +254,13 @@ async def test_a_retired_terminal_has_delivered_all_and_never_sells_again(
     await desk.state(order.id, "running")
     await asyncio.sleep(0.5)
     assert till.daemon.running  # nobody has signed for its sales yet
-    clock = SystemClock()
     database = tmp_path / "headquarters.db"
-    collector = Collector(database=Database.open(database, now_ms=clock.stamp().time_ms), key=DESK_KEY, clock=clock)
-    uplink = Uplink(
-        brokers=(parse_url(broker.url),), client_id="headquarters", users=[collector], clock=clock, random=Random(2),
-        session_expiry_s=60,
-    )  # fmt: skip
-    task = asyncio.create_task(uplink.run(), name="collector")
-    try:
+    async with collecting(database, broker):
         assert (await desk.end(order.id)).state == "successful"
         await until(lambda: not till.daemon.running, "the daemon's end")
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        collector.close()
     folder = till.layout.terminal
     assert summarize(database).transactions == till.view.day.transactions
-    assert not [each.name for each in folder.iterdir() if each.suffix in (".key", ".keyring", ".copy")]
+    assert keys_in(folder) == []
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "terminald", "run", "--config", str(till.layout.config)),
         stderr=asyncio.subprocess.PIPE,
@@ -232,4 +271,4 @@ async def test_a_retired_terminal_has_delivered_all_and_never_sells_again(
         assert b"retired" in await process.stderr.readline()
     process.send_signal(signal.SIGTERM)
     await process.wait()
-    assert not [each.name for each in folder.iterdir() if each.suffix in (".key", ".keyring", ".copy")]
+    assert keys_in(folder) == []
