@@ -114,12 +114,7 @@ class Telemetry:
             pause_s = self._tell(groups, now_s)
             if (due_s := self._book.due_in_s(now_s)) is not None:
                 pause_s = min(pause_s, due_s)
-            await self._clock.sleep(CHANGED_AFTER_S)
-            try:
-                async with asyncio.timeout(max(pause_s - CHANGED_AFTER_S, 0.0)):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+            await self._wait(now_s, max(pause_s, CHANGED_AFTER_S))
 
     async def serve(self, connection: Connection, number: int) -> None:
         """Runs on one connection until cancelled; then says that the terminal goes offline."""
@@ -140,6 +135,17 @@ class Telemetry:
         finally:
             self._connection = None
             connection.publish(topic, self._status("offline", number), retain=True)
+
+    async def _wait(self, since_s: float, limit_s: float) -> None:
+        """Until something changed, and not sooner than CHANGED_AFTER_S; one waking where nothing did."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        rest_s = since_s + CHANGED_AFTER_S - self._clock.monotonic_s()
+        if rest_s > 0:
+            await self._clock.sleep(rest_s)
 
     # --- what is told --------------------------------------------------------------------------------------------
 
