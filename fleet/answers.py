@@ -17,6 +17,7 @@ from fleet.audit import note
 from fleet.dispatch import PENDING_MS, DispatchUnknown, role_for
 from fleet.operators import Operator
 from fleet.recalls import reach_the_new
+from fleet.registry import retire
 from fleet.rollout import advance
 from fleet.store import Statements, Store
 
@@ -156,6 +157,8 @@ def _record(statements: Statements, heard: Heard, now_ms: int) -> None:
             min(max(result.ts, 0), 1 << 53), int(ends), result.id,
         ),
     )  # fmt: skip
+    if heard.kind == "retire" and result.state == "successful":
+        retire(statements, heard.terminal, now_ms)
 
 
 def _outgoing(

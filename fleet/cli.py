@@ -56,15 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_argument("terminal", metavar="TERMINAL", type=terminal)
     trust.add_argument("public_key", metavar="HEX", type=public_key, help="its Ed25519 public key")
     add_database(trust)
-    order = commands.add_parser("order", help="sign an order for one terminal, to be carried there")
-    orders = order.add_subparsers(dest="order", required=True, metavar="ORDER")
-    release = orders.add_parser("release-tamper", help="let a terminal sell again whose case was opened")
-    release.add_argument("terminal", metavar="TERMINAL", type=terminal)
-    release.add_argument("incident", metavar="INCIDENT", help="as `terminald tamper status` there names it")
-    release.add_argument("--hours", type=float, default=24.0, metavar="N", help="for how long it is good")
-    release.add_argument("--role", default="security", metavar="NAME", help="in whose name; it is kept there")
-    add_database(release)
-    add_key(release)
     _add_quarantine(commands)
     _add_backup(commands)
     whole = commands.add_parser("verify", help="look through all records: hashes, chains, signatures, finance's rows")
@@ -133,24 +124,6 @@ def _key(options: argparse.Namespace) -> int:
     from fleet.keys import beside, load_or_make
 
     print(load_or_make(options.key or beside(options.database)).public_key.hex())
-    return 0
-
-
-def _order(options: argparse.Namespace) -> int:
-    from core.orders import RELEASE_TAMPER, Order, encode_order
-    from fleet.keys import beside, load_or_make
-
-    now_ms = time.time_ns() // 1_000_000
-    order = Order(
-        terminal=options.terminal,
-        order=RELEASE_TAMPER,
-        counter=now_ms,  # headquarters' clock: each order comes after the one before
-        not_after_ms=now_ms + round(options.hours * 3_600_000),
-        role=options.role,
-        params={"incident": options.incident},
-    )
-    key = load_or_make(options.key or beside(options.database))
-    sys.stdout.buffer.write(encode_order(order, key.sign))
     return 0
 
 
@@ -262,7 +235,7 @@ _AREAS: tuple[Callable[[Commands], None], ...] = (
 )
 """What adds the commands of an area, each with its handler as `run`."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "collect": _collect, "key": _key, "trust": _trust, "order": _order, "quarantine": _quarantine,
+    "collect": _collect, "key": _key, "trust": _trust, "quarantine": _quarantine,
     "forks": _forks, "backup": _backup, "verify": _verify,
 }  # fmt: skip
 

@@ -255,9 +255,9 @@ def _newest(statements: Statements) -> list[tuple[str, int, str]]:
 def _standing(name: str, row: Sequence[Any] | None, said: Sequence[Any] | None) -> Standing:
     version, hash_, issuer, made_ms = row[1:] if row is not None else (None, "", "", None)
     state = "none" if row is None else "sent"
-    if said is not None and (row is None or said[0] == version):
-        state = said[2]
-    about = said if said is not None and state == said[2] else (0, "", "", "", "", "", 0, None)
+    about: Sequence[Any] = (0, "", "", "", "", "", 0, None)
+    if said is not None and row is not None and said[0] == version:
+        state, about = said[2], said
     return Standing(
         terminal=name, version=version, hash=hash_, issuer=issuer, made_ms=made_ms, state=state,
         active=said[3] if said is not None else "", code=about[4], text=about[5],

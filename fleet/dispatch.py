@@ -113,6 +113,36 @@ def add_terminals(statements: Statements, number: int, kind: str, terminals: Ite
     statements.insert(_TOLD, rows, fresh=True)
 
 
+def to_file(
+    store: Store,
+    signer: Signer,
+    by: Operator,
+    terminal: str,
+    kind: str,
+    params: Mapping[str, Any],
+    valid_ms: int,
+    now_ms: int,
+) -> bytes:
+    """An order that people carry to a terminal (`Kind.by_file`), signed. Raises Refused, DatabaseError."""
+    role = role_for(by, _kind(kind))
+    with store.transaction() as statements:
+        (epoch,) = statements.execute("SELECT generation FROM headquarters").fetchone()
+        order = Order(
+            terminal=terminal, order=kind, counter=_next_number(statements, terminal, now_ms), role=role, epoch=epoch,
+            not_after_ms=now_ms + valid_ms, issued_ms=now_ms, params=dict(params), issuer=by.name,
+        )  # fmt: skip
+        try:
+            check_order(order)
+        except OrderError as error:
+            raise OrderUnfit(str(error)) from error
+        about = {"order": kind, "params": dict(params)}
+        note(
+            statements, signer, now_ms=now_ms, who=by.name, action="order-file", outcome="signed", terminals=(terminal,),
+            about=about,
+        )  # fmt: skip
+    return encode_order(order, signer.sign)
+
+
 def approve(store: Store, signer: Signer, by: Operator, number: int, now_ms: int) -> None:
     """Agrees to an order that takes two persons, and has it told. Raises Refused, DatabaseError."""
     with store.transaction() as statements:

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from fleet.arguments import Commands, add_database, add_sign_in, checked
+from fleet.arguments import Commands, add_database, add_sign_in, checked, terminal
 from fleet.registry_cli import add_filters, filter_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,14 @@ def add(commands: Commands) -> None:
     send.set_defaults(run=_send)
     _add_orders(commands)
     _add_rollout(commands)
+    order = commands.add_parser("order", help="sign an order for one terminal, to be carried there")
+    kinds = order.add_subparsers(dest="action", required=True, metavar="ORDER")
+    release = kinds.add_parser("release-tamper", help="let a terminal sell again whose case was opened")
+    release.add_argument("terminal", metavar="TERMINAL", type=terminal)
+    release.add_argument("incident", metavar="INCIDENT", help="as `terminald tamper status` there names it")
+    release.add_argument("--hours", type=float, default=24.0, metavar="N", help="for how long it is good")
+    add_sign_in(release)
+    release.set_defaults(run=_release)
 
 
 def add_wait(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +183,19 @@ def watch(database: "Address", number: int, wait_s: float, *, as_json: bool, bri
 
 
 _NOBODY = "no collector has published the order yet: is `terminald-fleet collect` running, and connected?"
+
+
+def _release(given: argparse.Namespace) -> int:
+    from core.orders import RELEASE_TAMPER
+    from fleet.dispatch import to_file
+    from fleet.session import signed_in
+
+    with signed_in(given) as my:
+        params = {"incident": given.incident}
+        valid_ms = round(given.hours * 3_600_000)
+        order = to_file(my.store, my.key, my.operator, given.terminal, RELEASE_TAMPER, params, valid_ms, my.now_ms)
+    sys.stdout.buffer.write(order)
+    return 0
 
 
 def _list(given: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from fleet import answers
 from fleet.answers import Heard
 from fleet.audit import listed as audited
 from fleet.audit import look_through
-from fleet.dispatch import DispatchUnknown, Draft, OrderUnfit, SamePerson, approve, cancel, give, read_params
+from fleet.dispatch import DispatchUnknown, Draft, OrderUnfit, SamePerson, approve, cancel, give, read_params, to_file
 from fleet.operators import Operator, Role, RoleNeeded
 from fleet.orders_report import Dispatch, listed, shown
 from fleet.refusal import Refused
@@ -256,6 +256,30 @@ def test_what_is_no_order_is_told_to_nobody(
     assert raised.value.remedy
     assert answers.claim(store, NOW_MS) == []
     assert listed(store.address, 10, NOW_MS) == []
+
+
+def test_a_retired_terminal_is_named_no_more(store: Store) -> None:
+    number = order(store, SAM, "retire", wanted=["till-2"])
+    approve(store, KEY, SUE, number, NOW_MS)
+    (each,) = publish(store)
+    say(store, each, "running")
+    assert [place.retired_ms for place in places(store.address)] == [None, None, None]
+    say(store, each, "successful", now_ms=NOW_MS + 9)
+    assert [place.retired_ms for place in places(store.address)] == [None, NOW_MS + 9, None]
+
+
+def test_an_order_by_file_is_numbered_and_noted_too(store: Store) -> None:
+    def signed(by: Operator) -> Order:
+        params = {"incident": "abc"}
+        said = to_file(store, KEY, by, "till-1", "release-tamper", params, HOUR_MS, NOW_MS)
+        return open_signed(said, terminal="till-1", public_key=KEY.public_key)
+
+    one, two = signed(SAM), signed(SAM)
+    assert (one.role, one.issuer, one.not_after_ms) == ("security", "sam", NOW_MS + HOUR_MS)
+    assert two.counter > one.counter
+    with pytest.raises(RoleNeeded):
+        signed(MAX)
+    assert [(entry.who, entry.action) for entry in audited(store.address)] == [("sam", "order-file")] * 2
 
 
 def test_no_order_is_good_for_ever(store: Store) -> None:

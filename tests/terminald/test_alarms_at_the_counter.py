@@ -13,6 +13,7 @@ from fleet.cli import main as fleet
 from terminald.cli import main
 from tests.brokers import Mosquitto, mosquitto_in
 from tests.countertop import Countertop, countertop
+from tests.fleet_people import signing_as
 from tests.guide_reader import Reader
 from tests.media import medium
 from tests.proofs.guarded_till import CASE_PIN, GuardedTill
@@ -136,7 +137,7 @@ async def test_a_disk_that_fills(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_an_opened_case_is_told_by_the_latched_terminal_until_it_is_released(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = str(tmp_path / "hq.db")
     assert fleet(["key", "--database", database]) == 0
@@ -157,7 +158,8 @@ async def test_an_opened_case_is_told_by_the_latched_terminal_until_it_is_releas
             incident = reader.last("alarm/case-opened")["v"]["incident"]
             till.board.set(CASE_PIN, 0)
             capsys.readouterr()
-            assert fleet(["order", "release-tamper", "till-3", incident, "--database", database]) == 0
+            who = signing_as("sam", "security", Path(database), monkeypatch)
+            assert fleet(["order", "release-tamper", "till-3", incident, *who]) == 0
             order = tmp_path / "order"
             order.write_text(capsys.readouterr().out)
             assert main(["tamper", "release", str(order), "--config", str(till.config)]) == 0

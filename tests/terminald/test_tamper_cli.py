@@ -8,6 +8,7 @@ import pytest
 from fleet.cli import main as fleet
 from store.tamper import Latch
 from terminald.cli import CANNOT, FINDING, main
+from tests.fleet_people import signing_as
 
 
 @pytest.fixture
@@ -32,20 +33,24 @@ def latched(config: Path) -> str:
     return incident.incident
 
 
-def test_from_the_opening_to_the_release(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_from_the_opening_to_the_release(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     incident = latched(config)
     assert main(["tamper", "status", "--json", "--config", str(config)]) == FINDING
     said = json.loads(capsys.readouterr().out)
     assert (said["latched"], said["incident"], said["switches"], said["last"]) == (True, incident, ["case"], None)
-    database = str(config.parent / "hq.db")
-    assert fleet(["order", "release-tamper", "till-3", incident, "--role", "audit", "--database", database]) == 0
+    order_of = ["order", "release-tamper", "till-3", incident]
+    assert fleet([*order_of, *signing_as("kim", "support", config.parent / "hq.db", monkeypatch)]) == 1
+    assert "role-needed: this takes the role security" in capsys.readouterr().err
+    assert fleet([*order_of, *signing_as("sam", "security", config.parent / "hq.db", monkeypatch)]) == 0
     order = config.parent / "order"
     order.write_text(capsys.readouterr().out)
     assert main(["tamper", "release", str(order), "--json", "--config", str(config)]) == 0
-    assert json.loads(capsys.readouterr().out)["role"] == "audit"
+    assert json.loads(capsys.readouterr().out)["role"] == "security"
     assert main(["tamper", "status", "--json", "--config", str(config)]) == 0
     said = json.loads(capsys.readouterr().out)
-    assert (said["latched"], said["last"]["incident"], said["last"]["role"]) == (False, incident, "audit")
+    assert (said["latched"], said["last"]["incident"], said["last"]["role"]) == (False, incident, "security")
 
 
 def test_words_for_people(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,11 +65,16 @@ def test_words_for_people(config: Path, capsys: pytest.CaptureFixture[str]) -> N
     ("terminal", "hours", "code"), [("till-4", "1", "order-misaddressed"), ("till-3", "-1", "order-expired")]
 )
 def test_an_order_that_is_not_for_here_and_now(
-    config: Path, capsys: pytest.CaptureFixture[str], terminal: str, hours: str, code: str
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: str,
+    hours: str,
+    code: str,
 ) -> None:
     incident = latched(config)
-    database = str(config.parent / "hq.db")
-    assert fleet(["order", "release-tamper", terminal, incident, f"--hours={hours}", "--database", database]) == 0
+    who = signing_as("sam", "security", config.parent / "hq.db", monkeypatch)
+    assert fleet(["order", "release-tamper", terminal, incident, f"--hours={hours}", *who]) == 0
     order = config.parent / "order"
     order.write_text(capsys.readouterr().out)
     assert main(["tamper", "release", str(order), "--config", str(config)]) == CANNOT
