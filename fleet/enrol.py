@@ -214,11 +214,11 @@ class Desk:
         workstation: str = "",
         replace: bool = False,
     ) -> str:
-        """Lets in whoever shows this code; the terminal's name. Raises Refused, EnrolmentError, DatabaseError."""
+        """Lets in whoever shows this code, also after a refusal; the terminal's name. Raises Refused, EnrolmentError, DatabaseError."""
         code = read_code(code)
         with self._ca.book() as book:
             row = book.execute("SELECT wanted, csr, journal_key, state FROM request WHERE code = ?", code).fetchone()
-            if row is None or row[3] == "refused":
+            if row is None:
                 raise RequestUnknown(f"nobody who waits shows {code}")
             wanted, csr, journal_key, state = row
             name = check_terminal(terminal or wanted)

@@ -78,7 +78,7 @@ class EnrolRefused(IdentityError):
     """Headquarters refuses the terminal."""
 
     code = "enrol-refused"
-    remedy = "Ask headquarters: `terminald-fleet enrol list --all` shows why. Remove the .asked file to ask anew."
+    remedy = "Ask headquarters: `terminald-fleet enrol list --all` shows it, and can still approve it."
 
 
 class NameDiffers(IdentityError):

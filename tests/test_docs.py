@@ -46,6 +46,7 @@ from fleet.told import OWN
 from terminald import cli, config
 from terminald.broker import MqttError
 from terminald.client import call_once
+from terminald.identity import IdentityError
 from tests.brokers import Mosquitto, mosquitto_in
 from ui.merchant.curtain import _HELP as MERCHANT_KEYS
 from ui.technician.console import _HELP as CONSOLE_COMMANDS
@@ -215,6 +216,7 @@ def summary(error: type[Exception]) -> str:
         ("technician.md", "device errors", DeviceError),
         ("technician.md", "journal errors", JournalError),
         ("technician.md", "link errors", MqttError),
+        ("technician.md", "identity errors", IdentityError),
         ("fleet.md", "database errors", DatabaseError),
         ("fleet.md", "refused commands", Refused),
     ],
