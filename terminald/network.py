@@ -9,31 +9,38 @@
 ``time``              local time, ISO 8601 with its offset
 ``clock``             ``ntp``, ``rtc``, ``restored`` or ``unsynced`` (core.ledger.ClockQuality)
 ``clock_error_ms``    the kernel's bound on the clock's error (adjtimex(2)); left out where it does not tell
-``broker``            the (first) broker's address without credentials; empty: none is configured
+``broker``            the broker's address without credentials; empty: none is configured. Of several the first that
+                      lets us in, else the last
 ``lookup``            what its name stands for; ``lookup_ms``; or ``lookup_error``
 ``broker_tcp_ms``     how long a TCP connection takes
 ``broker_mqtt_ms``    from then to the broker's welcome (TLS and CONNECT to CONNACK), ``broker_mqtt_version``
+``broker_tls_ms``     instead, where the terminal has a certificate: from TCP to a handshake after which the broker did not
+                      refuse it, ``broker_tls_version``. A CONNECT in its name would end the daemon's own connection
 ``broker_error``      why there is no round trip, ``broker_remedy`` what to do about it
 """
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import ipaddress
 import os
 import queue
 import socket
+import ssl
 import struct
 import threading
 import time
 from pathlib import Path
 
-from terminald import broker, mqtt
+from terminald import broker, mqtt, tls
 from terminald.clock import SystemClock, local_time
 from terminald.config import Config
 
 LOOKUP_S_MAX = 5.0
 INTERFACES_MAX = 32
+REFUSAL_S = 0.5
+"""How long a broker may take to refuse our certificate after the handshake."""
 
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
 _TIMEX = struct.Struct("@IllllI")  # struct timex: modes, offset, freq, maxerror (us), esterror, status
@@ -58,10 +65,15 @@ def look(config: Config) -> dict[str, object]:
             "broker_remedy": "Name its broker under [headquarters], or leave the terminal to itself.",
         }
     try:
-        where = broker.brokers_of(headquarters)[0]
+        brokers = broker.brokers_of(headquarters)
     except ValueError as error:
         return said | {"broker": "", "broker_error": str(error), "broker_remedy": "Correct [headquarters] broker."}
-    return said | {"broker": str(where)} | _reach(where, config.terminal)
+    found: dict[str, object] = {}
+    for where in brokers:
+        found = {"broker": str(where)} | _reach(where, config.terminal)
+        if "broker_error" not in found:
+            break
+    return said | found
 
 
 def _reach(where: broker.Broker, terminal: str) -> dict[str, object]:
@@ -80,9 +92,13 @@ def _reach(where: broker.Broker, terminal: str) -> dict[str, object]:
 
 
 async def _round_trip(where: broker.Broker, terminal: str) -> dict[str, object]:
-    """Connects beside the daemon's own connection, under another name, so that neither ends the other."""
+    """Connects beside the daemon's own connection, under another name, so that neither ends the other.
+
+    A certificate is the name: with one it is TLS alone.
+    """
     facts: dict[str, object] = {}
     dialled_s = 0.0
+    by_certificate = where.tls is not None and where.tls.certificate is not None
 
     async def timed(to: broker.Broker) -> socket.socket:
         nonlocal dialled_s
@@ -93,12 +109,44 @@ async def _round_trip(where: broker.Broker, terminal: str) -> dict[str, object]:
         return sock
 
     try:
+        if by_certificate:
+            async with asyncio.timeout(mqtt.CONNECT_TIMEOUT_S):
+                facts["broker_tls_version"] = await _handshake(where, timed)
+            facts["broker_tls_ms"] = max(round(_since_ms(dialled_s) - REFUSAL_S * 1000, 1), 0.0)
+            return facts
         async with mqtt.connect(where, f"{terminal}-look-{os.getpid()}", dial=timed) as connection:
             facts["broker_mqtt_ms"] = _since_ms(dialled_s)
             facts["broker_mqtt_version"] = connection.version
     except broker.MqttError as error:
         facts |= {"broker_error": str(error), "broker_remedy": error.remedy}
+    except OSError as error:  # TimeoutError is one
+        fault = broker.BrokerUnreachable(f"{where}: {error.strerror or str(error) or 'no answer in time'}")
+        facts |= {"broker_error": str(fault), "broker_remedy": fault.remedy}
     return facts
+
+
+async def _handshake(where: broker.Broker, dial: broker.Dial) -> str:
+    """The version of TLS. Raises MqttError where the broker refuses our certificate, and OSError."""
+    assert where.tls is not None
+    sock = await tls.secure(where, where.tls, await dial(where))
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(sock, ready.set)
+        until_s = loop.time() + REFUSAL_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until_s):
+                while True:  # under TLS 1.3 a refusal comes after the handshake, as what is read
+                    await ready.wait()
+                    ready.clear()
+                    with contextlib.suppress(ssl.SSLWantReadError):
+                        if not sock.recv(1):
+                            raise broker.BrokerUnreachable(f"{where} hung up")
+        return sock.version() or ""
+    except ssl.SSLError as error:
+        raise tls.fault_of(where, where.tls, error) from error
+    finally:
+        loop.remove_reader(sock)
+        sock.close()
 
 
 def _look_up(host: str) -> list[str]:

@@ -1,22 +1,30 @@
 """What a technician is told of the network, with real sockets at the other end."""
 
+import asyncio
 import socket
 import tempfile
 import threading
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from terminald import network
+from terminald.addresses import NO_TLS_FILES, Tls
+from terminald.broker import parse_url
 from terminald.config import Config, load
-from tests.brokers import Mosquitto, find_mosquitto, free_port
+from terminald.mqtt import connect
+from tests.brokers import Mosquitto, find_mosquitto, free_port, mosquitto_in
+from tests.certificates import Authority, listening, secure_url
 
 
-def config(broker: str | None) -> Config:
-    """A terminal's configuration that differs in its broker alone."""
+def config(broker: str | None, tls: Tls = NO_TLS_FILES, others: Sequence[str] = ()) -> Config:
+    """A terminal's configuration that differs in its brokers alone."""
     lines = ["[terminal]", 'id = "till-3"', "[shop]", 'name = "Corner Shop"']
     if broker is not None:
-        lines += ["[headquarters]", f'broker = "{broker}"', f'ack_key = "{"00" * 32}"']
+        lines += ["[headquarters]", f"brokers = {[broker, *others]}", f'ack_key = "{"00" * 32}"']
+        lines += [f'{name} = "{path}"' for name, path in asdict(tls).items() if path is not None]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "terminal.toml"
         path.write_text("\n".join(lines))
@@ -38,6 +46,40 @@ def test_a_round_trip_to_a_real_broker(tmp_path: Path) -> None:
     assert isinstance(said["broker_mqtt_ms"], float)
     assert said["host"] == socket.gethostname()
     assert said["clock"] in ("ntp", "rtc", "restored", "unsynced")
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+def test_by_a_certificate_the_daemons_connection_is_left_alone(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    own = authority.certify("till-3")
+    options = listening(
+        authority, authority.certify("broker", host="127.0.0.1"), more="use_username_as_clientid true\n"
+    )
+
+    async def look_beside(url: str) -> dict[str, object]:
+        async with connect(parse_url(url, own), "till-3") as daemons:
+            said = await asyncio.to_thread(network.look, config(url, own))
+            assert await daemons.publish("x", b"") == 16
+        return said
+
+    with mosquitto_in(tmp_path, options) as broker:
+        url = secure_url(broker)
+        said = asyncio.run(look_beside(url))
+        stranger = replace(Authority(tmp_path, "stranger").certify("till-3"), ca=authority.path)
+        refused = network.look(config(url, stranger))
+    assert "broker_error" not in said
+    assert said["broker_tls_version"] == "TLSv1.3"
+    assert isinstance(said["broker_tls_ms"], float)
+    assert "does not trust" in str(refused["broker_error"])
+    assert "enrol" in str(refused["broker_remedy"])
+
+
+@pytest.mark.skipif(find_mosquitto() is None, reason="mosquitto is not installed")
+def test_of_several_brokers_the_first_that_answers(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path) as broker:
+        said = network.look(config(f"mqtt://127.0.0.1:{free_port()}", others=[broker.url]))
+        assert "broker_error" not in said
+        assert said["broker"] == broker.url
 
 
 def test_nobody_listens() -> None:

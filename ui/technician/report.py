@@ -21,6 +21,7 @@ _NAMES = {
     "lookup_ms": "lookup took",
     "broker_tcp_ms": "broker TCP",
     "broker_mqtt_ms": "broker MQTT",
+    "broker_tls_ms": "broker TLS",
 }
 
 
