@@ -352,12 +352,11 @@ Timing = Literal["early", "due", "over", "unsure"]
 def timing(order: Order, *, now_ms: int, known_ms: int, is_sure: bool) -> Timing:
     """Whether an order's time has come, by a clock that is believed (`is_sure`) or not.
 
-    `known_ms` is the latest moment that headquarters is known to have reached (`Window.known_ms`): no clock that is behind
-    it is right, and whatever the clock, an order that ended before it is over. Without a sure clock nothing else is known:
-    what does no harm late is due, anything else ``unsure`` until the clock is.
+    `known_ms` is the latest moment that headquarters is known to have reached (`Window.known_ms`). Without a sure clock
+    nothing else is known: an order that ended before it is over, what does no harm late is due, and anything else is
+    ``unsure`` until the clock is sure.
     """
-    least_ms = max(known_ms, order.issued_ms)
-    now_ms = max(now_ms, least_ms) if is_sure else least_ms
+    now_ms = now_ms if is_sure else max(known_ms, order.issued_ms)
     if now_ms > order.not_after_ms:
         return "over"
     if now_ms < order.not_before_ms:
@@ -372,7 +371,8 @@ def timing(order: Order, *, now_ms: int, known_ms: int, is_sure: bool) -> Timing
 class Window(msgspec.Struct, frozen=True, kw_only=True):
     """What a terminal remembers of the orders that it took: of headquarters' newest `epoch` the highest numbers.
 
-    Every counter up to `floor` is refused, and those in `taken` (ascending, above it). `known_ms` is the latest `issued_ms`.
+    Every counter up to `floor` is refused, and those in `taken` (ascending, above it). `known_ms` is the latest `issued_ms`
+    of that epoch.
     """
 
     epoch: int = 0
@@ -393,7 +393,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
         floor = self.floor if epoch == self.epoch else 0
         if len(taken) > WINDOW_MAX:
             floor, taken = taken[-WINDOW_MAX - 1], taken[-WINDOW_MAX:]
-        return Window(epoch=epoch, floor=floor, taken=taken, known_ms=max(self.known_ms, issued_ms))
+        # A headquarters whose clock stood in the future is heard again with its next generation.
+        known_ms = max(self.known_ms, issued_ms) if epoch == self.epoch else issued_ms
+        return Window(epoch=epoch, floor=floor, taken=taken, known_ms=known_ms)
 
 
 def _message(terminal: str, body: bytes) -> bytes:

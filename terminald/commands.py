@@ -312,13 +312,12 @@ class Commands:
         return waits
 
     def _timing(self, order: Order) -> Timing:
-        """By the wall clock where it can be believed: set by a time server or a battery's, or else, minutes after the
-        kernel's start, one that is not behind what headquarters has signed."""
+        """By the wall clock where it can be believed: a time server's; or one that is not behind what headquarters has
+        signed, and is a battery's or has had its minutes to be set."""
         stamp, known_ms = self._clock.stamp(), self._engine.till.orders.window.known_ms
-        is_sure = stamp.clock in (ClockQuality.NTP, ClockQuality.RTC) or (
-            stamp.mono_ms >= CLOCK_SET_MS and stamp.time_ms >= known_ms - CLOCK_BEHIND_MS
-        )
-        is_sure = is_sure and not self._engine.clock_doubtful
+        is_set = stamp.clock is ClockQuality.RTC or stamp.mono_ms >= CLOCK_SET_MS
+        is_behind = stamp.time_ms < max(known_ms, order.issued_ms) - CLOCK_BEHIND_MS
+        is_sure = stamp.clock is ClockQuality.NTP or (is_set and not is_behind and not self._engine.clock_doubtful)
         return timing(order, now_ms=stamp.time_ms, known_ms=known_ms, is_sure=is_sure)
 
     def _why_expired(self) -> str:

@@ -250,3 +250,18 @@ async def test_another_terminals_order_is_not_carried_out(till: Countertop, desk
     await desk.publish(order, payload)
     assert (await desk.end(order.id)).code == "order-misaddressed"
     await sell(till)
+
+
+async def test_a_clock_behind_headquarters_runs_only_what_does_no_harm_late(till: Countertop, desk: OrderDesk) -> None:
+    """The last test of this counter: from here on it knows that its clock is wrong."""
+    ahead_ms = time.time_ns() // 1_000_000 + 7_200_000
+    ping = msgspec.structs.replace(desk.order("ping"), issued_ms=ahead_ms, not_after_ms=ahead_ms + 3_600_000)
+    await desk.publish(ping)
+    assert (await desk.end(ping.id)).state == "successful"
+    over = desk.order("ping")  # by our clock it has an hour left, by headquarters' none
+    await desk.publish(over)
+    assert (await desk.end(over.id)).state == "expired"
+    restart = msgspec.structs.replace(desk.order("restart"), issued_ms=ahead_ms, not_after_ms=ahead_ms + 3_600_000)
+    await desk.publish(restart)
+    assert (await desk.state(restart.id, "waiting")).code == "clock-unsure"
+    await sell(till)
