@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import secrets
 import signal
 import sys
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SESSION_EXPIRY_S = 3600
 """How long a broker keeps messages for a collector that went away; terminals send again what it forgot."""
+EARLIER_AFTER_S = 15.0
+"""How often a collector on a later broker looks for an earlier one: it is to be there before the terminals are."""
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _log = logging.getLogger(__name__)
@@ -111,6 +114,8 @@ async def _run(
         clock=clock,
         random=Random(),
         session_expiry_s=0 if shared else SESSION_EXPIRY_S,
+        earlier_after_s=EARLIER_AFTER_S,
+        unheard_after_s=math.inf,
     )
     loop = asyncio.get_running_loop()
     _log.info("collecting; acknowledgements are signed by %s", signer.public_key.hex())

@@ -30,7 +30,7 @@ from core.ledger import Head, Record, open_record
 from core.ports import Clock, Journal, Signer
 from core.window import STEADY, Flight, Pacing, Sizing, Verdict, Window
 from terminald.broker import Congested, ConnectionLost, Message, PublishRefused
-from terminald.mqtt import Connection
+from terminald.mqtt import NOBODY_LISTENS, Connection
 
 LINGER_S = 0.02
 """How long a moved head waits for more records while a batch is on its way; where none is, it goes at once."""
@@ -43,8 +43,6 @@ PARTING_MAX = 4
 """Batches of an epoch that is left behind, sent once although they cannot be acknowledged: 2,000 records."""
 SENT_IN_VAIN = 3
 """So often a batch is sent whose acknowledgement cannot come, because headquarters lost what came before it."""
-NOBODY_LISTENS = 16
-"""MQTT 5's reason code of a publish that had no subscriber."""
 
 _log = logging.getLogger(__name__)
 

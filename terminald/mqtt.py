@@ -62,6 +62,8 @@ WAITING_BYTES_MAX = 16 << 20
 HEAD_BYTES = 16
 """About what MQTT and TLS add to a message, which bounds those without a payload too."""
 CLOSE_TIMEOUT_S = 1.0
+NOBODY_LISTENS = 16
+"""MQTT 5's reason code of a publish that had no subscriber."""
 
 T = TypeVar("T")
 _OTHER = {
@@ -131,6 +133,7 @@ class Connection:
         self._accepted: asyncio.Future[None] = self._loop.create_future()
         self._receive_max = OUTSTANDING_MAX
         self._packet_bytes_max = PACKET_BYTES_MAX
+        self._unheard_since_s: float | None = None
         self._waiting: Lanes[_Outgoing] = Lanes(count_max=OUTSTANDING_MAX, bytes_max=WAITING_BYTES_MAX)
         self._handed_bytes = 0
         self._published: dict[int, asyncio.Future[int]] = {}
@@ -143,6 +146,11 @@ class Connection:
         # A will waits no longer than its session lives.
         self._session_expiry_s = max(session_expiry_s, will.delay_s if will is not None else 0)
         self._client = self._build(client_id, will)
+
+    @property
+    def unheard_s(self) -> float:
+        """For how long the broker has answered that nobody listens to what we send; 0 where somebody does (MQTT 5)."""
+        return self._loop.time() - self._unheard_since_s if self._unheard_since_s is not None else 0.0
 
     @property
     def payload_bytes_max(self) -> int:
@@ -442,6 +450,10 @@ class Connection:
             self.refusal = str(reason)
             future.set_exception(PublishRefused(f"{self._broker} refuses a message: {reason}"))
         else:
+            if reason.value != NOBODY_LISTENS:
+                self._unheard_since_s = None
+            elif self._unheard_since_s is None:
+                self._unheard_since_s = self._loop.time()
             future.set_result(reason.value)
         self._hand_on()
 

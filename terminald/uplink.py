@@ -21,6 +21,8 @@ STEADY_AFTER_S = 10.0
 """A connection that held this long starts the next backoff from the beginning."""
 EARLIER_AFTER_S = 300.0
 """How often, give or take a half, a terminal on a later broker looks whether an earlier one lets it in."""
+UNHEARD_AFTER_S = 60.0
+"""A broker that lets us in and where nobody listens for so long is left for the next, where there are several."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,15 +34,19 @@ class User(Protocol):
         """Runs on the nth connection (from 1) until cancelled, when it is lost. Raises MqttError to begin anew."""
 
 
-class _Earlier(Exception):
-    """A broker that is to be preferred serves again."""
+class _Elsewhere(Exception):
+    """Another broker is to be tried: the one at `place`."""
+
+    def __init__(self, place: int) -> None:
+        super().__init__()
+        self.place = place
 
 
 class Uplink:
     """Connects, lets its users work on the connection, and connects again for ever, after jittered pauses.
 
     Of several brokers it takes the first that lets it in; on a later one it tries those before it now and then, and goes
-    back. The version of MQTT that a broker took is tried first the next time, as long as this object lives.
+    back. One where nobody listens to what we send is left for the next: headquarters has to be found, not a broker. The version of MQTT that a broker took is tried first the next time, as long as this object lives.
     """
 
     def __init__(
@@ -55,6 +61,7 @@ class Uplink:
         on_change: Callable[[], None] = lambda: None,
         session_expiry_s: int = 0,
         earlier_after_s: float = EARLIER_AFTER_S,
+        unheard_after_s: float = UNHEARD_AFTER_S,
         dial: Dial = dial,
     ) -> None:
         self.connected = False
@@ -70,6 +77,7 @@ class Uplink:
         self._on_change = on_change
         self._session_expiry_s = session_expiry_s
         self._earlier_after_s = earlier_after_s
+        self._unheard_after_s = unheard_after_s
         self._dial = dial
         self.last_fault: str | None = None
         """Why the connection before this one ended."""
@@ -118,8 +126,8 @@ class Uplink:
             began_s, self.connected = self._clock.monotonic_s(), False
             error = await self._connection()
             _heed_cancellation()
-            if isinstance(error, _Earlier):
-                self._place = 0
+            if isinstance(error, _Elsewhere):
+                self._place = error.place
                 continue
             held_s = self._clock.monotonic_s() - began_s
             served = self.connected and held_s > USEFUL_AFTER_S
@@ -131,11 +139,11 @@ class Uplink:
             _log.warning("not connected: %s: %s; again in %.1f s", error.code, error, pause_s)
             await self._clock.sleep(pause_s)
 
-    async def _connection(self) -> MqttError | _Earlier:
+    async def _connection(self) -> MqttError | _Elsewhere:
         """One connection from beginning to end; why it ended."""
         self._number += 1
         will = self._will(self._number) if self._will is not None else None
-        ends: list[MqttError | _Earlier] = []
+        ends: list[MqttError | _Elsewhere] = []
         try:
             place = self._place
             async with self._connect(place, will) as connection:
@@ -150,9 +158,11 @@ class Uplink:
                         group.create_task(user.serve(connection, self._number), name=name)
                     if place:
                         group.create_task(self._look_back(place), name="mqtt-earlier-broker")
+                    if len(self._brokers) > 1:
+                        group.create_task(self._look_on(connection, place), name="mqtt-next-broker")
                     await connection.lost()
-        except* (MqttError, _Earlier) as errors:
-            ends = [error for error in errors.exceptions if isinstance(error, MqttError | _Earlier)]
+        except* (MqttError, _Elsewhere) as errors:
+            ends = [error for error in errors.exceptions if isinstance(error, MqttError | _Elsewhere)]
         finally:
             self._refusals, self._refusal = self.refusals, self.refusal
             self._connection_now = self._connected_s = None
@@ -169,7 +179,7 @@ class Uplink:
         )
 
     async def _look_back(self, place: int) -> None:
-        """While a later broker serves: tries those before it, and raises _Earlier once one lets us in."""
+        """While a later broker serves: tries those before it, and raises _Elsewhere once one lets us in."""
         while True:
             await self._clock.sleep(self._earlier_after_s * (0.5 + self._random.random()))
             for earlier in range(place):
@@ -179,7 +189,15 @@ class Uplink:
                 except MqttError as error:
                     _log.info("%s does not serve yet: %s", self._brokers[earlier], error)
                 else:
-                    raise _Earlier(f"{self._brokers[earlier]} serves again")
+                    raise _Elsewhere(earlier)
+
+    async def _look_on(self, connection: Connection, place: int) -> None:
+        """Where headquarters is at another broker: raises _Elsewhere once nobody has listened here for too long."""
+        while True:
+            await self._clock.sleep(self._unheard_after_s * (0.5 + self._random.random()))
+            if connection.unheard_s > self._unheard_after_s:
+                _log.warning("nobody listens at %s: the next broker is tried", self._brokers[place])
+                raise _Elsewhere((place + 1) % len(self._brokers))
 
     def _say(self, connected: bool, fault: str | None) -> None:
         self.connected, self.fault = connected, fault

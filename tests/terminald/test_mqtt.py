@@ -380,6 +380,30 @@ class Talker:
         await asyncio.Event().wait()
 
 
+async def test_a_broker_where_nobody_listens_is_left_for_the_next(tmp_path: Path) -> None:
+    class Speaker:
+        async def serve(self, connection: Connection, number: int) -> None:
+            while True:
+                connection.publish("sale", b"")
+                await asyncio.sleep(0.05)
+
+    with mosquitto_in(tmp_path) as first, mosquitto_in(tmp_path) as second:
+        uplink = Uplink(
+            brokers=[parse_url(first.url), parse_url(second.url)], client_id="till", users=[Speaker()],
+            clock=SystemClock(), random=Random(1), earlier_after_s=1_000, unheard_after_s=0.3,
+        )  # fmt: skip
+        running = asyncio.create_task(uplink.run(), name="uplink")
+        try:
+            for broker in (second, first):
+                heard = list[Message]()
+                async with connect(parse_url(broker.url), "headquarters") as headquarters:
+                    await headquarters.subscribe("sale", heard.append, qos=0)
+                    await eventually(lambda heard=heard: len(heard) > 20)  # type: ignore[misc] # mypy cannot see it
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+
+
 async def test_an_uplink_connects_again_for_ever(mosquitto: Mosquitto) -> None:
     talker, states = Talker(), list[tuple[bool, str | None]]()
     uplink = Uplink(
