@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 class Listener:
     """Keeps the last word of each terminal's topics, and their alarms; a `terminald.uplink.User`.
 
+    `groups` is the filter by which telemetry comes: of several collectors each may have its share of it. Alarms and what
+    terminals are made of come to all, because no broker gives a shared subscription what is retained.
+
     `heard` is called with each terminal that gave a sign of life, and its measurements where they came; `noted` when
     somebody is to be told of an alarm.
     """
@@ -39,11 +42,13 @@ class Listener:
         *,
         database: Store,
         clock: Clock,
+        groups: str = topics.EVERY_TELE,
         heard: Callable[[str, Measurements | None], None] = lambda terminal, measurements: None,
         noted: Callable[[], None] | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._groups = groups
         self._heard_of = heard
         self._noted = noted
         self._thread = ThreadPoolExecutor(1, "listener")
@@ -54,7 +59,7 @@ class Listener:
         """Runs on one connection until cancelled. Raises MqttError, DatabaseError."""
         await connection.subscribe(topics.EVERY_ALARM, lambda message: self._on_alarm(connection, message))
         await connection.subscribe(topics.EVERY_INFO, self._on_report, qos=0)
-        await connection.subscribe(topics.EVERY_TELE, self._on_report, qos=0)
+        await connection.subscribe(self._groups, self._on_report, qos=0)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):

@@ -11,10 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
+from core import topics
 from fleet.collector import Collector
 from fleet.courier import Courier
 from fleet.database import DatabaseError
-from fleet.keys import AckKey, KeyFileError, beside, load_or_make
+from fleet.keys import AckKey, KeyFileError, beside, load_or_make, shared_group
 from fleet.listener import Listener
 from fleet.replay import Replayer
 from fleet.store import Address, Server, open_store
@@ -62,6 +63,7 @@ def collect(
     listener = Listener(
         database=open_store(database, now_ms=clock.stamp().time_ms),
         clock=clock,
+        groups=topics.shared(shared_group(signer, "telemetry"), topics.EVERY_TELE) if shared else topics.EVERY_TELE,
         heard=collector.heard,
         noted=teller.noted if teller is not None else None,
     )

@@ -1,5 +1,7 @@
 """What headquarters keeps of what terminals tell: last words, alarms and their history, notices; in both databases."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -7,8 +9,14 @@ import pytest
 
 from core import topics
 from fleet import told
+from fleet.listener import Listener
 from fleet.store import Address, Store, open_store, reading
 from fleet.told import Change, Heard, Report, Standing, Told, keep
+from terminald.broker import parse_url
+from terminald.clock import SystemClock
+from terminald.mqtt import connect
+from tests.brokers import Mosquitto
+from tests.tills import eventually
 
 TERMINAL = "till-3"
 
@@ -146,6 +154,49 @@ def test_a_text_with_a_nul_is_kept(database: Store) -> None:
     assert told_ is not None
     take(database, told_)
     assert raised(database) == [("disk-low", 1)]
+
+
+async def test_collectors_share_telemetry_out_and_all_hear_alarms(database: Store, mosquitto: Mosquitto) -> None:
+    heard: list[list[str]] = [[], []]
+    clock = SystemClock()
+    listeners = [
+        Listener(
+            database=open_store(database.address, now_ms=1),
+            clock=clock,
+            groups=topics.shared("some", topics.EVERY_TELE),
+            heard=lambda name, _, mine=mine: mine.append(name),  # type: ignore[misc]
+            noted=lambda: None,
+        )
+        for mine in heard
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        tasks = []
+        for number, listener in enumerate(listeners):
+            connection = await stack.enter_async_context(connect(parse_url(mosquitto.url), f"collector-{number}"))
+            tasks.append(asyncio.create_task(listener.serve(connection, 1)))
+        till = await stack.enter_async_context(connect(parse_url(mosquitto.url), "tills"))
+        await asyncio.sleep(0.3)
+        names = [f"till-{number}" for number in range(40)]
+        for name in names:
+            await till.publish(topics.tele(name, "journal"), b'{"ts":1,"clk":"ntp","seq":1,"v":{"journal_depth":1}}')
+        body = b'{"ts":1,"since":1,"severity":"minor","text":"The disk is nearly full.","v":{}}'
+        await till.publish(topics.alarm("till-1", "disk-low"), body, retain=True)
+        await eventually(lambda: kept(database) == set(names) and raised(database) == [("disk-low", 1)])
+        assert heard[0]
+        assert heard[1]
+        assert sorted(heard[0] + heard[1]) == sorted(names)
+        await asyncio.sleep(2.5)  # both have written by now
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for listener in listeners:
+        listener.close()
+    assert notices(database) == [("raised", "disk-low")]
+
+
+def kept(database: Store) -> set[str]:
+    with reading(database.address) as statements:
+        return set(told.reports(statements))
 
 
 def quarantine(database: Store, reason: str, *, settled: bool = False, terminal: str = TERMINAL) -> None:

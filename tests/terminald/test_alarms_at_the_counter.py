@@ -17,6 +17,7 @@ from tests.fleet_people import signing_as
 from tests.guide_reader import Reader
 from tests.media import medium
 from tests.proofs.guarded_till import CASE_PIN, GuardedTill
+from tests.secured import secured, terminal_pair
 
 DEVICES = ("scanner", "card", "printer", "drawer")
 PATIENCE_S = 45.0
@@ -165,6 +166,35 @@ async def test_an_opened_case_is_told_by_the_latched_terminal_until_it_is_releas
             assert main(["tamper", "release", str(order), "--config", str(till.config)]) == 0
             await raised(reader)
             await until(lambda: bool(reader.last("info")), reader, "the terminal")
+        finally:
+            await till.close()
+            reader.close()
+        assert reader.faults == []
+
+
+@pytest.mark.timeout(120)
+async def test_a_certificate_that_ends_soon_through_the_shipped_broker(tmp_path: Path) -> None:
+    with secured(tmp_path) as fleet_:
+        certificate = fleet_.saved("till-3", terminal_pair(fleet_.ca, "till-3", days=5))
+        certificate.chmod(0o600)
+        till = GuardedTill(
+            tmp_path / "till",
+            f'[headquarters]\nbroker = "mqtts://127.0.0.1:{fleet_.terminals_port}"\nack_key = "{"ab" * 32}"\n'
+            f'ca = "{fleet_.folder / "ca/headquarters.crt"}"\ncertificate = "{certificate}"\n',
+        )
+        reader = Reader(fleet_.broker.port, "till-3", set())
+        try:
+            await till.start()
+            await raised(reader, "certificate-expiring")
+            assert reader.last("alarm/certificate-expiring")["v"] == {"days": 4}
+            await until(lambda: bool(reader.last("info") and reader.last("tele/link")), reader, "what it is made of")
+            ends_ms = reader.last("info")["certificate_expires_ms"]
+            assert 4.9 < (ends_ms - reader.last("info")["ts"]) / 86_400_000 <= 5
+            pair = terminal_pair(fleet_.ca, "till-3", days=180)  # as the renewal puts it into its place
+            certificate.write_bytes(pair.certificate + pair.key)
+            await raised(reader)
+            await until(lambda: reader.last("info")["certificate_expires_ms"] > ends_ms, reader, "the new certificate")
+            assert reader.last("tele/link")["v"]["refusals"] == 0
         finally:
             await till.close()
             reader.close()

@@ -36,9 +36,10 @@ class Told:
         self.clock = SystemClock()
         self.values = {name: dict(each) for name, each in values.items()}
         self.made_of: dict[str, str] = {}
+        self.book = AlarmBook(path, settled_after_s=0.5)
         self.telemetry = Telemetry(
             terminal="till-3", boot=self.clock.boot, look=self._look, clock=self.clock, info=lambda: dict(self.made_of),
-            book=AlarmBook(path, settled_after_s=0.5),
+            book=self.book,
         )  # fmt: skip
 
     async def _look(self) -> Mapping[str, Values]:
@@ -178,9 +179,10 @@ async def test_an_alarm_that_came_and_went_without_a_connection_is_told_afterwar
     told = Told({SYSTEM.name: {"room": "low"}})
     async with watching(mosquitto) as seen:
         looking = asyncio.create_task(told.telemetry.run())
-        await asyncio.sleep(0.2)
+        await eventually(lambda: bool(told.book.raised))
         told.values[SYSTEM.name] = {"room": "enough"}
-        await asyncio.sleep(4.5)
+        told.telemetry.notify()
+        await eventually(lambda: not told.book.raised)
         looking.cancel()
         async with told.telling(mosquitto.url):
             await eventually(lambda: alarms(seen) == [("disk-low", True), ("disk-low", False)])
