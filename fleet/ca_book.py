@@ -54,6 +54,8 @@ CREATE TABLE request (
     decided_ms  INTEGER
 ) STRICT;
 
+CREATE INDEX request_waiting ON request (address, last_ms) WHERE state = 'waiting';
+
 -- Codes that were approved before their terminals asked.
 CREATE TABLE expected (
     code        TEXT PRIMARY KEY,

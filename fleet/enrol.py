@@ -26,9 +26,13 @@ from fleet.told import clash, keep
 
 AGAIN_S = ((15 * 60, 5), (86_400, 60), (float("inf"), 600))
 """How soon a terminal that has waited for so long (seconds) asks again: while people sit before it, soon."""
+ASKS_A_SECOND = 20
+"""Where many wait, each asks so seldom that they are no more than this together."""
 WAITING_MAX = 10_000
 WAITING_AN_ADDRESS_MAX = 500
 """Requests that may wait, in all and from one address (a roll-out may be behind one router)."""
+SEEN_EVERY_MS = 60_000
+"""That a terminal still waits is written down so often: each writing is a flush."""
 FORGOTTEN_AFTER_MS = 7 * 86_400_000
 """A request that was not repeated for so long is forgotten."""
 ABOUT_CHARACTERS_MAX = 200
@@ -157,7 +161,7 @@ class Desk:
             raise EnrolmentError(str(error)) from None
         code = claim_code(key_bytes(key), journal_key)
         with self._ca.book() as book:
-            row = book.execute("SELECT state, terminal, serial FROM request WHERE code = ?", code).fetchone()
+            row = book.execute("SELECT state, last_ms FROM request WHERE code = ?", code).fetchone()
             if row is None:
                 _make_room(book, address, now_ms)
                 doubt = self._doubt(book, wanted, journal_key, address, now_ms)
@@ -166,8 +170,8 @@ class Desk:
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', ?)",
                     *(code, wanted, csr, journal_key, address, _plain(ask.about), now_ms, now_ms, doubt),
                 )
-                row = ("waiting", "", "")
-            else:
+                row = ("waiting", now_ms)
+            elif now_ms - row[1] > SEEN_EVERY_MS:
                 book.execute("UPDATE request SET last_ms = ?, address = ? WHERE code = ?", now_ms, address, code)
             expected = book.execute("SELECT terminal, workstation, who FROM expected WHERE code = ?", code).fetchone()
         if row[0] == "waiting" and expected is not None:
@@ -252,7 +256,7 @@ class Desk:
                 *(name, workstation, journal_key, now_ms),
             )
             book.execute("DELETE FROM expected WHERE code = ?", code)
-        if before is not None:
+        if known is not None or before is not None:
             self._ca.publish(now_ms)
         return name
 
@@ -319,8 +323,9 @@ class Desk:
             row = book.execute("SELECT state, serial, last_ms - first_ms FROM request WHERE code = ?", code).fetchone()
             state, serial, waited_ms = row
             if state == "waiting":
+                (waiting,) = book.execute("SELECT count(*) FROM request WHERE state = 'waiting'").fetchone()
                 again_s = next(again_s for until_s, again_s in AGAIN_S if waited_ms < 1000 * until_s)
-                return Answer(state="waiting", code=code, again_s=again_s)
+                return Answer(state="waiting", code=code, again_s=max(again_s, waiting // ASKS_A_SECOND))
             issued = book.issued("serial = ? AND revoked_ms IS NULL", serial)
             if state == "refused" or not issued:
                 return Answer(state="refused", code=code, why="headquarters refused it")

@@ -1,8 +1,8 @@
 """Who this terminal is to headquarters: its key pair, its certificate, and how it comes by them.
 
 The key pair is made here and leaves only as a public key. Certificate and key stand in one file, so that they are replaced
-together or not at all; beside it lie the key for which a certificate is being asked (``.asked``) and the claim code while a
-person has not yet approved it (``.claim``). The protocol is `core.enrolment`; docs/decisions/0045-enrolment.md says why.
+together or not at all; beside it lies the key for which a certificate is being asked (``.asked``). The protocol is
+`core.enrolment`; docs/decisions/0045-enrolment.md says why.
 """
 
 import contextlib
@@ -120,11 +120,6 @@ class Place:
         """The key for which a certificate is asked."""
         return self.certificate.with_name(f"{self.certificate.name}.asked")
 
-    @property
-    def claim(self) -> Path:
-        """The claim code, while it waits."""
-        return self.certificate.with_name(f"{self.certificate.name}.claim")
-
 
 class Identity:
     """One terminal's. `signer` gives the journal's signing key, which is opened only where it must prove itself."""
@@ -174,12 +169,11 @@ class Identity:
         if answer.state == "waiting":
             if answer.code != code:
                 raise EnrolUntrusted("the answer is about another key than ours")
-            _write_text(self._place.claim, code)
             return Standing(state="waiting", terminal=self._terminal, code=code, again_s=answer.again_s)
-        self._place.claim.unlink(missing_ok=True)
         return self._take("enrolled", answer, key)
 
     def _renew(self) -> Standing:
+        self._learn_trust()
         key = self._key()
         csr = _request(key, self._terminal)
         answer = self._call("/enrol/v1/renew", encode(Renew(csr=csr.decode())), certificate=self._place.certificate)
@@ -199,7 +193,6 @@ class Identity:
             raise NameDiffers(answer.terminal, self._terminal)
         write_private(self._place.certificate, certificate.public_bytes(Encoding.PEM) + _pem(key))
         self._place.asked.unlink(missing_ok=True)
-        self._place.claim.unlink(missing_ok=True)
         sync_folder(self._place.asked.parent)
         return self._standing(state, certificate, answer.workstation)
 
