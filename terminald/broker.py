@@ -38,6 +38,13 @@ class BrokerRefused(MqttError, PermissionError):
     remedy = "Check the terminal's credentials at the broker; sales go on and are kept."
 
 
+class BrokerUnfit(MqttError, OSError):
+    """The broker says that it does not do what terminals need: QoS 1 and retained messages."""
+
+    code = "broker-unfit"
+    remedy = "Allow QoS 1 and retained messages at the broker; sales go on and are kept."
+
+
 class BrokerUntrusted(MqttError, PermissionError):
     """The broker's certificate is not one that is trusted here."""
 

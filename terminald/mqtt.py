@@ -28,6 +28,7 @@ from core.lanes import Lane, Lanes, LanesFull, lane_of
 from terminald.broker import (
     Broker,
     BrokerRefused,
+    BrokerUnfit,
     BrokerUnreachable,
     Congested,
     ConnectionLost,
@@ -70,6 +71,8 @@ _OTHER = {
     MQTTProtocolVersion.MQTTv5: MQTTProtocolVersion.MQTTv311,
     MQTTProtocolVersion.MQTTv311: MQTTProtocolVersion.MQTTv5,
 }
+_NEEDED = {"MaximumQoS": "messages of QoS 1", "RetainAvailable": "messages to be retained"}
+"""What a broker may say in its welcome that it does not do (MQTT 5, 3.2.2.3), and what that is."""
 _log = logging.getLogger(__name__)
 
 Handler = Callable[[Message], None]
@@ -377,7 +380,10 @@ class Connection:
     def _on_connect(self, *arguments: object) -> None:
         reason, properties = arguments[3], arguments[4]
         assert isinstance(reason, ReasonCode)
-        if not reason.is_failure:
+        lacks = [words for name, words in _NEEDED.items() if getattr(properties, name, 1) == 0]
+        if not reason.is_failure and lacks:
+            self._end(BrokerUnfit(f"{self._broker} does not take {' nor '.join(lacks)}"))
+        elif not reason.is_failure:
             self._receive_max = getattr(properties, "ReceiveMaximum", OUTSTANDING_MAX)
             self._packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
             if not self._accepted.done():  # else whoever waited has just given up

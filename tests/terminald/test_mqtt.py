@@ -14,6 +14,7 @@ from core.lanes import Lane
 from terminald.broker import (
     Broker,
     BrokerRefused,
+    BrokerUnfit,
     BrokerUnreachable,
     Congested,
     ConnectionLost,
@@ -174,6 +175,16 @@ async def test_a_broker_that_begins_to_talk_nonsense_is_left() -> None:
 async def test_wrong_credentials_are_refused(tmp_path: Path) -> None:
     with mosquitto_in(tmp_path, "allow_anonymous false") as mosquitto:
         with pytest.raises(BrokerRefused, match="Not authorized"):
+            async with connect(parse_url(mosquitto.url), "a"):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("option", "words"), [("retain_available false", "to be retained"), ("max_qos 0", "messages of QoS 1")]
+)
+async def test_a_broker_that_does_not_do_what_is_needed_is_named(tmp_path: Path, option: str, words: str) -> None:
+    with mosquitto_in(tmp_path, f"allow_anonymous true\n{option}") as mosquitto:
+        with pytest.raises(BrokerUnfit, match=words):
             async with connect(parse_url(mosquitto.url), "a"):
                 pass
 
