@@ -57,6 +57,7 @@ MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     "asks nobody for a certificate": {
         "terminald.conf": ("require_certificate true\nuse_identity_as_username true\nuse_username_as_clientid", "allow_zero_length_clientid"),
     },
+    "lets a monitor read money": {"headquarters.acl": ("user monitor\n", "user monitor\ntopic read pos/v1/+/money/+\n")},
     "takes terminals at headquarters' door": {
         "terminald.conf": (
             "headquarters.crt\ncrlfile /etc/mosquitto/terminald/headquarters.crl", "both.crt",
@@ -117,6 +118,7 @@ def _look(edits: Mapping[str, tuple[str, str]] | None) -> Seen:
             _rightful(made, seen)
             _publishing(made, seen)
             _reading(made, seen)
+            _programs(made, seen)
             _sharing(made, seen)
             _claiming(made, seen)
             for what, (door, entrance) in strangers.items():
@@ -202,6 +204,36 @@ def _reading(made: Secured, seen: Seen) -> None:
     for topic in secrets:
         watcher.publish(topic, b"", retain=True)
     watcher.drop()
+
+
+def _programs(made: Secured, seen: Seen) -> None:
+    """Headquarters' door: who only shows what is told writes nothing and reads no money; a name without rules has none."""
+    secrets = (topics.batch(B), topics.ack(B), topics.recall(B), topics.replay(B), topics.order(B, "ping", "7"))
+    watcher = _watcher(made)
+    for name, forbidden in (("monitor", secrets), ("unheard-of", (*secrets, topics.status(B), topics.tele(B, "till")))):
+        with _closing(_headquarters(made, name)) as program:
+            for topic in (*(each(B) for each in (*WRITES, *READS)), *FOREIGN):
+                with contextlib.suppress(EOFError):
+                    program.publish(topic, b"forbidden")
+                through = any(payload == b"forbidden" for _, payload in _flushed(watcher))
+                watcher.got.clear()
+                seen.expect(f"{name} published {topic}", refused=not through)
+        with _closing(_headquarters(made, name)) as program:
+            program.subscribe("#")
+            for topic in (*secrets, topics.status(B), topics.tele(B, "till")):
+                watcher.publish(topic, b"live")
+            told = {topic for topic, payload in _flushed(program) if payload == b"live"}
+            for topic in forbidden:
+                seen.expect(f"{name} read {topic}", refused=topic not in told)
+            if name == "monitor" and topics.status(B) not in told:
+                seen.faults.append("monitor is told nothing")
+    watcher.drop()
+
+
+def _flushed(client: Client) -> list[tuple[str, bytes]]:
+    with contextlib.suppress(EOFError):
+        client.flush()
+    return client.got
 
 
 def _sharing(made: Secured, seen: Seen) -> None:
