@@ -1,8 +1,14 @@
 """The live view: what it makes of messages, what stands on top, and its screen on a real broker."""
 
+import asyncio
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +27,7 @@ from terminald.broker import parse_url
 from terminald.clock import SystemClock
 from terminald.mqtt import connect
 from tests.brokers import Mosquitto
+from tests.tills import eventually
 
 SIZE = (150, 30)
 
@@ -212,3 +219,28 @@ def test_without_a_screen_nothing_of_one_is_loaded(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert told.stdout.strip() == "[]"
+
+
+async def test_the_command_in_a_terminal(mosquitto: Mosquitto) -> None:
+    leader, follower = pty.openpty()
+    fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 150, 0, 0))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fleet", "watch", "--broker", mosquitto.url), stdin=follower, stdout=follower,
+        stderr=follower, env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(follower)
+    painted = bytearray()
+    asyncio.get_running_loop().add_reader(leader, lambda: painted.extend(os.read(leader, 65_536)))
+    try:
+        async with connect(parse_url(mosquitto.url), "till-7") as till:
+            await till.publish(topics.status("till-7"), status(), retain=True)
+            await till.publish(topics.alarm("till-7", "disk-full"), alarm("disk-full"), retain=True)
+            await eventually(lambda: b"till-7" in painted and b"The disk is full" in painted, 40.0)
+        os.write(leader, b"q")
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    finally:
+        asyncio.get_running_loop().remove_reader(leader)
+        os.close(leader)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
