@@ -34,3 +34,8 @@ class Addresses(Protocol):
     @property
     def tls(self) -> Tls:
         """The files, for those that are ``mqtts://``."""
+
+
+def asked_of(certificate: Path) -> Path:
+    """Beside a certificate that the terminal comes by itself: the key for which it asks."""
+    return certificate.with_name(f"{certificate.name}.asked")

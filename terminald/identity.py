@@ -46,6 +46,7 @@ from core.ports import Signer
 from store.database import sync_folder
 from store.errors import KeyMissing
 from store.keys_files import read_private, write_private
+from terminald.addresses import asked_of
 
 RENEW_FROM = 2 / 3
 """Of a certificate's life: what is left is the time for which headquarters may be out of reach."""
@@ -118,7 +119,7 @@ class Place:
     @property
     def asked(self) -> Path:
         """The key for which a certificate is asked."""
-        return self.certificate.with_name(f"{self.certificate.name}.asked")
+        return asked_of(self.certificate)
 
 
 class Identity:

@@ -13,6 +13,7 @@ from core.ports import Clock
 from store.database import sync_folder
 from store.keys_files import remove
 from terminald import paths
+from terminald.addresses import asked_of
 from terminald.config import Config
 from terminald.notify import feed_watchdog, notify
 
@@ -38,14 +39,21 @@ def retire(config: Config) -> None:
     """Destroys the terminal's keys, for ever. May be called again. Raises OSError, JournalError."""
     _write(note_of(config))
     store = paths.key_store(config)
-    tls = config.headquarters.tls if config.headquarters is not None else None
-    files = (store.ring.path, store.ring.copy, paths.signing_key(config), *((tls.key,) if tls and tls.key else ()))
-    for file in files:
+    for file in (store.ring.path, store.ring.copy, paths.signing_key(config), *_keys_of_tls(config)):
         _spoil(file)
         remove(file)
     for source in (store.root, *store.former):
         if source.exists():
             source.remove()
+
+
+def _keys_of_tls(config: Config) -> tuple[Path, ...]:
+    """Files that hold a key of the terminal's certificate: it may stand in the certificate's own."""
+    if config.headquarters is None:
+        return ()
+    tls = config.headquarters.tls
+    key = tls.key or tls.certificate
+    return (*((key,) if key else ()), *((asked_of(tls.certificate),) if tls.certificate else ()))
 
 
 async def stand(config: Config, asked: asyncio.Event, clock: Clock) -> None:

@@ -10,6 +10,7 @@ import pytest
 from store.keys import KeyFile
 from terminald.cli import main
 from terminald.config import ConfigError, load
+from terminald.retirement import retire
 from tests.fleet.doors import KEY, Door, door_of
 from tests.secured import now_ms
 
@@ -111,6 +112,18 @@ async def test_a_terminal_with_a_journal_keeps_its_name(
     assert said["fault"] == "enrol-renamed"
     assert load(path).terminal == "till-1"
     assert not (tmp_path / "shop/identity/terminal.pem").exists()
+
+
+async def test_a_retired_terminal_has_no_key_to_the_broker(door: Door, tmp_path: Path) -> None:
+    path = configuration(tmp_path / "shop", door.port)
+    await enrol(path, "--once")
+    (waiting,) = door.desk.listed()[0]
+    await door.approve(waiting.code)
+    assert await enrol(path, "--once") == 0
+    place = tmp_path / "shop/identity"
+    (place / "terminal.pem.asked").write_text("the next one's")
+    await asyncio.to_thread(retire, load(path))
+    assert sorted(each.name for each in place.iterdir()) == ["ca.pem", "terminal.pem.lock"]
 
 
 async def test_nobody_at_home_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
