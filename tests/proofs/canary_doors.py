@@ -32,6 +32,8 @@ from ui.merchant.app import CounterApp
 PATIENCE_S = 20.0
 READ_S = 5.0
 PAUSE_S = 0.01
+RESERVED_LOOKS = 200
+"""So often it is looked whether the payment device holds a gift card."""
 SALE_CARDS = 4
 """A sale for so many cards."""
 STRIPE = "stripe"
@@ -89,6 +91,8 @@ class Doors:
         self._publish(card)
         if count % SALE_CARDS == 0:
             await self._pay(card, by_card=count % (2 * SALE_CARDS) == 0 or count <= 2 * SALE_CARDS)
+        if count % SALE_CARDS == 1:
+            await self._give(card)
         if count % TAG_CARDS == 1:
             await self._present(card)
         if count % CONFIG_CARDS == 1:
@@ -208,6 +212,8 @@ class Doors:
 
     async def _pay(self, card: Card, *, by_card: bool) -> None:
         """An open sale with this card in a lot, paid by one that the device tells too much about, else in cash."""
+        if await self._settled() == "loading":
+            await self._line.call("sale.cancel")
         await self._line.call("sale.scan", data=f"01{NUTELLA}10{card.pan}")
         if by_card:
             await self._line.call("sale.card")
@@ -218,6 +224,38 @@ class Doors:
             await self._line.call("sale.cancel")
         self.pushed["sold"] += 1
 
+    async def _give(self, card: Card) -> None:
+        """A gift card by its number: sold, looked at, swiped, scanned to pay, and taken back by its receipt."""
+        self._bench.payment.gift_cards.issue(card.gift)
+        await self._free()
+        await self._line.call("gift.sell", amount_minor=1_000)
+        await self._line.call("sale.scan", data=card.gift)
+        for _ in range(RESERVED_LOOKS):
+            if await self._settled() != "loading":
+                break
+            await asyncio.sleep(PAUSE_S)
+        await self._line.call("sale.cash")
+        await self._free()
+        await self._line.call("gift.balance", data=card.gift)
+        self._stripe.scan(f";{card.gift}={card.expiry}101?".encode())
+        await self._line.call("sale.scan", data=f"01{NUTELLA}")
+        self._bench.scanner.scan(card.gift.encode())
+        await asyncio.sleep(TORN_S)
+        await self._settled()
+        await self._free()
+        await self._line.call("gift.return")
+        await self._line.call("gift.sell", amount_minor=1_000)
+        await self._line.call("sale.scan", data=f"{card.gift}0")
+        await self._free()
+        self.pushed["gift cards"] += 7
+
+    async def _free(self) -> None:
+        """No basket is open: what waits for a gift card is left, what is due is paid, else it is given up."""
+        for method in ("sale.cancel", "sale.cash", "sale.cancel"):
+            if await self._settled() == "idle":
+                return
+            await self._line.call(method)
+
     async def _settled(self) -> str:
         """What the till is at, once it waits for no payment."""
         end_s = time.monotonic() + PATIENCE_S
@@ -225,7 +263,7 @@ class Doors:
         while time.monotonic() < end_s:
             view = await self._line.call("view.get")
             mode = view["sale"]["mode"] if view else ""
-            if mode in ("idle", "ringing", "tendering"):
+            if mode and mode not in ("authorizing", "enquiring", "reversing", "unloading"):
                 break
             await asyncio.sleep(PAUSE_S)
         return mode

@@ -56,7 +56,9 @@ class Blabbing(TcpCable):
                 if isinstance(response, dict) and "Response" in response:
                     response["Response"]["AdditionalResponse"] = f"{card.pan} {card.track_1}"
             return
-        result["PaymentInstrumentData"]["CardData"]["SensitiveCardData"] = everything
+        instrument = result["PaymentInstrumentData"]
+        instrument.setdefault("CardData", {})["SensitiveCardData"] = everything
+        instrument["StoredValueAccountID"] = {"StoredValueID": card.gift, "OwnerName": card.name}
         payment["PaymentReceipt"] = [{"OutputContent": {"OutputText": [{"Text": f"{card.pan} CVV2: {card.cvv}"}]}}]
         match self._said % 5:
             case 0:

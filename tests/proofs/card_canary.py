@@ -32,6 +32,8 @@ UNPACKED_BYTES_MAX = 1 << 24
 MARK_BYTES = 16
 AROUND_BYTES = 120
 NAME = "CANARY/"
+GIFT_BEGINNING = "600649"
+GIFT_DIGITS = 16
 
 _SCHEMES = ("4", "51", "55", "2221", "2720", "34", "37", "36", "3528", "6011", "65", "62", "81", "9792")
 _LENGTHS = (16, 16, 16, 16, 15, 13, 14, 19, 18)
@@ -52,7 +54,8 @@ _TURNS_OF_BASE64 = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One card. The `pin` has eleven digits (ISO 9564 allows twelve), so that it cannot be found by chance."""
+    """One card. The `pin` has eleven digits (ISO 9564 allows twelve), so that it cannot be found by chance. `gift` is the number
+    of a gift card of the shop's own, which whoever knows it can spend."""
 
     pan: str
     name: str
@@ -61,6 +64,7 @@ class Card:
     cvv: str
     pin: str
     pin_block: str
+    gift: str
 
     @property
     def track_1(self) -> str:
@@ -86,6 +90,7 @@ def make_cards(count: int, seed: int) -> list[Card]:
             cvv=_number(rng, 4 if pan[0] == "3" else 3),
             pin=_number(rng, OTHER_WINDOW),
             pin_block=f"{rng.getrandbits(64):016X}",
+            gift=GIFT_BEGINNING + _number(rng, GIFT_DIGITS - len(GIFT_BEGINNING)),
         )
     return list(made.values())
 
@@ -121,6 +126,7 @@ class Searcher:
         self._codes: set[bytes] = set()
         for card in cards:
             self._digits |= dict.fromkeys(_windows(card.pan, PAN_WINDOW), "a card's number")
+            self._digits |= dict.fromkeys(_windows(card.gift, PAN_WINDOW), "a gift card's number")
             self._digits |= dict.fromkeys(_windows(card.discretionary, OTHER_WINDOW), "a track")
             self._digits |= dict.fromkeys(_windows(card.pin, OTHER_WINDOW), "a PIN")
             self._blocks.add(card.pin_block.encode())
