@@ -137,17 +137,21 @@ def till_of(state: bytes) -> Till | None:
 
 
 class Doubles:
-    """Tells a double read: the same code by the same scanner within a window is one presentation, not two."""
+    """Tells a double read: the same code by the same scanner within a window is one presentation, not two.
+
+    Of a code only its hash is kept (Python's, keyed anew at each start): it may be one that pays.
+    """
 
     def __init__(self, window_ms: int) -> None:
         self.count = 0
         self._window_ms = window_ms
-        self._last: dict[str, tuple[str, int]] = {}
+        self._last: dict[str, tuple[int, int]] = {}
 
     def is_double(self, event: v.Scanned, mono_ms: int) -> bool:
-        data, at_ms = self._last.get(event.device, ("", 0))
-        double = event.data == data and mono_ms - at_ms < self._window_ms
-        self._last[event.device] = (event.data, mono_ms)
+        code = hash(event.data)
+        last, at_ms = self._last.get(event.device, (0, 0))
+        double = code == last and mono_ms - at_ms < self._window_ms
+        self._last[event.device] = (code, mono_ms)
         self.count += double
         return double
 
