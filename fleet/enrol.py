@@ -35,6 +35,8 @@ SEEN_EVERY_MS = 60_000
 """That a terminal still waits is written down so often: each writing is a flush."""
 FORGOTTEN_AFTER_MS = 7 * 86_400_000
 """A request that was not repeated for so long is forgotten."""
+RENEWALS_A_DAY_MAX = 10
+"""Of one terminal: whoever has its certificate fills no book with others."""
 ABOUT_CHARACTERS_MAX = 200
 
 _log = logging.getLogger(__name__)
@@ -202,6 +204,8 @@ class Desk:
                     book, name, "a certificate was renewed that another one had renewed before", address, now_ms
                 )
                 return Answer(state="refused", why="this certificate was renewed before: ask for enrolment")
+            if len(book.issued("name = ? AND issued_ms > ?", name, now_ms - 86_400_000)) >= RENEWALS_A_DAY_MAX:
+                raise TooMany(f"{name} was given {RENEWALS_A_DAY_MAX} certificates within a day")
         issued = self._ca.sign_terminal(name, key, now_ms=now_ms)
         with self._ca.book() as book:
             return self._approved(book, issued)

@@ -194,6 +194,21 @@ def test_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert open_trust(CA(folder).trust(), load_or_make(tmp_path / "key").public_key)
 
 
+def test_a_passphrase_comes_from_a_file_or_from_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, secret = tmp_path / "ca", tmp_path / "ca-passphrase"
+    secret.write_text("correct horse\n")
+    issue = ("ca", "issue", "collector", "--ca-folder", folder, "--to", tmp_path)
+    assert run("ca", "init", "--ca-folder", folder, "--key", tmp_path / "key", "--passphrase-file", secret) == 0
+    assert run(*issue) == 1
+    assert "ca-passphrase" in capsys.readouterr().err
+    assert run(*issue, "--passphrase-file", tmp_path / "nowhere") == 1
+    assert run(*issue, "--passphrase-file", secret) == 0
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert run(*issue) == 0
+
+
 def test_a_revoked_terminal_is_cut_off_though_connected(tmp_path: Path) -> None:
     with secured(tmp_path) as made:
         pair = made.saved("till-1", terminal_pair(made.ca, "till-1"))

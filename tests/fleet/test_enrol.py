@@ -16,6 +16,7 @@ from fleet.certificates import CertificateUnusable, name_of, read_certificate
 from fleet.cli import main
 from fleet.enrol import (
     FORGOTTEN_AFTER_MS,
+    RENEWALS_A_DAY_MAX,
     WAITING_AN_ADDRESS_MAX,
     Desk,
     IdentityClash,
@@ -224,6 +225,16 @@ def test_a_certificate_is_renewed_by_itself(desk: Desk, ca: CA) -> None:
     assert again.certificate == answer.certificate
     assert desk.listed()[1] == []
     assert desk.renew(terminal.renew(), der(answer), HERE, NOW + 240 * DAY_MS).state == "approved"
+
+
+def test_a_terminal_renews_so_often_and_no_more(desk: Desk) -> None:
+    terminal = Applicant()
+    answer = enrolled(desk, terminal)
+    for _ in range(RENEWALS_A_DAY_MAX - 1):
+        answer = desk.renew(terminal.renew(), der(answer), HERE, NOW)
+    with pytest.raises(TooMany):
+        desk.renew(terminal.renew(), der(answer), HERE, NOW)
+    assert desk.renew(terminal.renew(), der(answer), HERE, NOW + 2 * DAY_MS).state == "approved"
 
 
 def test_two_with_the_same_certificate_are_found_when_both_have_renewed(desk: Desk) -> None:
