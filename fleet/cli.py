@@ -117,6 +117,7 @@ def _collect(options: argparse.Namespace) -> int:
         ack_public_key_file=options.ack_public_key_file or config.ack_public_key_file,
         webhook=config.webhook,
         webhook_secret=config.webhook_secret,
+        silent_after_min=config.silent_after_min,
     )
 
 

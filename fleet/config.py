@@ -13,6 +13,7 @@
     enrol_host = "hq.example.com"                # the enrolment service's name; several between spaces
     webhook = "https://hooks.example.com/pos"    # alarms are handed on there
     webhook_secret = "..."                       # signs them
+    silent_after_min = "30"                      # a terminal that says nothing for so long is an alarm
 """
 
 import tomllib
@@ -41,11 +42,12 @@ class CollectorConfig:
     enrol_hosts: tuple[str, ...] = ()
     webhook: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
+    silent_after_min: int | None = None
 
 
 SETTINGS = (
     "broker", "brokers", "ca", "certificate", "certificate_key", "database", "key", "ack_public_key_file",
-    "enrol_host", "webhook", "webhook_secret",
+    "enrol_host", "webhook", "webhook_secret", "silent_after_min",
 )  # fmt: skip
 """What a file may say."""
 
@@ -69,6 +71,7 @@ def load(path: Path) -> CollectorConfig:
         brokers = _brokers(table)
         database = locate(table["database"]) if "database" in table else None
         webhook = _webhook(table["webhook"]) if "webhook" in table else None
+        silent_after_min = _minutes(table["silent_after_min"]) if "silent_after_min" in table else None
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
     base = path.absolute().parent
@@ -89,7 +92,15 @@ def load(path: Path) -> CollectorConfig:
         enrol_hosts=tuple(table.get("enrol_host", "").split()),
         webhook=webhook,
         webhook_secret=table.get("webhook_secret"),
+        silent_after_min=silent_after_min,
     )
+
+
+def _minutes(text: str) -> int:
+    """A number of minutes from 5 to a week. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and 5 <= int(text[:6]) <= 10_080):
+        raise ValueError('silent_after_min must be minutes in quotes, "5" to "10080"')
+    return int(text)
 
 
 def _webhook(url: str) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 from core import topics
 from core.ports import Clock
 from fleet.database import DatabaseAway
+from fleet.own_alarms import Silence
 from fleet.store import Store
 from fleet.told import Change, Heard, Measurements, Standing, change_of, keep, measurements_of, report_of
 from terminald.broker import Message
@@ -45,12 +46,15 @@ class Listener:
         groups: str = topics.EVERY_TELE,
         heard: Callable[[str, Measurements | None], None] = lambda terminal, measurements: None,
         noted: Callable[[], None] | None = None,
+        silent_after_s: float | None = None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._groups = groups
         self._heard_of = heard
         self._noted = noted
+        self._silent_after_s = silent_after_s
+        self._listening_ms: int | None = None
         self._thread = ThreadPoolExecutor(1, "listener")
         self._heard = Heard()
         self._news = asyncio.Event()
@@ -60,6 +64,13 @@ class Listener:
         await connection.subscribe(topics.EVERY_ALARM, lambda message: self._on_alarm(connection, message))
         await connection.subscribe(topics.EVERY_INFO, self._on_report, qos=0)
         await connection.subscribe(self._groups, self._on_report, qos=0)
+        self._listening_ms = self._now_ms()
+        try:
+            await self._work()
+        finally:
+            self._listening_ms = None
+
+    async def _work(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
@@ -80,8 +91,10 @@ class Listener:
     async def _keep(self) -> None:
         heard, self._heard = self._heard, Heard()
         self._news.clear()
+        silence = self._silence()
         work = asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: keep(self._database, heard, self._now_ms(), notify=self._noted is not None)
+            self._thread,
+            lambda: keep(self._database, heard, self._now_ms(), notify=self._noted is not None, silence=silence),
         )
         try:
             notices = await asyncio.shield(work)
@@ -96,6 +109,12 @@ class Listener:
             return
         if notices and self._noted is not None:
             self._noted()
+
+    def _silence(self) -> Silence | None:
+        if self._silent_after_s is None:
+            return None
+        now_ms = self._now_ms()
+        return Silence(round(self._silent_after_s * 1000), now_ms if self._listening_ms is None else self._listening_ms)
 
     def _take_back(self, heard: Heard) -> None:
         """What came meanwhile is newer."""

@@ -44,6 +44,7 @@ def collect(
     ack_public_key_file: Path | None,
     webhook: str | None = None,
     webhook_secret: str | None = None,
+    silent_after_min: int | None = None,
 ) -> int:
     """Runs until SIGTERM or SIGINT, finishes what is in hand, and gives 0. Raises DatabaseError, KeyFileError."""
     for number in _STOPS:
@@ -66,6 +67,7 @@ def collect(
         groups=topics.shared(shared_group(signer, "telemetry"), topics.EVERY_TELE) if shared else topics.EVERY_TELE,
         heard=collector.heard,
         noted=teller.noted if teller is not None else None,
+        silent_after_s=silent_after_min * 60 if silent_after_min is not None else None,
     )
     replayer = Replayer(database=database, key=signer, shared=shared)
     courier = Courier(database=open_store(database, now_ms=clock.stamp().time_ms), key=signer, clock=clock)

@@ -6,7 +6,7 @@ known by its beginning, so that a broker's retained copy, or another collector, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from core import nesting, topics
 from core.alarms import Severity
 from core.card import holds_card, wipe_all
 from core.telemetry import GROUPS
+from fleet.own_alarms import OWN, Silence, holding, may_be_raised
 from fleet.store import NUMBER_MAX, Statements, Store, Table
 
 BYTES_MAX = 32_768
@@ -33,17 +34,6 @@ REPORT = Table(
     types=("text", "text", "bigint", "text"),
     keys=("terminal", "topic"),
 )
-OWN: Final[dict[str, tuple[Severity, str, str]]] = {
-    "batch-fork": (
-        "critical", "It sent records that contradict those that headquarters holds.",
-        "`terminald-fleet forks`: find the second device; it is cleared when the batches are decided about.",
-    ),
-    "batch-key-untrusted": (
-        "critical", "It signs with another key than the one that it is known by.",
-        "Where its card was replaced: `terminald-fleet trust`, then `quarantine release`. Else find the second device.",
-    ),
-}  # fmt: skip
-"""Alarms that headquarters itself raises while batches of a kind lie in quarantine: severity, text, what to do."""
 _TOPICS = frozenset(["info", *(f"tele/{group.name}" for group in GROUPS)])
 _Time = Annotated[int, msgspec.Meta(ge=0, le=NUMBER_MAX)]
 
@@ -163,10 +153,10 @@ def _wiped(payload: bytes) -> str:
 # --- the transaction ---------------------------------------------------------------------------------------------
 
 
-def keep(database: Store, heard: Heard, now_ms: int, *, notify: bool) -> int:
+def keep(database: Store, heard: Heard, now_ms: int, *, notify: bool, silence: Silence | None = None) -> int:
     """Writes what was heard, in one transaction; returns how many notices it made. Raises DatabaseError.
 
-    `notify`: somebody is to be told of alarms.
+    `notify`: somebody is to be told of alarms. `silence`: how long a terminal may say nothing; None: for ever.
     """
     with database.transaction() as statements:
         terminals = {change.terminal for change in heard.changes}
@@ -181,7 +171,7 @@ def keep(database: Store, heard: Heard, now_ms: int, *, notify: bool) -> int:
                 book.raise_(change.terminal, change.type, change.told)
             else:
                 book.clear(change.terminal, change.type)
-        book.look()
+        book.look(silence)
         return book.finish()
 
 
@@ -189,6 +179,7 @@ class _Book:
     """The alarms of one transaction."""
 
     def __init__(self, statements: Statements, now_ms: int, *, notify: bool) -> None:
+        self._statements = statements
         self._run = statements.execute
         self._now_ms = now_ms
         self._notify = notify
@@ -244,28 +235,21 @@ class _Book:
             if type_ not in standing.types and type_ not in OWN:
                 self.clear(standing.terminal, type_)
 
-    def look(self) -> None:
-        """Raises headquarters' own alarms, and clears those whose batches were decided about."""
-        reasons = tuple(type_.removeprefix("batch-") for type_ in OWN)
-        marks = ", ".join("?" * len(reasons))
-        lying = {
-            (terminal, f"batch-{reason}"): since_ms
-            for terminal, reason, since_ms in self._run(
-                "SELECT terminal, reason, min(received_ms) FROM quarantine WHERE settled_ms IS NULL"  # noqa: S608 # our own words
-                f" AND reason IN ({marks}) GROUP BY terminal, reason",
-                reasons,
-            )
-        }
+    def look(self, silence: Silence | None) -> None:
+        """Raises headquarters' own alarms, and clears those whose cause has gone."""
+        causes = holding(self._statements, self._now_ms, silence)
+        marks = ", ".join("?" * len(OWN))
         standing = self._run(
             f"SELECT terminal, type FROM alarm WHERE cleared_ms IS NULL AND type IN ({marks})",  # noqa: S608 # our own words
             tuple(OWN),
         ).fetchall()
-        for place in sorted(lying.keys() - {tuple(row) for row in standing}):
-            severity, text, _ = OWN[place[1]]
-            since_ms = max(lying[place], self._now_ms if self._was_raised(*place, lying[place]) else 0)
-            self.raise_(*place, Told(ts=since_ms, since=since_ms, severity=severity, text=text))
+        for place in sorted(causes.keys() - {tuple(row) for row in standing}):
+            if may_be_raised(place, self._now_ms, silence):
+                severity, text, _ = OWN[place[1]]
+                since_ms = self._now_ms if self._was_raised(*place, causes[place]) else causes[place]
+                self.raise_(*place, Told(ts=since_ms, since=since_ms, severity=severity, text=text))
         for terminal, type_ in standing:
-            if (terminal, type_) not in lying:
+            if (terminal, type_) not in causes:
                 self.clear(terminal, type_)
 
     def _was_raised(self, terminal: str, type_: str, since_ms: int) -> bool:

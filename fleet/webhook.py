@@ -20,8 +20,8 @@ from typing import Any, Final
 from core.alarms import KINDS
 from core.ports import Clock
 from fleet.database import DatabaseAway
+from fleet.own_alarms import OWN
 from fleet.store import Store
-from fleet.told import OWN
 
 TIMEOUT_S: Final = 10.0
 LEASE_MS: Final = 60_000

@@ -41,8 +41,8 @@ from drivers import registry
 from fleet import cli as fleet_cli
 from fleet.config import SETTINGS
 from fleet.database import DatabaseError
+from fleet.own_alarms import OWN
 from fleet.refusal import Refused
-from fleet.told import OWN
 from terminald import cli, config
 from terminald.broker import MqttError
 from terminald.client import call_once

@@ -4,12 +4,16 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from core import topics
 from fleet import told
+from fleet.config import ConfigError, load
+from fleet.intake import Presence, commit
 from fleet.listener import Listener
+from fleet.own_alarms import Silence
 from fleet.store import Address, Store, open_store, reading
 from fleet.told import Change, Heard, Report, Standing, Told, keep
 from terminald.broker import parse_url
@@ -225,3 +229,37 @@ def test_headquarters_raises_alarms_of_its_own_while_batches_are_in_doubt(databa
         statements.execute("UPDATE quarantine SET settled_ms = NULL WHERE reason = 'fork'")
     assert take(database, now_ms=5_000) == 1  # once more in doubt is another alarm
     assert notices(database) == [("raised", "batch-fork"), ("cleared", "batch-fork"), ("raised", "batch-fork")]
+
+
+MINUTE_MS = 60_000
+
+
+def test_a_terminal_that_is_silent_is_an_alarm_where_somebody_listened(database: Store) -> None:
+    def look(now_ms: int, silence: Silence | None) -> int:
+        return keep(database, Heard(), now_ms, notify=True, silence=silence)
+
+    commit(database, [], [], [Presence("till-1"), Presence("till-2")], MINUTE_MS)
+    with database.transaction() as statements:
+        statements.execute("INSERT INTO registry (terminal, retired_ms, noted_ms) VALUES ('till-2', 1, 1)")
+    listening = Silence(30 * MINUTE_MS, 0)
+    assert look(31 * MINUTE_MS, listening) == 0
+    late = Silence(30 * MINUTE_MS, 20 * MINUTE_MS)  # a collector that has just come cannot know
+    assert look(40 * MINUTE_MS, late) == 0
+    assert look(40 * MINUTE_MS, None) == 0
+    assert look(40 * MINUTE_MS, listening) == 1
+    assert raised(database) == [("terminal-silent", MINUTE_MS)]
+    assert look(41 * MINUTE_MS, late) == 0  # it cannot know that it is over either
+    assert raised(database) == [("terminal-silent", MINUTE_MS)]
+    commit(database, [], [], [Presence("till-1")], 42 * MINUTE_MS)
+    assert look(42 * MINUTE_MS, late) == 1
+    assert raised(database) == []
+
+
+@pytest.mark.parametrize("text", ["", "4", "10081", "1e3", "-7", "thirty", "\u0663\u0660"])
+def test_minutes_that_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text(f'silent_after_min = "{text}"\n', "utf-8")
+    with pytest.raises(ConfigError, match="silent_after_min must be minutes"):
+        load(path)
+    path.write_text('silent_after_min = "30"\n')
+    assert load(path).silent_after_min == 30
