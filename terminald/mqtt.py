@@ -399,7 +399,8 @@ class Connection:
         elif self._accepted.done():
             self._end(ConnectionLost(f"the connection to {self._broker} ended: {arguments[3]}"))
         else:
-            self._end(_NotUnderstood(f"{self._broker} hung up"))
+            hint = "" if self._broker.tls is not None else "; if it wants TLS, mqtts:// is meant"
+            self._end(_NotUnderstood(f"{self._broker} hung up{hint}"))
 
     def _refused_by_tls(self) -> MqttError | None:
         """Under TLS 1.3 a broker looks at our certificate after the handshake, and refuses it instead of an answer."""

@@ -43,12 +43,18 @@ class Collect:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, url: str, *words: str, file_bytes_max: int | None = None) -> None:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*FLEET, "collect", "--broker", url, "--database", str(self.database), *words], stderr=log, stdout=log
-            )
+        self._start("--broker", url, "--database", str(self.database), *words)
+        assert self._process is not None
         if file_bytes_max is not None:
             resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (file_bytes_max, file_bytes_max))
+
+    def start_configured(self, path: Path) -> None:
+        """By a file, whose database has to be this one."""
+        self._start("--config", str(path))
+
+    def _start(self, *words: str) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen([*FLEET, "collect", *words], stderr=log, stdout=log)
 
     def send(self, number: int) -> None:
         assert self._process is not None

@@ -158,7 +158,7 @@ async def test_tls_to_a_port_without_it(tmp_path: Path, authority: Authority) ->
 
 
 async def test_no_tls_to_a_port_that_wants_it(broker: Mosquitto) -> None:
-    with pytest.raises(BrokerUnreachable):
+    with pytest.raises(BrokerUnreachable, match="if it wants TLS, mqtts:// is meant"):
         await enter(broker.url, None)
 
 
