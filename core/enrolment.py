@@ -19,6 +19,8 @@ MESSAGE_BYTES_MAX = 16_384
 """Of any message of an enrolment."""
 CODE_CHARACTERS = 12
 """60 bits: a second pair of keys with the same code is not found by trying."""
+RENEW_FROM = 2 / 3
+"""Of a certificate's life: what is left is the time for which the two ends may be out of each other's reach."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32: no letter is taken for a digit."""
@@ -95,6 +97,11 @@ def read_code(text: str) -> str:
     if len(letters) != CODE_CHARACTERS or not set(letters) <= set(_ALPHABET):
         raise EnrolmentError(f"a claim code is {CODE_CHARACTERS} letters and digits, such as 7KQ2-M4XD-9TBA")
     return "-".join(letters[start : start + 4] for start in range(0, CODE_CHARACTERS, 4))
+
+
+def is_due(begins_ms: int, ends_ms: int, now_ms: int) -> bool:
+    """Whether a certificate is to be renewed."""
+    return now_ms >= begins_ms + RENEW_FROM * (ends_ms - begins_ms)
 
 
 def proof_message(csr: bytes, journal_key: bytes) -> bytes:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from core.enrolment import seal_trust
+from core.enrolment import is_due, seal_trust
 from core.ports import Signer
 from core.topics import check_terminal
 from fleet.ca_book import Book, BookUnusable, Issued
@@ -45,8 +45,6 @@ AUTHORITIES: tuple[AuthorityName, ...] = ("terminals", "headquarters")
 
 TERMINAL_DAYS = 180
 SERVER_DAYS = 365
-RENEW_FROM = 2 / 3
-"""Of a certificate's life: what is left then is the time in which a terminal may be out of reach."""
 
 DENIED_BEGIN = "# revoked: written by terminald-fleet from here"
 DENIED_END = "# revoked: to here"
@@ -262,11 +260,6 @@ class CA:
             return (self.folder / name).read_bytes()
         except OSError as error:
             raise BookUnusable(f"{self.folder / name}: {error.strerror}") from error
-
-
-def is_due(begins_ms: int, ends_ms: int, now_ms: int) -> bool:
-    """Whether a certificate is to be renewed."""
-    return now_ms >= begins_ms + RENEW_FROM * (ends_ms - begins_ms)
 
 
 def _put(folder: Path, name: str, pair: Pair) -> None:

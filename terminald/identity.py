@@ -38,6 +38,7 @@ from core.enrolment import (
     Renew,
     claim_code,
     encode,
+    is_due,
     open_trust,
     proof_message,
     read_answer,
@@ -48,8 +49,6 @@ from store.errors import KeyMissing
 from store.keys_files import read_private, write_private
 from terminald.addresses import asked_of
 
-RENEW_FROM = 2 / 3
-"""Of a certificate's life: what is left is the time for which headquarters may be out of reach."""
 TIMEOUT_S = 20.0
 _FILE_BYTES_MAX = 65_536
 
@@ -147,7 +146,9 @@ class Identity:
     def _keep(self, *, renew: bool) -> Standing:
         current = self._current()
         if current is not None and _name(current) == self._terminal and self._now_ms < _ms(current.not_valid_after_utc):
-            if not renew and not _is_due(current, self._now_ms):
+            if not renew and not is_due(
+                _ms(current.not_valid_before_utc), _ms(current.not_valid_after_utc), self._now_ms
+            ):
                 return self._standing("good", current)
             try:
                 return self._renew()
@@ -302,11 +303,6 @@ def _name(certificate: x509.Certificate) -> str:
 
 def _ms(when: datetime) -> int:
     return round(when.timestamp() * 1000)
-
-
-def _is_due(certificate: x509.Certificate, now_ms: int) -> bool:
-    begins_ms, ends_ms = _ms(certificate.not_valid_before_utc), _ms(certificate.not_valid_after_utc)
-    return now_ms >= begins_ms + RENEW_FROM * (ends_ms - begins_ms)
 
 
 def _write_text(path: Path, text: str) -> None:
