@@ -10,7 +10,7 @@ from typing import Final
 from core import topics
 from core.ports import Clock
 from fleet.database import DatabaseAway
-from fleet.own_alarms import Silence
+from fleet.own_alarms import NEVER_MS, Silence
 from fleet.store import Store
 from fleet.told import Change, Heard, Measurements, Standing, change_of, keep, measurements_of, report_of
 from terminald.broker import Message
@@ -110,11 +110,9 @@ class Listener:
         if notices and self._noted is not None:
             self._noted()
 
-    def _silence(self) -> Silence | None:
-        if self._silent_after_s is None:
-            return None
-        now_ms = self._now_ms()
-        return Silence(round(self._silent_after_s * 1000), now_ms if self._listening_ms is None else self._listening_ms)
+    def _silence(self) -> Silence:
+        after_ms = NEVER_MS if self._silent_after_s is None else round(self._silent_after_s * 1000)
+        return Silence(after_ms, self._now_ms() if self._listening_ms is None else self._listening_ms)
 
     def _take_back(self, heard: Heard) -> None:
         """What came meanwhile is newer."""

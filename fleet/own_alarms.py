@@ -9,6 +9,8 @@ from typing import Final
 from core.alarms import Severity
 from fleet.store import Statements
 
+SILENT: Final = "terminal-silent"
+NEVER_MS: Final = 1 << 52
 OWN: Final[dict[str, tuple[Severity, str, str]]] = {
     "batch-fork": (
         "critical", "It sent records that contradict those that headquarters holds.",
@@ -18,7 +20,7 @@ OWN: Final[dict[str, tuple[Severity, str, str]]] = {
         "critical", "It signs with another key than the one that it is known by.",
         "Where its card was replaced: `terminald-fleet trust`, then `quarantine release`. Else find the second device.",
     ),
-    "terminal-silent": (
+    SILENT: (
         "major", "Nothing was heard of it for as long as fleet.toml says (`silent_after_min`).",
         "Call the shop: is it switched on, and does its network work? Its sales wait in it.",
     ),
@@ -56,10 +58,10 @@ def holding(statements: Statements, now_ms: int, silence: Silence | None) -> dic
             " WHERE p.seen_ms < ? AND r.retired_ms IS NULL",
             (now_ms - silence.after_ms,),
         )
-        found |= {(terminal, "terminal-silent"): seen_ms for terminal, seen_ms in rows}
+        found |= {(terminal, SILENT): seen_ms for terminal, seen_ms in rows}
     return found
 
 
 def may_be_raised(place: Place, now_ms: int, silence: Silence | None) -> bool:
     """Whether we would know, had its cause gone meanwhile."""
-    return place[1] != "terminal-silent" or (silence is not None and now_ms - silence.listening_ms >= silence.after_ms)
+    return place[1] != SILENT or (silence is not None and now_ms - silence.listening_ms >= silence.after_ms)

@@ -14,7 +14,7 @@ from core import nesting, topics
 from core.alarms import Severity
 from core.card import holds_card, wipe_all
 from core.telemetry import GROUPS
-from fleet.own_alarms import OWN, Silence, holding, may_be_raised
+from fleet.own_alarms import OWN, SILENT, Silence, holding, may_be_raised
 from fleet.store import NUMBER_MAX, Statements, Store, Table
 
 BYTES_MAX = 32_768
@@ -156,7 +156,7 @@ def _wiped(payload: bytes) -> str:
 def keep(database: Store, heard: Heard, now_ms: int, *, notify: bool, silence: Silence | None = None) -> int:
     """Writes what was heard, in one transaction; returns how many notices it made. Raises DatabaseError.
 
-    `notify`: somebody is to be told of alarms. `silence`: how long a terminal may say nothing; None: for ever.
+    `notify`: somebody is to be told of alarms. `silence`: how long a terminal may say nothing; None: that is not looked at.
     """
     with database.transaction() as statements:
         terminals = {change.terminal for change in heard.changes}
@@ -249,7 +249,8 @@ class _Book:
                 since_ms = self._now_ms if self._was_raised(*place, causes[place]) else causes[place]
                 self.raise_(*place, Told(ts=since_ms, since=since_ms, severity=severity, text=text))
         for terminal, type_ in standing:
-            if (terminal, type_) not in causes:
+            is_known = type_ != SILENT or silence is not None
+            if is_known and (terminal, type_) not in causes:
                 self.clear(terminal, type_)
 
     def _was_raised(self, terminal: str, type_: str, since_ms: int) -> bool:

@@ -250,6 +250,8 @@ def test_a_terminal_that_is_silent_is_an_alarm_where_somebody_listened(database:
     assert raised(database) == [("terminal-silent", MINUTE_MS)]
     assert look(41 * MINUTE_MS, late) == 0  # it cannot know that it is over either
     assert raised(database) == [("terminal-silent", MINUTE_MS)]
+    assert look(41 * MINUTE_MS, None) == 0  # nor who does not look at silence
+    assert raised(database) == [("terminal-silent", MINUTE_MS)]
     commit(database, [], [], [Presence("till-1")], 42 * MINUTE_MS)
     assert look(42 * MINUTE_MS, late) == 1
     assert raised(database) == []
