@@ -6,7 +6,6 @@ else.
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,7 @@ import msgspec
 
 from core.ports import Clock
 from core.text import Message, message
+from terminald.child import Child
 from terminald.config import Config
 
 FIRST_AFTER_S = 20.0
@@ -24,7 +24,6 @@ PLUG_PAUSE_S = 2.0
 """What is plugged in is given so long to settle; and media that come and go cost no more than that allows."""
 LIMIT_S = 5 * 3600.0
 """A backup that is not done by then never will be."""
-STOP_S = 1.0
 ANSWER_BYTES_MAX = 1 << 20
 FAULTS = (
     "backup-no-room", "backup-read-only", "backup-target-lost", "backup-too-slow", "backup-unfit", "backup-failed",
@@ -75,8 +74,7 @@ class BackupKeeper:
         self.fault: str | None = None
         """Why there is no newer backup: a stable code."""
         self.same_medium = False
-        self.pid: int | None = None
-        """The child at work: it holds keys."""
+        self._child = Child()
         self._command = command
         self._every_s = every_h * 3600
         self._clock = clock
@@ -86,6 +84,11 @@ class BackupKeeper:
         self._one = asyncio.Lock()
         self._newest: tuple[Shown, float, float] | None = None
         """The newest backup, its age when it was looked at, and when that was."""
+
+    @property
+    def pid(self) -> int | None:
+        """The child at work: it holds keys."""
+        return self._child.pid
 
     @property
     def newest(self) -> Shown | None:
@@ -111,7 +114,7 @@ class BackupKeeper:
     async def make_now(self) -> Answer:
         """A backup, however new the last one is."""
         async with self._one:
-            answer = await self._child(self._command[: self._command.index("--unless-within")])
+            answer = await self._answer(self._command[: self._command.index("--unless-within")])
             self._take(answer)
             return answer
 
@@ -120,7 +123,7 @@ class BackupKeeper:
         await self._clock.sleep(self._first_after_s)
         while True:
             async with self._one:
-                self._take(await self._child(self._command))
+                self._take(await self._answer(self._command))
             pause_s = self._retry_s
             if self.fault is None:
                 pause_s = max(self._every_s - (self.age_s() or 0), self._every_s / 100)
@@ -143,30 +146,16 @@ class BackupKeeper:
         self.fault = answer.fault
         self._changed()
 
-    async def _child(self, command: tuple[str, ...]) -> Answer:
-        """Runs the command and reads its answer. One that hangs is ended; one that cannot even be ended is left."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        self.pid = process.pid
+    async def _answer(self, command: tuple[str, ...]) -> Answer:
+        """Runs the command and reads its answer."""
         try:
-            async with asyncio.timeout(LIMIT_S):
-                said = await process.stdout.read(ANSWER_BYTES_MAX)
-                await process.wait()
-            return msgspec.json.decode(said, type=Answer)
+            status, said = await self._child.run(command, limit_s=LIMIT_S, bytes_max=ANSWER_BYTES_MAX)
         except TimeoutError:
             return Answer(made=False, fault="backup-too-slow", message="the medium for backups does not answer")
+        try:
+            return msgspec.json.decode(said, type=Answer)
         except (ValueError, RecursionError):
-            status = process.returncode
             return Answer(made=False, fault="backup-failed", message=f"the backup process ended with {status}")
-        finally:
-            await _end(process)
-            self.pid = None
 
 
 def backup_facts(keeper: BackupKeeper | None) -> dict[str, str | int | float | bool | None]:
@@ -186,14 +175,3 @@ def command_of(config: Config) -> tuple[str, ...]:
     assert config.backup is not None
     flags = ("--json", "--unless-within", str(config.backup.every_h * 0.98))
     return (sys.executable, "-P", "-m", "terminald", "backup", "now", "--config", str(config.file), *flags)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    for ending in (process.terminate, process.kill):
-        with contextlib.suppress(ProcessLookupError, TimeoutError):
-            ending()
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-                return

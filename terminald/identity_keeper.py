@@ -5,7 +5,6 @@ looked at some times a day.
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import msgspec
 
 from core.ports import Clock
 from core.text import Message, message
+from terminald.child import Child
 from terminald.config import Config
 
 FIRST_AFTER_S = 2.0
@@ -23,7 +23,6 @@ ASK_AGAIN_S = 5.0
 """The shortest time after which an answer is asked for again; headquarters says how long it should be."""
 RETRY_S = 300.0
 LIMIT_S = 120.0
-STOP_S = 1.0
 ANSWER_BYTES_MAX = 1 << 16
 
 _log = logging.getLogger(__name__)
@@ -58,8 +57,7 @@ class IdentityKeeper:
         """The claim code, while headquarters has not approved it."""
         self.fault = ""
         """Why there is no good certificate, or no newer one: a stable code."""
-        self.pid: int | None = None
-        """The child at work: it holds keys."""
+        self._child = Child()
         self._command = command
         self._clock = clock
         self._changed = changed
@@ -69,6 +67,11 @@ class IdentityKeeper:
         self._enrolled = asyncio.Event()
         if enrolled:
             self._enrolled.set()
+
+    @property
+    def pid(self) -> int | None:
+        """The child at work: it holds keys."""
+        return self._child.pid
 
     def conditions(self) -> tuple[Message, ...]:
         """For the screen: the code that a person reads to headquarters."""
@@ -95,7 +98,7 @@ class IdentityKeeper:
     async def look(self, *, renew: bool = False) -> Answer:
         """Does what is due now; `renew`: although it is not."""
         async with self._turn:
-            answer = await self._child(("--renew",) if renew else ())
+            answer = await self._answer(("--renew",) if renew else ())
         if answer.fault and answer.fault != self.fault:
             _log.warning("no certificate: %s. %s", answer.message, answer.remedy, extra={"fault": answer.fault})
         if answer.state in ("enrolled", "renewed"):
@@ -105,33 +108,15 @@ class IdentityKeeper:
         self._changed()
         return answer
 
-    async def _child(self, flags: tuple[str, ...]) -> Answer:
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *flags,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        self.pid = process.pid
+    async def _answer(self, flags: tuple[str, ...]) -> Answer:
         try:
-            async with asyncio.timeout(LIMIT_S):
-                said = await process.stdout.read(ANSWER_BYTES_MAX)
-                await process.wait()
-            return msgspec.json.decode(said, type=Answer)
+            status, said = await self._child.run((*self._command, *flags), limit_s=LIMIT_S, bytes_max=ANSWER_BYTES_MAX)
         except TimeoutError:
             return Answer(fault="enrol-unreachable", message="headquarters does not answer in time")
+        try:
+            return msgspec.json.decode(said, type=Answer)
         except (ValueError, RecursionError):
-            return Answer(fault="enrol-failed", message=f"the process that asks ended with {process.returncode}")
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError, TimeoutError):
-                    process.kill()
-                    async with asyncio.timeout(STOP_S):
-                        await process.wait()
-            self.pid = None
+            return Answer(fault="enrol-failed", message=f"the process that asks ended with {status}")
 
 
 def command_of(config: Config) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ enough to hold up a sale. The till sells on; its lookups see the old version unt
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ import msgspec
 
 from core.orders import Content, LiftRecall, Order, Recall
 from store.product_recalls import ProductRecalls, recall_of
+from terminald.child import Child
 from terminald.config import Config
 from terminald.https import HttpsFailed, fetch
 from terminald.order_action import Action, OrderFailed, Outcome
@@ -35,12 +35,17 @@ class GoodsActions:
 
     def __init__(self, config: Config, key: bytes) -> None:
         """`key` is the catalogue's."""
-        self.pid: int | None = None
+        self._child = Child()
         self._config = config
         self._ca = config.headquarters.tls.ca if config.headquarters is not None else None
         self._file = config.catalogue.with_name(config.catalogue.name + ".download")
         self._file.unlink(missing_ok=True)  # of a download that was cut off
         self._recalls = ProductRecalls(config.catalogue, key)
+
+    @property
+    def pid(self) -> int | None:
+        """The process at work."""
+        return self._child.pid
 
     def table(self) -> dict[str, Action]:
         """By the orders' names."""
@@ -80,29 +85,14 @@ class GoodsActions:
     async def _take_in(self, file: Path) -> dict[str, object]:
         with file.open("rb") as opened:
             verb = "apply" if opened.read(4).startswith(_UPDATE) else "import"
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "terminald", "catalogue", verb, str(file), "--json"),
-            *("--config", str(self._config.file)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        self.pid = process.pid
+        command = (sys.executable, "-P", "-m", "terminald", "catalogue", verb, str(file), "--json")
         try:
-            async with asyncio.timeout(APPLY_LIMIT_S):
-                said = await process.stdout.read(_ANSWER_BYTES_MAX)
-                status = await process.wait()
+            status, said = await self._child.run(
+                (*command, "--config", str(self._config.file)), limit_s=APPLY_LIMIT_S, bytes_max=_ANSWER_BYTES_MAX
+            )
             answer: dict[str, object] = msgspec.json.decode(said, type=dict[str, object])
         except (TimeoutError, msgspec.MsgspecError) as error:
             raise OrderFailed("catalogue-failed", "the process that takes it in gave no answer") from error
-        finally:
-            self.pid = None
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
         if status:
             code = str(answer.get("error", "catalogue-failed"))
             raise OrderFailed(code, str(answer.get("message") or answer.get("faults") or "it was refused")[:900])
