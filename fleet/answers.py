@@ -52,11 +52,14 @@ class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     clears: bool
 
 
-def record(store: Store, heard: Sequence[Heard], now_ms: int) -> None:
-    """Writes down what terminals said. What is no word about an order of ours is passed over. Raises DatabaseError."""
+def record(store: Store, heard: Sequence[Heard], now_ms: int) -> bool:
+    """Writes down what terminals said; whether any of it was news. Raises DatabaseError.
+
+    What is no word about an order of ours is passed over.
+    """
     with store.transaction() as statements:
-        for each in heard:
-            _record(statements, each, now_ms)
+        news = [_record(statements, each, now_ms) for each in heard]
+    return any(news)
 
 
 def claim(store: Store, now_ms: int) -> list[Outgoing]:
@@ -136,18 +139,18 @@ def clear_again(store: Store, signer: Signer, by: Operator, number: int, now_ms:
     return count
 
 
-def _record(statements: Statements, heard: Heard, now_ms: int) -> None:
+def _record(statements: Statements, heard: Heard, now_ms: int) -> bool:
     result = heard.result
     row = statements.execute(
         "SELECT state, answered, said_ms FROM told WHERE id = ? AND terminal = ? AND kind = ?",
         (result.id, heard.terminal, heard.kind),
     ).fetchone()
     if row is None or result.state == "init" or result.order != heard.kind:
-        return
+        return False
     state, answered, said_ms = row
     ends = result.state in ENDS
     if answered or (not ends and (result.ts < said_ms or state in ENDS or state == "cancelled")):
-        return
+        return False
     statements.execute(
         "UPDATE told SET state = ?, code = ?, said = ?, output = ?, answered = ?, kept = 1, changed_ms = ?, said_ms = ?,"
         " claimed_ms = CASE WHEN ? = 1 THEN 0 ELSE claimed_ms END WHERE id = ? AND answered = 0",
@@ -159,6 +162,7 @@ def _record(statements: Statements, heard: Heard, now_ms: int) -> None:
     )  # fmt: skip
     if heard.kind == "retire" and result.state == "successful":
         retire(statements, heard.terminal, now_ms)
+    return bool(result.state != state)
 
 
 def _outgoing(

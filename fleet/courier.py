@@ -26,6 +26,12 @@ from terminald.mqtt import Connection
 LOOK_EVERY_S = 1.0
 """How soon an order that somebody gives is published."""
 SWEEP_EVERY_S = 5.0
+SWEEP_SOON_S = 0.2
+LISTEN_AFTER_S = 2.0
+LISTEN_AFTER_MAX_S = 600.0
+"""So long after the last news what is retained is looked at again; then after twice as long, up to the longest."""
+HEARD_MAX = 100_000
+"""Words of terminals that wait to be written down; more are heard again later."""
 AWAY_S = 5.0
 """The pause after the database server did not answer."""
 
@@ -41,16 +47,16 @@ class Courier:
         self._key = key
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "orders")
-        # Bounded by what the broker sends before we acknowledge one (`terminald.mqtt.RECEIVE_MAX`).
-        self._heard: list[tuple[Message, Heard | Said]] = []
+        self._heard: dict[tuple[str, str], Heard | Said] = {}
         self._wake = asyncio.Event()
         self._sweep_at_s = 0.0
+        self._listen_at_s = 0.0
+        self._listen_after_s = LISTEN_AFTER_S
 
     async def serve(self, connection: Connection, number: int) -> None:
         """Runs on one connection until cancelled. Raises MqttError, DatabaseError."""
-        self._heard.clear()
-        await connection.subscribe(topics.EVERY_RESULT, lambda each: self._hear(connection, each, _result(each)))
-        await connection.subscribe(topics.EVERY_REPORTED, lambda each: self._hear(connection, each, _report(each)))
+        self._stir()
+        await self._listen(connection)
         is_first = True
         while True:
             try:
@@ -59,6 +65,10 @@ class Courier:
                     await self._run(configure.publish_again, self._database)
                     is_first = False
                 await self._work(connection)
+                if self._clock.monotonic_s() >= self._listen_at_s:
+                    self._listen_after_s = min(2 * self._listen_after_s, LISTEN_AFTER_MAX_S)
+                    self._listen_at_s = self._clock.monotonic_s() + self._listen_after_s
+                    await self._listen(connection)
             except DatabaseAway as error:
                 _log.warning("orders wait: %s", error)
                 await asyncio.sleep(AWAY_S)
@@ -72,33 +82,49 @@ class Courier:
         self._thread.shutdown()
         self._database.close()
 
+    async def _listen(self, connection: Connection) -> None:
+        """Subscribes, and so gets what is retained once more: a broker drops what a slow reader has not fetched.
+
+        (mosquitto keeps 1,000 messages for a client, unless it is told otherwise; of a fleet that answers at once it has more.)
+        """
+        await connection.subscribe(topics.EVERY_RESULT, lambda each: self._hear(connection, each, _result(each)))
+        await connection.subscribe(topics.EVERY_REPORTED, lambda each: self._hear(connection, each, _report(each)))
+
+    def _stir(self) -> None:
+        """Something is going on: what gets lost of it is asked for soon."""
+        self._listen_after_s = LISTEN_AFTER_S
+        self._listen_at_s = self._clock.monotonic_s() + LISTEN_AFTER_S
+
     async def _work(self, connection: Connection) -> None:
-        await self._take_in(connection)
+        await self._take_in()
         if self._clock.monotonic_s() >= self._sweep_at_s:
             self._sweep_at_s = self._clock.monotonic_s() + SWEEP_EVERY_S
             await self._run(answers.sweep, self._database, self._key, self._now_ms())
         while outgoing := await self._run(answers.claim, self._database, self._now_ms()):
             done = await self._publish(connection, outgoing)
             await self._run(answers.published, self._database, done, self._now_ms())
-
+            await self._take_in()
         while postings := await self._run(configure.claim, self._database, self._now_ms()):
             posted = await self._post(connection, postings)
             await self._run(configure.published, self._database, posted, self._now_ms())
+            self._stir()
 
-    async def _take_in(self, connection: Connection) -> None:
-        """Writes down what was heard, and only then tells the broker so."""
-        taken = self._heard[:]
-        words = [word for _, word in taken if isinstance(word, Heard)]
-        reports = [word for _, word in taken if isinstance(word, Said)]
-        if words:
-            await self._run(answers.record, self._database, words, self._now_ms())
-        if reports:
-            await self._run(configure.record, self._database, reports, self._now_ms())
-        del self._heard[: len(taken)]
-        for message, _ in taken:
-            connection.acknowledge(message)
-        if any(word.result.state in ENDS for word in words):
-            self._sweep_at_s = 0.0  # an order may be done, and the next wave due
+    async def _take_in(self) -> None:
+        """Writes down what was heard."""
+        taken, self._heard = self._heard, {}
+        words = [word for word in taken.values() if isinstance(word, Heard)]
+        reports = [word for word in taken.values() if isinstance(word, Said)]
+        try:
+            is_news = bool(words) and await self._run(answers.record, self._database, words, self._now_ms())
+            if is_news:
+                self._stir()
+            if reports:
+                await self._run(configure.record, self._database, reports, self._now_ms())
+        except DatabaseAway:
+            self._heard = taken | self._heard
+            raise
+        if any(word.result.state in ENDS for word in words):  # an order may be done, and the next wave due
+            self._sweep_at_s = min(self._sweep_at_s, self._clock.monotonic_s() + SWEEP_SOON_S)
 
     async def _publish(self, connection: Connection, outgoing: Sequence[Outgoing]) -> list[Outgoing]:
         """Those that the broker took. Raises ConnectionLost; a claim lapses by itself."""
@@ -114,6 +140,7 @@ class Courier:
             try:
                 await asyncio.gather(*futures)
                 done.append(each)
+                self._stir()
             except ConnectionLost:
                 raise
             except MqttError as error:
@@ -135,10 +162,13 @@ class Courier:
         return done
 
     def _hear(self, connection: Connection, message: Message, word: Heard | Said | None) -> None:
+        """Keeps a terminal's newest word of each order. The broker is told so at once: what we lose of it is retained there."""
+        connection.acknowledge(message)
         if word is None:
-            connection.acknowledge(message)
             return
-        self._heard.append((message, word))
+        about = word.result.id if isinstance(word, Heard) else ""
+        if len(self._heard) < HEARD_MAX:
+            self._heard[word.terminal, about] = word
         self._wake.set()
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:

@@ -35,6 +35,7 @@ class FarTerminal:
         self._headquarters = headquarters
         self._answer = answer
         self._window = Window()
+        self._ends: dict[str, tuple[str, bytes]] = {}
 
     async def serve(self, connection: Connection, number: int) -> None:
         """Answers each order on the connection, until cancelled."""
@@ -49,24 +50,28 @@ class FarTerminal:
         check_order(order)
         if self._window.refuses(order.epoch, order.counter):
             self.again += 1
+            if order.id in self._ends:  # the answer may have been lost with a connection
+                connection.publish(*self._ends[order.id], retain=True)
             return
         self._window = self._window.took(order.epoch, order.counter, order.issued_ms)
         self.done.append(order)
         topic = topics.result(self.terminal, order.order, order.id)
         for state in self._answer(order):
             result = Result(id=order.id, order=order.order, state=state, ts=time.time_ns() // 1_000_000)
-            connection.publish(topic, encode_result(result), retain=True)
+            self._ends[order.id] = topic, encode_result(result)
+            connection.publish(*self._ends[order.id], retain=True)
 
 
 @contextlib.asynccontextmanager
-async def at_work(url: str, *terminals: FarTerminal) -> AsyncIterator[None]:
-    """The terminals, each on a connection of its own."""
+async def at_work(url: str, *terminals: FarTerminal, apart_s: float = 0.0) -> AsyncIterator[None]:
+    """The terminals, each on a connection of its own, begun so far apart."""
     tasks = []
     for each in terminals:
         uplink = Uplink(
             brokers=[parse_url(url)], client_id=each.terminal, users=[each], clock=SystemClock(), random=Random(1)
         )
         tasks.append(asyncio.create_task(uplink.run(), name=each.terminal))
+        await asyncio.sleep(apart_s)
     try:
         yield
     finally:

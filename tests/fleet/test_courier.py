@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
@@ -15,7 +16,7 @@ from paho.mqtt import publish
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core import topics
-from core.order_results import State
+from core.order_results import Result, State, encode_result
 from core.orders import Order
 from fleet.courier import Courier
 from fleet.dispatch import Draft, cancel, give
@@ -25,7 +26,7 @@ from fleet.store import Address, open_store
 from terminald.broker import parse_url
 from terminald.clock import SystemClock
 from terminald.uplink import Uplink
-from tests.brokers import Mosquitto, amqtt
+from tests.brokers import Mosquitto, amqtt, mosquitto_in
 from tests.fleet.far_terminals import FarTerminal, at_work
 from tests.fleet.test_dispatch import MAX, SUE
 from tests.tills import eventually, make_key
@@ -227,3 +228,22 @@ async def test_what_is_no_answer_is_passed_over(tmp_path: Path, mosquitto: Mosqu
         assert stands(address, number).counts == {"published": 1}
         await say(mosquitto, topic, json.dumps(fair))
         await eventually(is_so(address, number, successful=1))
+
+
+async def test_a_broker_that_drops_answers_is_listened_to_again(tmp_path: Path) -> None:
+    """It keeps a few messages for a reader that is slow; of a fleet that answers at once it has many more."""
+    address = tmp_path / "hq.db"
+    names = [f"till-{number:03d}" for number in range(200)]
+    with mosquitto_in(tmp_path, "allow_anonymous true\nmax_queued_messages 1") as broker:
+        number = order(address, names=names)
+        async with carrying(address, broker.url):
+            await eventually(is_so(address, number, published=200), 60.0)
+            said: Any = [
+                (
+                    topics.result(each.terminal, "ping", each.id),
+                    encode_result(Result(id=each.id, order="ping", state="successful", ts=1)), 1, True,
+                )
+                for each in stands(address, number).terminals
+            ]  # fmt: skip
+            publish.multiple(said, hostname="127.0.0.1", port=broker.port)  # meanwhile the courier reads nothing
+            await eventually(is_so(address, number, successful=200), 90.0)
