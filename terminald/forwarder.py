@@ -30,7 +30,8 @@ from core.ledger import Head, Record, open_record
 from core.ports import Clock, Journal, Signer
 from core.window import STEADY, Flight, Pacing, Sizing, Verdict, Window
 from terminald.broker import Congested, ConnectionLost, Message, PublishRefused
-from terminald.mqtt import NOBODY_LISTENS, Connection
+from terminald.mqtt import Connection
+from terminald.outbound import NOBODY_LISTENS
 
 LINGER_S = 0.02
 """How long a moved head waits for more records while a batch is on its way; where none is, it goes at once."""

@@ -15,7 +15,6 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import paho.mqtt.client as paho
@@ -24,22 +23,21 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from core.lanes import Lane, Lanes, LanesFull, lane_of
+from core.lanes import Lane, lane_of
 from terminald.broker import (
     Broker,
     BrokerRefused,
     BrokerUnfit,
     BrokerUnreachable,
-    Congested,
     ConnectionLost,
     Dial,
     Message,
     MqttError,
-    PublishRefused,
     SubscriptionRefused,
     Will,
     dial,
 )
+from terminald.outbound import OUTSTANDING_MAX, Outbound, Outgoing
 from terminald.tls import TlsSocket, fault_of, secure
 
 CONNECT_TIMEOUT_S = 10.0
@@ -53,18 +51,9 @@ RECEIVE_MAX = 64
 PACKET_BYTES_MAX = 16 << 20
 PACKET_HEAD_BYTES_MAX = 256
 """What a publish has besides its payload: our longest topic, a few lengths and numbers."""
-OUTSTANDING_MAX = 1024
-"""Publishes of ours that a broker has not answered; one more raises Congested."""
 PUBLISH_TIMEOUT_S = 30.0
 """A broker that has not answered a publish for so long is left."""
-HANDED_BYTES_MAX = 16 << 10
-"""What paho and the kernel hold and have not sent, before the next message is chosen: what is worth more overtakes the rest."""
-WAITING_BYTES_MAX = 16 << 20
-HEAD_BYTES = 16
-"""About what MQTT and TLS add to a message, which bounds those without a payload too."""
 CLOSE_TIMEOUT_S = 1.0
-NOBODY_LISTENS = 16
-"""MQTT 5's reason code of a publish that had no subscriber."""
 
 T = TypeVar("T")
 _OTHER = {
@@ -125,22 +114,13 @@ class Connection:
         self, broker: Broker, client_id: str, protocol: MQTTProtocolVersion, will: Will | None, session_expiry_s: int
     ) -> None:
         self.protocol = protocol
-        self.refusals = 0
-        """Publishes that the broker refused."""
-        self.refusal: str | None = None
-        """The reason of the last of them, in MQTT's words."""
         self._broker = broker
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._lost: asyncio.Future[Exception] = self._loop.create_future()
         self._accepted: asyncio.Future[None] = self._loop.create_future()
-        self._receive_max = OUTSTANDING_MAX
         self._packet_bytes_max = PACKET_BYTES_MAX
-        self._unheard_since_s: float | None = None
-        self._waiting: Lanes[_Outgoing] = Lanes(count_max=OUTSTANDING_MAX, bytes_max=WAITING_BYTES_MAX)
-        self._handed_bytes = 0
-        self._published: dict[int, asyncio.Future[int]] = {}
-        self._sent_s: dict[int, float] = {}
+        self._outbound = Outbound(str(broker), self._send)
         self._subscribed: dict[int, asyncio.Future[int]] = {}
         self._paused = False
         self._is_reading = False
@@ -153,7 +133,17 @@ class Connection:
     @property
     def unheard_s(self) -> float:
         """For how long the broker has answered that nobody listens to what we send; 0 where somebody does (MQTT 5)."""
-        return self._loop.time() - self._unheard_since_s if self._unheard_since_s is not None else 0.0
+        return self._outbound.unheard_s
+
+    @property
+    def refusals(self) -> int:
+        """Publishes that the broker refused."""
+        return self._outbound.refusals
+
+    @property
+    def refusal(self) -> str | None:
+        """The reason of the last of them, in MQTT's words."""
+        return self._outbound.refusal
 
     @property
     def payload_bytes_max(self) -> int:
@@ -213,17 +203,8 @@ class Connection:
         if self._lost.done():
             future.set_exception(self._lost.result())
             return _quiet(future)
-        outgoing = _Outgoing(topic, payload, qos, retain, future, expiry_s)
-        try:
-            evicted = self._waiting.put(
-                lane_of(topic) if lane is None else lane, outgoing.size_bytes, outgoing, elsewhere=len(self._published)
-            )
-        except LanesFull:
-            future.set_exception(Congested(f"{self._broker} has not answered {len(self._published)} messages"))
-        else:
-            for other in evicted:
-                _quiet(other.future).set_exception(Congested(f"{self._broker} takes too long: this had to give way"))
-            self._hand_on()
+        outgoing = Outgoing(topic, payload, qos, retain, expiry_s, future)
+        self._outbound.put(lane_of(topic) if lane is None else lane, outgoing)
         return _quiet(future)
 
     async def subscribe(self, topic_filter: str, handler: Handler, *, qos: int = 1) -> None:
@@ -277,8 +258,7 @@ class Connection:
             return
         with contextlib.suppress(TimeoutError, MqttError):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                unsent = [outgoing.future for outgoing in self._waiting]
-                await asyncio.gather(*unsent, *self._published.values(), return_exceptions=True)
+                await asyncio.gather(*self._outbound.futures, return_exceptions=True)
                 self._client.disconnect()
                 await self.lost()
 
@@ -364,15 +344,13 @@ class Connection:
     def _on_writable(self) -> None:
         self._client.loop_write()
         if not self._client.want_write() and not self._lost.done():
-            self._handed_bytes = 0
-            self._hand_on()
+            self._outbound.is_empty_again()
 
     def _housekeep(self) -> None:
         """Sends pings and notices missing answers; not while paused, when answers wait unread."""
         if not self._paused:
             self._client.loop_misc()
-            oldest_s = next(iter(self._sent_s.values()), self._loop.time())
-            if self._loop.time() - oldest_s > PUBLISH_TIMEOUT_S:
+            if self._outbound.unanswered_s > PUBLISH_TIMEOUT_S:
                 self._end(ConnectionLost(f"{self._broker} answers pings and no messages"))
         if not self._lost.done():
             self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
@@ -384,7 +362,7 @@ class Connection:
         if not reason.is_failure and lacks:
             self._end(BrokerUnfit(f"{self._broker} does not take {' nor '.join(lacks)}"))
         elif not reason.is_failure:
-            self._receive_max = getattr(properties, "ReceiveMaximum", OUTSTANDING_MAX)
+            self._outbound.receive_max = getattr(properties, "ReceiveMaximum", OUTSTANDING_MAX)
             self._packet_bytes_max = getattr(properties, "MaximumPacketSize", PACKET_BYTES_MAX)
             if not self._accepted.done():  # else whoever waited has just given up
                 self._accepted.set_result(None)
@@ -419,23 +397,9 @@ class Connection:
         """Of a subscription that has ended: unacknowledged it would take up the broker's window."""
         client.ack(message.mid, message.qos)
 
-    def _hand_on(self) -> None:
-        """Hands on what waits, in the lanes' order, as long as little is on the line before it.
-
-        Not more than the broker takes at once: paho does not look at its Receive Maximum.
-        """
-        while self._handed_bytes < HANDED_BYTES_MAX and (outgoing := self._waiting.first()) is not None:
-            if outgoing.qos and len(self._published) >= self._receive_max:
-                return
-            self._waiting.take()
-            self._handed_bytes += outgoing.size_bytes
-            expiring = self._expiring(outgoing.expiry_s)
-            number = self._client.publish(outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, expiring).mid
-            if outgoing.qos:
-                self._published[number] = outgoing.future
-                self._sent_s[number] = self._loop.time()
-            elif not outgoing.future.done():
-                outgoing.future.set_result(0)
+    def _send(self, outgoing: Outgoing) -> int:
+        expiring = self._expiring(outgoing.expiry_s)
+        return self._client.publish(outgoing.topic, outgoing.payload, outgoing.qos, outgoing.retain, expiring).mid
 
     def _expiring(self, expiry_s: int | None) -> Properties | None:
         if expiry_s is None or self.protocol != MQTTProtocolVersion.MQTTv5:
@@ -448,21 +412,7 @@ class Connection:
         mid, reason = arguments[2], arguments[3]
         assert isinstance(mid, int)
         assert isinstance(reason, ReasonCode)
-        future = self._published.pop(mid, None)
-        self._sent_s.pop(mid, None)
-        if future is None or future.done():
-            return
-        if reason.is_failure:
-            self.refusals += 1
-            self.refusal = str(reason)
-            future.set_exception(PublishRefused(f"{self._broker} refuses a message: {reason}"))
-        else:
-            if reason.value != NOBODY_LISTENS:
-                self._unheard_since_s = None
-            elif self._unheard_since_s is None:
-                self._unheard_since_s = self._loop.time()
-            future.set_result(reason.value)
-        self._hand_on()
+        self._outbound.answered(mid, reason.value, str(reason), refused=reason.is_failure)
 
     def _on_subscribe(self, *arguments: object) -> None:
         mid, reasons = arguments[2], arguments[3]
@@ -489,29 +439,11 @@ class Connection:
         self._lost.set_result(error)
         if not self._accepted.done():
             _quiet(self._accepted).set_exception(error)
-        unsent = [outgoing.future for outgoing in self._waiting]
-        for future in (*unsent, *self._published.values(), *self._subscribed.values()):
+        self._outbound.fail(error)
+        for future in self._subscribed.values():
             if not future.done():
                 future.set_exception(error)
-        self._waiting.clear()
-        self._published.clear()
         self._subscribed.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _Outgoing:
-    """A publish that waits for its turn."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-    future: asyncio.Future[int]
-    expiry_s: int | None
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.topic) + len(self.payload) + HEAD_BYTES
 
 
 class _NotUnderstood(BrokerUnreachable):

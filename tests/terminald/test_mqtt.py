@@ -26,7 +26,8 @@ from terminald.broker import (
     parse_url,
 )
 from terminald.clock import SystemClock
-from terminald.mqtt import OUTSTANDING_MAX, Connection, connect
+from terminald.mqtt import Connection, connect
+from terminald.outbound import OUTSTANDING_MAX
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, amqtt, free_port, mosquitto_in
 from tests.hostile import narrow
@@ -230,6 +231,15 @@ async def test_more_publishes_than_the_broker_takes_at_once_wait(tmp_path: Path)
         async with connect(parse_url(mosquitto.url), "a") as connection:
             answers = await asyncio.gather(*(connection.publish("x", b"%d" % number) for number in range(100)))
             assert answers == [16] * 100
+
+
+async def test_who_gives_up_waiting_holds_up_nobody(tmp_path: Path) -> None:
+    with mosquitto_in(tmp_path, "allow_anonymous true\nmax_inflight_messages 1") as mosquitto:
+        async with connect(parse_url(mosquitto.url), "a") as connection:
+            answers = [connection.publish("x", b"%d" % number) for number in range(10)]
+            for answer in answers[:9:2]:
+                answer.cancel()
+            assert await asyncio.wait_for(asyncio.gather(*answers[1::2]), 5) == [16] * 5
 
 
 async def test_a_sale_and_an_alarm_overtake_what_waits_for_a_slow_line(mosquitto: Mosquitto) -> None:
