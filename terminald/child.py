@@ -33,6 +33,7 @@ class Child:
                 return await process.wait(), said
         finally:
             await _end(process)
+            await _drain(process.stdout)
             self.pid = None
 
 
@@ -52,3 +53,11 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             async with asyncio.timeout(STOP_S):
                 await process.wait()
                 return
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    """What a dead one left in its pipe goes nowhere; the pipe is closed at its end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            while await stream.read(1 << 16):
+                pass
