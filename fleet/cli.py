@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         run: Callable[[argparse.Namespace], int] = getattr(options, "run", None) or _COMMANDS[options.command]
-        return run(options)
+        status = run(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # whoever read it has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (DatabaseError, KeyFileError, Refused) as error:
         print(f"terminald-fleet: {error.code}: {error}\n{error.remedy}", file=sys.stderr)
         return 1

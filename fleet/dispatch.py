@@ -39,7 +39,7 @@ class OrderUnfit(Refused):
     """There is no such order, or its parameters or its time are not those that it takes."""
 
     code: ClassVar[str] = "order-unfit"
-    remedy: ClassVar[str] = "`terminald-fleet send --help` names the orders and what each takes."
+    remedy: ClassVar[str] = "`terminald-fleet orders kinds` names the orders and what each takes."
 
 
 class DispatchUnknown(Refused):

@@ -64,7 +64,7 @@ def plan_of(given: argparse.Namespace) -> "Plan":
 
 
 def _add_draft(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("order", metavar="ORDER", help="what they are to do, as in docs/fleet.md")
+    parser.add_argument("order", metavar="ORDER", help="what they are to do: `orders kinds` names it")
     add_filters(parser)
     parser.add_argument(
         "--param", metavar="NAME=VALUE", action="append", default=[], help="what the order takes; several times"
@@ -88,6 +88,8 @@ def _add_orders(commands: Commands) -> None:
     some = actions.add_parser("list", help="the newest ones")
     some.add_argument("--newest", metavar="N", type=int, default=30, help="how many")
     some.set_defaults(run=_list)
+    kinds = actions.add_parser("kinds", help="what can be ordered, what each takes, and in which role it is given")
+    kinds.set_defaults(run=_kinds)
     one = actions.add_parser("show", help="an order, and what each terminal made of it")
     one.set_defaults(run=_show)
     agree = actions.add_parser("approve", help="agree to an order that takes two persons")
@@ -195,6 +197,20 @@ def _release(given: argparse.Namespace) -> int:
         valid_ms = round(given.hours * 3_600_000)
         order = to_file(my.store, my.key, my.operator, given.terminal, RELEASE_TAMPER, params, valid_ms, my.now_ms)
     sys.stdout.buffer.write(order)
+    return 0
+
+
+def _kinds(_: argparse.Namespace) -> int:
+    import msgspec
+
+    from core.orders import ORDERS
+
+    for name, kind in ORDERS.items():
+        takes = " ".join(
+            each.name if each.required else f"[{each.name}]" for each in msgspec.structs.fields(kind.params)
+        )
+        how = ", two persons" if kind.persons == 2 else ", by a file" if kind.by_file else ""
+        print(f"{name:<18} {takes:<26} {kind.what} ({kind.role}{how})")
     return 0
 
 
