@@ -14,7 +14,11 @@ def see_note(till: Till) -> Step:
     return Step(entries=(e.NoteSeen(order=seen.id),), notice=message("note-seen"))
 
 
-def told(till: Till) -> tuple[Message, ...]:
-    """What headquarters has the screen say, the gravest first."""
-    locked = (message("terminal-locked", text=till.orders.locked),) if till.orders.locked is not None else ()
-    return (*locked, *(message("headquarters-says", text=note.text) for note in till.orders.notes))
+def barred(till: Till) -> tuple[Message, ...]:
+    """That headquarters keeps the till from selling, where it does."""
+    return (message("terminal-locked", text=till.orders.locked),) if till.orders.locked is not None else ()
+
+
+def unread(till: Till) -> tuple[Message, ...]:
+    """Headquarters' lines that nobody has seen yet, the oldest first."""
+    return tuple(message("headquarters-says", text=note.text) for note in till.orders.notes)

@@ -15,6 +15,7 @@ from core import events as v
 from core import scan
 from core.keylock import is_locked
 from core.ledger import Record
+from core.notes import barred
 from core.telemetry import Values
 from core.text import Message, message
 from core.view import LinkView
@@ -511,13 +512,14 @@ class Terminal:
         orders = self._office.conditions() if self._office is not None else ()
         locked = (message("key-locked"),) if is_locked(self._config.shop, self._engine.till, "scanned") else ()
         return (
-            orders
+            barred(self._engine.till)
             + locked
             + owner
             + training
             + power
             + disk
             + self._custody.conditions()
+            + orders
             + clock
             + forgotten
             + self._second_medium.conditions()

@@ -5,7 +5,7 @@ import importlib.metadata
 from collections.abc import Callable
 
 from core import effects as x
-from core.notes import told
+from core.notes import unread
 from core.ports import Clock
 from core.state import Idle
 from core.text import Message
@@ -113,8 +113,8 @@ class OrderOffice:
         return [self._goods.pid] if self._goods.pid is not None else []
 
     def conditions(self) -> tuple[Message, ...]:
-        """What the screen is to say of orders, the gravest first."""
-        return (*told(self._engine.till), *self._till.conditions())
+        """What the screen is to say for headquarters; not that it is locked, which is graver."""
+        return (*self._till.conditions(), *unread(self._engine.till))
 
     def blocked(self) -> str | None:
         """Why no new sale may begin."""

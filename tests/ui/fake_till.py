@@ -19,7 +19,7 @@ METHODS = (
     "operator.sign_on", "operator.sign_off", "operator.lock", "operator.claim",
     "return.line", "return.unreceipted", "return.void", "receipt.invoice", "sale.by_hand", "till.training", "return.receipt",
     "till.open", "till.loan", "till.pickup", "till.paid_in", "till.paid_out", "till.begin_count", "till.count",
-    "gift.sell", "gift.balance", "gift.return", "gift.cash_out",
+    "note.seen", "gift.sell", "gift.balance", "gift.return", "gift.cash_out",
     "till.give_up_count", "till.close", "till.business_day", "report.x", "report.z",
 )  # fmt: skip
 

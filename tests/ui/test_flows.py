@@ -152,6 +152,15 @@ async def test_nobody_sells_before_he_has_signed_on(till: FakeTill) -> None:
         assert await screen.orders(2) == [("operator.lock", {}), ("operator.sign_off", {})]
 
 
+async def test_what_headquarters_says_is_read_by_a_key_of_the_menu(till: FakeTill) -> None:
+    said = text.message("headquarters-says", text="Close at six")
+    till.view = shop(sale=sale(allowed=(*IDLE, "note_seen_keyed")), conditions=(said,))
+    async with watched(till) as screen:
+        assert "Headquarters says: 'Close at six'." in screen.text()
+        await screen.press("f10", "r")
+        assert await screen.orders(1) == [("note.seen", {})]
+
+
 async def test_the_first_owner_is_made_on_the_screen(till: FakeTill) -> None:
     till.view = shop(operator=OperatorView(sign_on=True, claim="4711"), sale=sale(allowed=()))
     async with watched(till, (80, 24)) as screen:

@@ -145,5 +145,4 @@ FLOWS = (
     CLAIM,
     Flow(name="sign-off", label=later("Sign off"), event="sign_off_keyed", order=plain_order("operator.sign_off")),
     Flow(name="lock", label=later("Lock"), event="lock_keyed", order=plain_order("operator.lock")),
-    Flow(name="note-seen", label=later("Message read"), event="note_seen_keyed", order=plain_order("note.seen")),
 )

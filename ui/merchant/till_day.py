@@ -164,6 +164,7 @@ def _training(_: Ask) -> Question:
 
 COUNT = Flow(name="count", label=later("Count again"), event="count_keyed", ask=_count, order=_order_count)
 FLOWS = (
+    Flow(name="note-seen", label=later("Message read"), event="note_seen_keyed", order=plain_order("note.seen")),
     Flow(
         name="open-till", label=later("Open till"), event="till_open_keyed", ask=in_turn(_float),
         order=lambda about, said: ("till.open", {"float_minor": about.currency.parse(said["float"])}),
