@@ -39,12 +39,18 @@ def retire(config: Config) -> None:
     """Destroys the terminal's keys, for ever. May be called again. Raises OSError, JournalError."""
     _write(note_of(config))
     store = paths.key_store(config)
-    for file in (store.ring.path, store.ring.copy, paths.signing_key(config), *_keys_of_tls(config)):
+    for file in (store.ring.path, store.ring.copy, paths.signing_key(config)):
         _spoil(file)
         remove(file)
     for source in (store.root, *store.former):
         if source.exists():
             source.remove()
+    for file in _keys_of_tls(config):
+        try:
+            _spoil(file)
+            remove(file)
+        except OSError as error:  # it is not the daemon's own: headquarters revokes the certificate all the same
+            _log.error("a key of TLS cannot be destroyed", extra={"file": file.name, "reason": error.strerror})
 
 
 def _keys_of_tls(config: Config) -> tuple[Path, ...]:
