@@ -106,8 +106,10 @@ class Telemetry:
             self._changed.clear()
             groups = dict(await self._look())
             now_s = self._clock.monotonic_s()
-            groups[LINK.name] = {**groups.get(LINK.name, {}), "taken_over": self._taken_over(now_s)}
-            found = judge({name: value for values in groups.values() for name, value in values.items()})
+            own = {"taken_over": self._taken_over(now_s)}
+            if LINK.name in groups:
+                groups[LINK.name] = {**groups[LINK.name], **own}
+            found = judge(own | {name: value for values in groups.values() for name, value in values.items()})
             if self._book.take(found, self._clock.stamp(), now_s):
                 await asyncio.to_thread(self._book.write, self._book.news())
             groups[ALARMS.name] = self._book.values()

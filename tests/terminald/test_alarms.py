@@ -126,5 +126,5 @@ def test_what_nobody_was_told_is_bounded() -> None:
 
 def test_how_it_stands_in_one_group() -> None:
     book = Book()
-    book.take(0, disk_low={}, case_opened={})
+    book.take(0, disk_low={}, case_opened={"incident": "i-7"})
     assert book.book.values() == {"alarms": "case-opened disk-low", "alarm_count": 2, "worst": "critical"}

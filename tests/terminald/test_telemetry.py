@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core.telemetry import COUNTER, JOURNAL, SYSTEM, Values
+from core.telemetry import COUNTER, JOURNAL, LINK, SYSTEM, Values
 from terminald.alarms import AlarmBook
 from terminald.broker import Broker, ConnectionLost, Message, dial, parse_url
 from terminald.clock import SystemClock
@@ -218,7 +218,7 @@ async def test_two_of_one_name_are_an_alarm_at_both(mosquitto: Mosquitto) -> Non
 async def test_a_terminal_that_restarts_is_not_its_own_namesake(tmp_path: Path, mosquitto: Mosquitto) -> None:
     async with watching(mosquitto) as seen:
         for _ in range(3):
-            told = Told({})
+            told = Told({LINK.name: {}})
             async with told.telling(mosquitto.url):
                 await eventually(lambda: bool(of(seen, "tele/link")))
                 async with connect(parse_url(mosquitto.url), "till-3"):  # thrown out, and back again
