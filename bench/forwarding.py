@@ -80,7 +80,7 @@ async def _until(condition: Callable[[], bool], otherwise: str) -> None:
     while not condition():
         if time.monotonic() > until_s:
             raise TimeoutError(otherwise)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.005)
 
 
 async def in_turns(runs: Mapping[str, Callable[[int], Awaitable[float]]], turns: int) -> dict[str, float]:

@@ -109,6 +109,7 @@ class Forwarder:
         self._lacking: str | None = None
         self._look_again = False
         self._moved = False
+        self._more = False
         self._wake = asyncio.Event()
 
     @property
@@ -159,7 +160,8 @@ class Forwarder:
             await self._take_acks()
             await self._fill()
             self._send(connection)
-            await self._wait()
+            if not self._more:
+                await self._wait()
 
     # --- what comes in ---
 
@@ -228,8 +230,11 @@ class Forwarder:
     # --- what goes out ---
 
     async def _fill(self) -> None:
-        """Cuts batches from the journal until the window is full or the journal's synced end is reached."""
-        self._moved = False
+        """Cuts the next batch from the journal, unless the window is full or the journal's synced end is reached.
+
+        One at a time: headquarters takes the first while we make the second.
+        """
+        self._moved = self._more = False
         await self._leave_behind()
         while self._window is not None and self._window.has_room and self.ahead is None:
             sent, synced = self._window.sent, self._journal.synced
@@ -241,8 +246,8 @@ class Forwarder:
                     return
                 self._window = await self._open_window(await self._oldest_undelivered())
                 continue
-            if not self._launch(sent, records):
-                return
+            self._more = self._launch(sent, records) and self._window.has_room
+            return
 
     def _launch(self, sent: Head, records: Sequence[Record]) -> bool:
         """Puts a batch of as many of the records into the air as the broker takes in one message; whether that went."""
