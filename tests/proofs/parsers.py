@@ -94,7 +94,7 @@ ACK = delivery.encode_ack(
 )  # fmt: skip
 ORDER = orders.encode_order(
     orders.Order(
-        terminal=TERMINAL, order=orders.RELEASE_TAMPER, counter=1, not_after_ms=1 << 60, role="owner",
+        terminal=TERMINAL, order=orders.RELEASE_TAMPER, counter=1, not_after_ms=1 << 50, role="security",
         params={"incident": "1"},
     ),
     KEY.sign,
