@@ -9,12 +9,13 @@ from statistics import median
 
 from core import events as v
 from core.catalogue import Item
+from core.fold import apply
 from core.money import currency
 from core.pricing import price
 from core.promotion import Promotion, Rulebook
 from core.sale import read, step
 from core.scan import check_digit
-from core.state import Shop, Till, apply, basket_of
+from core.state import Shop, Till, basket_of
 from core.step import Facts
 from core.tax import TaxRate
 

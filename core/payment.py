@@ -7,22 +7,12 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.gift_card import GiftCard
 from core.papers import print_receipt
 from core.pricing import Pricing, cash_due_minor, paid_minor, price, returned_minor
 from core.returns import is_return
-from core.state import (
-    Authorizing,
-    Basket,
-    Completed,
-    Enquiring,
-    Shop,
-    Tender,
-    Till,
-    apply,
-    basket_of,
-    is_empty,
-)
+from core.state import Authorizing, Basket, Completed, Enquiring, Shop, Tender, Till, basket_of, is_empty
 from core.step import NOTHING, Facts, Step, refuse
 from core.stored_value import change, lines_of, orders_of
 from core.text import message

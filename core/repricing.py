@@ -5,11 +5,12 @@ from typing import assert_never
 from core import entries as e
 from core import events as v
 from core.card import wipe
+from core.fold import apply
 from core.goods import and_then, ask_about, find_line
 from core.money import extend
 from core.pricing import discounts_of
 from core.promotion import holds
-from core.state import Basket, Shop, Till, apply, basket_of
+from core.state import Basket, Shop, Till, basket_of
 from core.step import Facts, Step, refuse
 from core.text import message
 

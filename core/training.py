@@ -13,10 +13,11 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.document import Barcode, Cut, Document, Element, QrCode, Rule, Text
+from core.fold import apply
 from core.language import words
 from core.operators import signed
 from core.provided import with_provided
-from core.state import Shop, Till, apply, basket_of
+from core.state import Shop, Till, basket_of
 from core.step import NOTHING, Facts, OriginalWanted, Step, refuse
 from core.text import message
 

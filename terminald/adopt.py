@@ -19,9 +19,10 @@ from pathlib import Path
 from core import recovery, topics
 from core.delivery import Ack, AckError, AckForged, open_ack
 from core.entries import decode
+from core.fold import apply
 from core.ledger import open_record
 from core.ports import JournalError
-from core.state import Till, apply
+from core.state import Till
 from store.adoption import (
     Inheritance,
     Note,

@@ -19,6 +19,7 @@ from core import events as v
 from core.catalogue import Item
 from core.closing import is_overdue
 from core.effects import AnyEffect
+from core.fold import apply
 from core.history import Original
 from core.ledger import ClockQuality, Record, Stamp, open_record
 from core.permissions import NEEDED, Operator
@@ -26,7 +27,7 @@ from core.ports import Clock, Journal, JournalError
 from core.product_recall import ProductRecall, gtins_of
 from core.sale import read, step
 from core.signs import signs
-from core.state import Completed, Idle, Shop, Till, apply
+from core.state import Completed, Idle, Shop, Till
 from core.step import (
     Badge,
     CouponShown,

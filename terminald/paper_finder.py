@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from core import entries as e
+from core.fold import apply, papered
 from core.history import Transaction
 from core.ledger import Record, open_record
-from core.state import Completed, Till, apply, papered
+from core.state import Completed, Till
 from store.history import Query
 
 PAGE_RECORDS = 500

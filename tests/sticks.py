@@ -8,9 +8,9 @@ import msgspec
 
 from core.delivery import Ack, encode_ack
 from core.entries import AnyEntry, DaemonStarted, DaemonStopped, decode, draft
+from core.fold import apply
 from core.ledger import GENESIS, Head, Record, open_record
 from core.state import Till as TillState
-from core.state import apply
 from store.mirror import MirrorMedium, Owner
 from store.mirror_format import Base
 from terminald.engine import state_of

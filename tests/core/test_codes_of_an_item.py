@@ -6,8 +6,9 @@ from msgspec.structs import replace
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
+from core.fold import apply
 from core.sale import read, step
-from core.state import Till, apply
+from core.state import Till
 from core.step import Facts, Step
 from tests.core.transcript import NOW, SHOP, TODAY
 

@@ -4,8 +4,9 @@ import msgspec
 
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.sale import read, step
-from core.state import Till, apply
+from core.state import Till
 from core.step import Facts, Step
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 

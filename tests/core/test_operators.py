@@ -8,10 +8,11 @@ import pytest
 
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.operators import unauthorised
 from core.permissions import FACTS, HELD, NEEDED, Operator, Role, holds
 from core.sale import allowed, read, step
-from core.state import Till, apply
+from core.state import Till
 from core.step import Badge, Facts, OperatorWanted
 from core.view import operator_view
 from tests.core.test_sale import EVENTS, STATES

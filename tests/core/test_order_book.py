@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from core import entries as e
+from core.fold import apply
 from core.order_book import ENDED_MAX, NOTES_MAX, OrderBook, fold_order
-from core.state import Till, apply
+from core.state import Till
 
 
 def taken(number: int, order: str = "ping") -> e.OrderTaken:

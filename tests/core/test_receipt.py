@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from core import events as v
 from core.document import Cut, Document, Text
+from core.fold import apply
 from core.receipt import compose
 from core.sale import read, step
-from core.state import Completed, Till, apply
+from core.state import Completed, Till
 from core.step import Facts, ItemWanted
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, lines_of
 

@@ -6,9 +6,10 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.document import QrCode
+from core.fold import apply
 from core.receipt_code import ReceiptCode, parse
 from core.sale import read, step
-from core.state import Till, apply
+from core.state import Till
 from core.step import Facts
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 

@@ -6,10 +6,11 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
+from core.fold import apply
 from core.goods import LINES_MAX
 from core.sale import read, step
 from core.scan import Reading
-from core.state import Till, apply
+from core.state import Till
 from core.step import Facts, ItemWanted, Step
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 

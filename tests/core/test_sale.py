@@ -6,9 +6,10 @@ import pytest
 from core import entries as e
 from core import events as v
 from core.entries import CardTotal, CashCount
+from core.fold import apply
 from core.permissions import Operator
 from core.sale import allowed, read, step
-from core.state import Till, apply
+from core.state import Till
 from core.step import Facts
 from core.stripe import Opaque
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player, original_in

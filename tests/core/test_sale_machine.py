@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.pricing import due_minor, total_minor
 from core.promotion import Promotion, Rulebook
 from core.sale import read, step
@@ -29,7 +30,6 @@ from core.state import (
     Tender,
     Tendering,
     Till,
-    apply,
     basket_of,
 )
 from core.step import CustomerWanted, Facts, ItemWanted, Step

@@ -3,8 +3,9 @@
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.signs import signs
-from core.state import Till, apply
+from core.state import Till
 from core.step import Step
 from tests.core.transcript import SHOP, Player
 

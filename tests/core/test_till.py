@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.sale import allowed, read, step
-from core.state import Idle, Till, apply
+from core.state import Idle, Till
 from core.step import Facts, ItemWanted, Step
 from core.takings import Row, Takings, Tally, TaxRow, less
 from core.till import Books, expected_minor

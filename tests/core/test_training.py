@@ -7,9 +7,10 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.document import Barcode, QrCode, Text
+from core.fold import apply
 from core.ledger import Stream
 from core.sale import read, step
-from core.state import Till, apply
+from core.state import Till
 from core.step import Facts, OriginalWanted, Step
 from core.training import NUMBERS_ABOVE, in_training
 from core.view import sale_view

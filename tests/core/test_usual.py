@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.sale import read, step
-from core.state import apply
 from core.step import Facts, Step, UsualWanted
 from core.usual import SALES_MIN, usual_of
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY, Player

@@ -8,9 +8,10 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.catalogue import Item
+from core.fold import apply
 from core.goods import weighing_reference
 from core.sale import read, step
-from core.state import Ringing, Till, Weighing, apply, basket_of
+from core.state import Ringing, Till, Weighing, basket_of
 from core.step import Facts, Step
 from tests.core.transcript import NOW, SHOP, TODAY
 

@@ -24,6 +24,7 @@ from core import entries as e
 from core import events as v
 from core.catalogue import Item
 from core.document import Barcode, Cut, Document, Feed, Logo, QrCode, Rule, Text
+from core.fold import apply
 from core.history import Assembler, Original
 from core.money import currency
 from core.permissions import Operator, Role
@@ -31,7 +32,7 @@ from core.product_recall import ProductRecall
 from core.promotion import Promotion, Rulebook, faults
 from core.sale import read, step
 from core.scan import VariableMeasure
-from core.state import Shop, Till, VoucherKind, apply
+from core.state import Shop, Till, VoucherKind
 from core.step import (
     Badge,
     CustomerWanted,

@@ -25,7 +25,8 @@ from pathlib import Path
 import msgspec
 
 from core import entries as e
-from core.state import Shop, Till, apply, unsaid
+from core.fold import apply, unsaid
+from core.state import Shop, Till
 from core.till import Books, fold
 from core.till_report import report_of
 from terminald import config

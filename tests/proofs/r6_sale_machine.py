@@ -13,9 +13,10 @@ import msgspec
 
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.history import Original
 from core.sale import read, step
-from core.state import Sale, Till, apply
+from core.state import Sale, Till
 from core.step import Facts, Step
 from tests.core.test_sale import EVENTS, ORIGINAL, STATES
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY

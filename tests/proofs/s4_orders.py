@@ -21,11 +21,12 @@ from typing import cast
 import msgspec
 
 from core import entries as e
+from core.fold import apply
 from core.ledger import ClockQuality, Record, Stamp
 from core.order_book import OrderBook
 from core.order_results import ENDS, decode_result
 from core.orders import ORDERS, Order, Params, Timing, open_signed
-from core.state import Till, apply
+from core.state import Till
 from store.journal import SqlJournal
 from terminald.broker import Message
 from terminald.clock import SystemClock, local_time

@@ -8,9 +8,10 @@ import msgspec
 from core import effects as x
 from core import entries as e
 from core import events as v
+from core.fold import apply
 from core.history import Assembler, Original, Transaction
 from core.sale import read, step
-from core.state import Authorizing, Enquiring, Idle, Loading, Ringing, Tendering, Till, Unloading, apply, basket_of
+from core.state import Authorizing, Enquiring, Idle, Loading, Ringing, Tendering, Till, Unloading, basket_of
 from core.step import CustomerWanted, Facts, GiftCardShown, ItemWanted, OriginalWanted, ParkedWanted, Step
 from tests.core.transcript import CATALOGUE, NOW, SHOP, TODAY
 from tests.proofs.shop_model import GOODS, Disagreement, Piece, ShopModel

@@ -18,9 +18,10 @@ from argon2 import PasswordHasher
 
 from core import entries as e
 from core.catalogue import UNITS
+from core.fold import apply
 from core.history import Assembler, Transaction
 from core.ledger import Draft, Record
-from core.state import Till, apply
+from core.state import Till
 from store.catalogue import Catalogue
 from store.chain import SEQ_BITS, Chain
 from store.credentials import Credentials, Granted, Moment, Role

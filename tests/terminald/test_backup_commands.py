@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from core.entries import RESTORED, EpochOpened, TransactionOpened, decode
+from core.fold import apply
 from core.ledger import open_record
-from core.state import Till, apply
+from core.state import Till
 from core.till import Books
 from store.backup_format import MANIFEST
 from store.keys import KeyFile

@@ -12,8 +12,9 @@ from core import effects as x
 from core import entries as e
 from core import events as v
 from core.effects import AnyEffect
+from core.fold import apply
 from core.ledger import Draft, Record, Stamp, open_record
-from core.state import Ringing, Till, apply, basket_of
+from core.state import Ringing, Till, basket_of
 from store.errors import OutcomeUnknown
 from store.journal import SqlJournal
 from terminald.clock import SystemClock, local_time

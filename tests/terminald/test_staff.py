@@ -9,9 +9,10 @@ import pytest
 from core import entries as e
 from core import events as v
 from core import recovery
+from core.fold import apply
 from core.ledger import ClockQuality, Stamp
 from core.permissions import Operator
-from core.state import Till, apply
+from core.state import Till
 from core.step import Badge, Step
 from store.credentials import Credentials, Moment
 from store.keys_recovery import make_recovery
