@@ -159,7 +159,10 @@ class Health:
             records = await parts.journal.read(*place, 1)
             if not records:
                 return 0  # pruned, or moved on meanwhile
-            envelope = open_record(records[0].exact)
+            try:
+                envelope = open_record(records[0].exact)
+            except ValueError:
+                return 0  # damaged: the forwarder says so
             self._oldest = place, envelope.boot, envelope.mono_ms, envelope.time_ms
         _, boot, mono_ms, time_ms = self._oldest
         now = parts.clock.stamp()
@@ -168,11 +171,11 @@ class Health:
 
     def _system(self) -> dict[str, Value]:
         parts = self._parts
-        disk = shutil.disk_usage(parts.config.journal.parent)
+        free_bytes, free_pct = _free(parts.config.journal.parent)
         power = [device.device.facts().get("power") for device in parts.devices if device.kind == "POSPower"]
         return {
-            "disk_free_pct": round(100 * disk.free / disk.total, 1),
-            "disk_free_mb": disk.free // _MIB,
+            "disk_free_pct": free_pct,
+            "disk_free_mb": free_bytes // _MIB,
             "room": parts.space.room.value,
             "temperature_c": _temperature_c(),
             "throttled": str(power[0]) if power else None,
@@ -278,6 +281,15 @@ def _made_of() -> dict[str, Value]:
         "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // _MIB,
         "cpus": os.cpu_count() or 1,
     }
+
+
+def _free(folder: Path) -> tuple[int, float]:
+    """Bytes and percent; a medium that cannot even be asked has none."""
+    try:
+        disk = shutil.disk_usage(folder)
+    except OSError:
+        return 0, 0.0
+    return disk.free, round(100 * disk.free / max(disk.total, 1), 1)
 
 
 def _temperature_c() -> float | None:
