@@ -22,8 +22,8 @@ from fleet.rollout import advance
 from fleet.store import Statements, Store
 
 CLAIM_MS = 30_000
-PUBLISH_MAX = 200
-"""Orders that are published, or taken off the broker, in one turn."""
+PUBLISH_MAX = 100
+"""Orders that are published, and as many that are taken off the broker, in one turn."""
 GRACE_MS = 60_000
 """So long after its end a terminal may still say what became of an order; then it counts as not answered."""
 RUNNING_MS_MAX = 3_600_000
@@ -32,6 +32,8 @@ SILENT = "no-answer"
 """The code of an order that no terminal said the end of."""
 _OVER = "('successful', 'failed', 'rejected', 'expired', 'cancelled')"
 assert all(f"'{end}'" in _OVER for end in ENDS)
+_UNDER_WAY = "('held', 'signed', 'published', 'accepted', 'waiting', 'running')"
+"""All the others. What is over is mostly cleared: it is not to be found by its state, of which there are millions."""
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +67,15 @@ def record(store: Store, heard: Sequence[Heard], now_ms: int) -> bool:
 def claim(store: Store, now_ms: int) -> list[Outgoing]:
     """What is to be published now; nobody else publishes it meanwhile. Raises DatabaseError."""
     with store.transaction() as statements:
-        rows = statements.execute(
-            "SELECT id, terminal, kind, state, payload, not_after_ms FROM told"  # noqa: S608 # our own names
-            f" WHERE claimed_ms < ? AND (state = 'signed' OR (kept = 1 AND state IN {_OVER}))"
-            " ORDER BY state, signed_ms LIMIT ?",
-            (now_ms - CLAIM_MS, PUBLISH_MAX),
-        ).fetchall()
+        rows = [
+            row
+            for which in ("state = 'signed'", f"kept = 1 AND state NOT IN {_UNDER_WAY}")
+            for row in statements.execute(
+                "SELECT id, terminal, kind, state, payload, not_after_ms FROM told"  # noqa: S608 # our own names
+                f" WHERE {which} AND claimed_ms < ? LIMIT ?",
+                (now_ms - CLAIM_MS, PUBLISH_MAX),
+            ).fetchall()
+        ]
         claimed = []
         for id_, terminal, kind, state, payload, not_after_ms in rows:
             taken = statements.execute(

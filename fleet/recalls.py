@@ -100,10 +100,18 @@ def reach_the_new(statements: Statements, signer: Signer, now_ms: int) -> None:
     found = _standing(statements)
     if not found:
         return
-    known = [place.terminal for place in every(statements) if place.retired_ms is None]
     for id_, number in found:
-        told = _told(statements, id_, number)
-        new = [terminal for terminal in known if terminal not in told]
+        numbers = _numbers(statements, id_, number)
+        new = [
+            terminal
+            for (terminal,) in statements.execute(
+                "SELECT id FROM (SELECT id FROM terminal UNION SELECT terminal FROM presence UNION SELECT terminal FROM registry)"  # noqa: S608 # our own words
+                " n WHERE NOT EXISTS (SELECT 1 FROM registry r WHERE r.terminal = n.id AND r.retired_ms IS NOT NULL)"
+                " AND NOT EXISTS (SELECT 1 FROM told t WHERE t.terminal = n.id AND t.dispatch IN"
+                f" ({', '.join('?' * len(numbers))})) ORDER BY 1",
+                numbers,
+            ).fetchall()
+        ]
         if new:
             add_terminals(statements, number, RECALL, new, now_ms)
             statements.execute("UPDATE dispatch SET state = 'open', ended_ms = NULL WHERE number = ?", (number,))
@@ -153,6 +161,14 @@ def _number(statements: Statements, id_: str) -> int:
     if number is None:
         raise RecallUnknown(f"no recall {id_!r} stands")
     return number
+
+
+def _numbers(statements: Statements, id_: str, number: int) -> list[int]:
+    """The orders that gave a recall: the first, and those that told it again."""
+    rows = statements.execute(
+        "SELECT number, params FROM dispatch WHERE kind = ? AND number >= ? ORDER BY number", (RECALL, number)
+    )
+    return [each for each, params in rows if msgspec.json.decode(params).get("id") == id_]
 
 
 def _told(statements: Statements, id_: str, number: int) -> dict[str, tuple[str, str, str, int, int]]:
