@@ -56,7 +56,7 @@ _KEY, _HEADQUARTERS = make_key(4), make_key(9)
 def drained(scale: Scale) -> Iterable[Result]:
     """P5."""
     need_mosquitto()
-    sales, turns = scale.pick(smoke=300, commit=4_000, release=40_000), scale.pick(smoke=1, commit=5, release=11)
+    sales, turns = scale.pick(smoke=300, commit=16_000, release=100_000), scale.pick(smoke=1, commit=5, release=11)
     taken = asyncio.run(_drained(sales, turns))
     _print(taken)
     yield at_least(taken["direct"] / taken["drain"], DIRECT_GOAL, part="a", what="of direct commits' records a second")
@@ -69,7 +69,7 @@ def drained(scale: Scale) -> Iterable[Result]:
 def stalled(scale: Scale) -> Iterable[Result]:
     """P6."""
     need_mosquitto()
-    sales, turns = scale.pick(smoke=300, commit=4_000, release=40_000), scale.pick(smoke=1, commit=5, release=11)
+    sales, turns = scale.pick(smoke=300, commit=16_000, release=100_000), scale.pick(smoke=1, commit=5, release=11)
     taken = asyncio.run(_stock_and_nodelay(sales, turns))
     _print(taken)
     yield at_least(
