@@ -111,13 +111,24 @@ async def _run(
     # One of several has a name of its own for its connection's life: a broker keeps nothing for the dead one, whose share
     # would else wait there for nobody.
     own = f"-{secrets.token_hex(4)}" if shared else ""
-    uplink = Uplink(
+    name = f"headquarters-{signer.public_key.hex()[:16]}"
+    money = Uplink(
         brokers=brokers,
-        client_id=f"headquarters-{signer.public_key.hex()[:16]}{own}",
-        users=[collector, listener, *others],
+        client_id=f"{name}{own}",
+        users=[collector, *others],
         clock=clock,
         random=Random(),
         session_expiry_s=0 if shared else SESSION_EXPIRY_S,
+        earlier_after_s=EARLIER_AFTER_S,
+        unheard_after_s=math.inf,
+    )
+    # A connection of its own: a fleet that comes back tells so much at once that answers to money would wait behind it.
+    health = Uplink(
+        brokers=brokers,
+        client_id=f"{name}-health{own}",
+        users=[listener],
+        clock=clock,
+        random=Random(),
         earlier_after_s=EARLIER_AFTER_S,
         unheard_after_s=math.inf,
     )
@@ -127,11 +138,11 @@ async def _run(
     for number in _STOPS:
         loop.add_signal_handler(number, stopped.set)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(uplink.run(), name="uplink")
+        running = [group.create_task(each.run(), name="uplink") for each in (money, health)]
         waiting = group.create_task(stopped.wait(), name="signals")
         telling = [group.create_task(teller.run(), name="webhook")] if teller is not None else []
-        await asyncio.wait((running, waiting, *telling), return_when=asyncio.FIRST_COMPLETED)
-        for task in (running, waiting, *telling):
+        await asyncio.wait((*running, waiting, *telling), return_when=asyncio.FIRST_COMPLETED)
+        for task in (*running, waiting, *telling):
             task.cancel()
     await listener.finish()
     await collector.finish()

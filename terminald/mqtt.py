@@ -9,11 +9,14 @@ MQTT 5 is spoken first; a broker that refuses it is asked again in MQTT 3.1.1, w
 taken one. Nothing rests on that: only headquarters' signed acknowledgement counts as delivery.
 """
 
+import array
 import asyncio
 import contextlib
+import fcntl
 import logging
 import socket
 import ssl
+import termios
 from collections.abc import AsyncIterator, Callable
 from typing import Literal, TypeVar
 
@@ -44,6 +47,9 @@ CONNECT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
 """How long a broker that took the connection may think about our first packet."""
 SUBSCRIBE_TIMEOUT_S = 10.0
+"""How long a broker may think about a subscription, once we have read what it said before."""
+BEHIND_S_MAX = 120.0
+"""How long an answer may lie behind what we have not read; a broker whose queue for us is full drops answers too."""
 KEEPALIVE_S = 15
 HOUSEKEEPING_S = 5.0
 RECEIVE_MAX = 64
@@ -122,6 +128,8 @@ class Connection:
         self._packet_bytes_max = PACKET_BYTES_MAX
         self._outbound = Outbound(str(broker), self._send)
         self._subscribed: dict[int, asyncio.Future[int]] = {}
+        self._behind_s = float("-inf")
+        """When there last was more to read than we had read: an answer may be in it."""
         self._paused = False
         self._is_reading = False
         self._housekeeping: asyncio.TimerHandle | None = None
@@ -219,13 +227,18 @@ class Connection:
         if mid is None:
             raise ConnectionLost(f"the connection to {self._broker} is gone")
         self._subscribed[mid] = _quiet(future)
+        began_s = self._loop.time()
+        # A broker puts all that it retains before its answer: with a large fleet that takes long to read.
+        while not future.done():
+            read_s = self._loop.time() if self._paused else self._behind_s
+            left_s = min(max(began_s, read_s), began_s + BEHIND_S_MAX) + SUBSCRIBE_TIMEOUT_S - self._loop.time()
+            if left_s <= 0:
+                raise ConnectionLost(f"{self._broker} did not answer a subscription")
+            await asyncio.wait((future,), timeout=left_s)
         try:
-            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
-                await future
+            future.result()
         except SubscriptionRefused as error:
             raise SubscriptionRefused(f"{self._broker} refuses to let us read {topic_filter}: {error}") from None
-        except TimeoutError as error:
-            raise ConnectionLost(f"{self._broker} did not answer a subscription") from error
 
     def unsubscribe(self, topic_filter: str) -> None:
         """Ends a subscription; messages already on their way find nobody."""
@@ -336,6 +349,8 @@ class Connection:
             if not isinstance(sock, ssl.SSLSocket) or self._lost.done() or not sock.pending():
                 break
         if sock is not None and not self._lost.done():
+            if _unread_bytes(sock):
+                self._behind_s = self._loop.time()
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def _on_unregister_write(self, _client: paho.Client, _userdata: object, sock: "paho.SocketLike") -> None:
@@ -350,7 +365,8 @@ class Connection:
         """Sends pings and notices missing answers; not while paused, when answers wait unread."""
         if not self._paused:
             self._client.loop_misc()
-            if self._outbound.unanswered_s > PUBLISH_TIMEOUT_S:
+            is_behind = self._loop.time() - self._behind_s < PUBLISH_TIMEOUT_S
+            if self._outbound.unanswered_s > (BEHIND_S_MAX if is_behind else PUBLISH_TIMEOUT_S):
                 self._end(ConnectionLost(f"{self._broker} answers pings and no messages"))
         if not self._lost.done():
             self._housekeeping = self._loop.call_later(HOUSEKEEPING_S, self._housekeep)
@@ -463,6 +479,13 @@ def _message(message: paho.MQTTMessage) -> Message:
     return Message(
         topic=message.topic, payload=bytes(message.payload), qos=message.qos, retain=message.retain, packet=message.mid
     )
+
+
+def _unread_bytes(sock: socket.socket) -> int:
+    """What has come and lies in the kernel."""
+    found = array.array("i", [0])
+    fcntl.ioctl(sock, termios.FIONREAD, found)
+    return found[0]
 
 
 def _quiet(future: asyncio.Future[T]) -> asyncio.Future[T]:

@@ -26,7 +26,7 @@ from terminald.broker import (
     parse_url,
 )
 from terminald.clock import SystemClock
-from terminald.mqtt import Connection, connect
+from terminald.mqtt import SUBSCRIBE_TIMEOUT_S, Connection, connect
 from terminald.outbound import OUTSTANDING_MAX
 from terminald.uplink import Uplink
 from tests.brokers import Mosquitto, amqtt, free_port, mosquitto_in
@@ -204,6 +204,26 @@ async def test_a_subscription_that_is_refused_is_named() -> None:
     async with server(CONNACK_5, bytes.fromhex("900400010087")) as broker, connect(broker, "a") as connection:
         with pytest.raises(SubscriptionRefused, match="let us read x"):
             await connection.subscribe("x", lambda message: None)
+
+
+async def test_a_subscription_is_answered_after_all_that_the_broker_retains(mosquitto: Mosquitto) -> None:
+    """Reading it takes us longer than a broker may think about a subscription."""
+    slow_s = 0.02
+    count = round(1.2 * SUBSCRIBE_TIMEOUT_S / slow_s)
+    async with connect(parse_url(mosquitto.url), "many") as many:
+        await asyncio.gather(*(many.publish(f"kept/{number}", b"x" * 2000, retain=True) for number in range(count)))
+    heard: list[str] = []
+
+    def read(message: Message) -> None:
+        time.sleep(slow_s)
+        heard.append(message.topic)
+
+    began_s = time.monotonic()
+    async with connect(parse_url(mosquitto.url), "reader") as reader:
+        await reader.subscribe("kept/#", read, qos=0)
+        await reader.subscribe("other", read)
+        assert time.monotonic() - began_s > SUBSCRIBE_TIMEOUT_S
+        assert len(set(heard)) == count
 
 
 async def test_a_message_that_was_not_acknowledged_comes_again(mosquitto: Mosquitto) -> None:
