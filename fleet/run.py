@@ -27,6 +27,9 @@ from terminald.uplink import Uplink, User
 if TYPE_CHECKING:
     from fleet.webhook import Webhook
 
+SWITCH_S = 0.0002
+"""Each packet is several reads, and after each the loop's thread may have to wait for the databases' to let go of the
+interpreter: with Python's own 5 ms for this, a busy collector would read some dozens of packets a second."""
 SESSION_EXPIRY_S = 3600
 """How long a broker keeps messages for a collector that went away; terminals send again what it forgot."""
 EARLIER_AFTER_S = 15.0
@@ -50,6 +53,7 @@ def collect(
     for number in _STOPS:
         signal.signal(number, lambda *_: sys.exit(0))  # until the loop takes them over
     configure()
+    sys.setswitchinterval(SWITCH_S)
     clock = SystemClock()
     signer = load_or_make(key or beside(database))
     if ack_public_key_file is not None:
