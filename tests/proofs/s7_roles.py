@@ -189,7 +189,7 @@ async def _refusal(till: GuardedTill, method: str, params: dict[str, object]) ->
 
 def _takes_approval(method: str) -> bool:
     """Whether it is an order; who signs on, and who only looks, needs nobody's approval."""
-    return method.partition(".")[0] in ("sale", "till", "drawer", "receipt", "return", "report") or method in (
+    return method.partition(".")[0] in ("sale", "till", "drawer", "receipt", "return", "report", "gift", "note") or method in (
         "operator.sign_off", "operator.lock", "operator.add", "operator.remove", "operator.role", "operator.pin",
         "operator.badge", "operator.unlock",
     )  # fmt: skip
