@@ -1,7 +1,7 @@
 """The rules of a sale: which event each state takes, and what follows, stands in this file and nowhere else.
 
 ``read`` says what an event asks of the store, ``step`` what is to be kept and done once that is answered. Neither
-changes anything: the engine journals the entries, folds them with `core.state.apply`, then has the effects done.
+changes anything: the engine journals the entries, folds them with `core.fold.apply`, then has the effects done.
 
 A record is durable before its effect; an effect may run again only if that is harmless: a payment is enquired about,
 never requested again; a receipt whose printing is not certain is marked so; the drawer is opened for a new record only.

@@ -1,6 +1,6 @@
 """A till's sessions as the fold of its journal's entries: what is in the drawer, what was taken, and the grand totals.
 
-`fold` runs for every entry, inside `core.state.apply`, and knows no shop: a till whose shop opens no sessions has one all
+`fold` runs for every entry, inside `core.fold.apply`, and knows no shop: a till whose shop opens no sessions has one all
 the same, that begins with what is first done and ends when it is settled. What a till's orders come to is in
 `core.closing`.
 """
