@@ -54,7 +54,7 @@ from ui.text import WORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-GUIDES = ("merchant.md", "technician.md", "fleet.md", "control-socket.md", "verify.md")
+GUIDES = ("merchant.md", "technician.md", "fleet.md", "sizing.md", "control-socket.md", "verify.md")
 PROGRAMS = Path(sys.executable).parent
 START_S_MAX = 20.0
 
