@@ -99,6 +99,7 @@ async def test_what_is_not_valid_is_told_and_changes_nothing(
     assert (await till.restart()).shop == before
 
 
+@pytest.mark.timeout(180)  # several starts of a daemon, on a machine that may be busy
 async def test_one_that_does_not_stay_up_is_taken_back_and_not_tried_again(till: Countertop, desk: OrderDesk) -> None:
     before, doc = till.view.shop, SHOP.format(name="Broken")
     await desk.desire(20, doc)
@@ -131,6 +132,7 @@ async def test_an_older_version_and_another_role_count_for_nothing(till: Counter
     assert till.view.shop == before
 
 
+@pytest.mark.timeout(180)  # several starts of a daemon, on a machine that may be busy
 async def test_the_terminals_own_configuration_comes_back_with_an_empty_one(till: Countertop, desk: OrderDesk) -> None:
     await desk.desire(39, SHOP.format(name="Again"))
     await ended(till)

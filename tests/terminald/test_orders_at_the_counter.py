@@ -213,6 +213,7 @@ async def test_an_order_that_ran_when_the_power_went_is_resolved(till: Counterto
     assert (await desk.end(again.id)).state == "successful"
 
 
+@pytest.mark.timeout(180)  # several starts of a daemon, on a machine that may be busy
 async def test_each_order_counts_once_however_often_the_daemon_is_killed(till: Countertop, desk: OrderDesk) -> None:
     random = Random(6)
     orders = [desk.order("ping") if number % 3 else desk.order("identify", {"seconds": 1}) for number in range(12)]

@@ -217,6 +217,7 @@ def keys_in(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir() if each.suffix in (".key", ".keyring", ".copy")]
 
 
+@pytest.mark.timeout(180)  # several starts of a daemon, on a machine that may be busy
 async def test_a_power_cut_takes_a_retirement_back_before_it_is_decided_and_not_after(tmp_path: Path) -> None:
     with mosquitto_in(tmp_path) as broker:
         async with (
@@ -243,6 +244,7 @@ async def test_a_power_cut_takes_a_retirement_back_before_it_is_decided_and_not_
             assert keys_in(till.layout.terminal) == []
 
 
+@pytest.mark.timeout(180)  # several starts of a daemon, on a machine that may be busy
 async def test_a_retired_terminal_has_delivered_all_and_never_sells_again(
     till: Countertop, desk: OrderDesk, broker: Mosquitto, tmp_path: Path
 ) -> None:
