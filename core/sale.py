@@ -461,6 +461,16 @@ def _ringing(shop: Shop, till: Till, sale: Ringing | Tendering, event: _SaleEven
     assert_never(event)
 
 
+_Order = (
+    v.Scanned | v.CodeKeyed | v.TagPresented | v.CardSwiped | v.QuantityKeyed | v.WeightKeyed | v.VoidKeyed | v.CashKeyed
+    | v.CardKeyed | v.CouponPresented | v.LineDiscountKeyed | v.TotalDiscountKeyed | v.PriceKeyed | v.TaxExemptionKeyed
+    | v.AgeKeyed | v.OpenPriceKeyed | v.DepositReturnKeyed | v.ItemKeyed | v.SuspendKeyed | v.ResumeKeyed | v.ReturnKeyed
+    | v.UnreceiptedReturnKeyed | v.TransactionVoidKeyed | v.AccountKeyed | v.GiftCardSaleKeyed | v.GiftCardReturnKeyed
+    | v.GiftCardCashOutKeyed
+)  # fmt: skip
+"""What is shown or keyed to go on with a sale: nothing of it is taken while the world's answer is awaited."""
+
+
 def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> Step:
     match event:
         case v.WeightSensed():
@@ -474,19 +484,12 @@ def _weighing(shop: Shop, sale: Weighing, event: _SaleEvent, facts: Facts) -> St
         case v.CancelKeyed():
             return give_up_weighing(sale)
         case (
-            v.Scanned() | v.CodeKeyed() | v.QuantityKeyed() | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed()
-            | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return refuse_while_weighing(sale)
-        case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
         ):  # fmt: skip
             return ignore_stray(event)
+    if isinstance(event, _Order):
+        return refuse_while_weighing(sale)
     assert_never(event)
 
 
@@ -507,19 +510,12 @@ def _asking(shop: Shop, sale: Asking, event: _SaleEvent, facts: Facts) -> Step:
         case v.WeightSensed():
             return NOTHING
         case (
-            v.Scanned() | v.CodeKeyed() | v.WeightKeyed() | v.VoidKeyed() | v.CashKeyed()
-            | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed() | v.PriceKeyed()
-            | v.TaxExemptionKeyed() | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return refuse_while_asking(sale)
-        case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
         ):  # fmt: skip
             return ignore_stray(event)
+    if isinstance(event, _Order):
+        return refuse_while_asking(sale)
     assert_never(event)
 
 
@@ -534,34 +530,19 @@ def _loading(shop: Shop, sale: Loading, event: _SaleEvent, facts: Facts) -> Step
         case v.WeightSensed():
             return NOTHING
         case (
-            v.Scanned() | v.CodeKeyed() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed() | v.VoidKeyed()
-            | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed() | v.TotalDiscountKeyed()
-            | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed() | v.DepositReturnKeyed()
-            | v.ItemKeyed() | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return stored_value.refuse_while_loading(sale)
-        case (
             v.PaymentAnswered() | v.PaymentRefused() | v.PaymentUnanswered()
             | v.PaymentTakenBack() | v.ReversalUnanswered()
         ):  # fmt: skip
             return ignore_stray(event)
+    if isinstance(event, _Order):
+        return stored_value.refuse_while_loading(sale)
     assert_never(event)
 
 
 def _unloading(sale: Unloading, event: _SaleEvent) -> Step:
+    if isinstance(event, _Order):
+        return refuse("gift-card-pending")
     match event:
-        case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
-            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return refuse("gift-card-pending")
         case v.WeightSensed():
             return NOTHING
         case v.CancelKeyed():
@@ -575,17 +556,9 @@ def _unloading(sale: Unloading, event: _SaleEvent) -> Step:
 
 
 def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, facts: Facts) -> Step:
+    if isinstance(event, _Order):
+        return refuse_while_paying(sale)
     match event:
-        case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
-            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return refuse_while_paying(sale)
         case v.WeightSensed():
             return NOTHING
         case v.CancelKeyed():
@@ -598,17 +571,9 @@ def _authorizing(shop: Shop, till: Till, sale: Authorizing, event: _SaleEvent, f
 
 
 def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts: Facts) -> Step:
+    if isinstance(event, _Order):
+        return refuse_while_paying(sale)
     match event:
-        case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
-            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return refuse_while_paying(sale)
         case v.WeightSensed():
             return NOTHING
         case v.CancelKeyed():
@@ -622,17 +587,9 @@ def _enquiring(shop: Shop, till: Till, sale: Enquiring, event: _SaleEvent, facts
 
 def _reversing(shop: Shop, sale: Reversing, event: _SaleEvent) -> Step:
     basket = sale.basket
+    if isinstance(event, _Order):
+        return refuse("payment-reversing")
     match event:
-        case (
-            v.Scanned() | v.CodeKeyed() | v.TagPresented() | v.CardSwiped() | v.QuantityKeyed() | v.WeightKeyed()
-            | v.VoidKeyed() | v.CashKeyed() | v.CardKeyed() | v.CouponPresented() | v.LineDiscountKeyed()
-            | v.TotalDiscountKeyed() | v.PriceKeyed() | v.TaxExemptionKeyed() | v.AgeKeyed() | v.OpenPriceKeyed()
-            | v.DepositReturnKeyed() | v.ItemKeyed()
-            | v.SuspendKeyed() | v.ResumeKeyed() | v.ReturnKeyed() | v.UnreceiptedReturnKeyed()
-            | v.TransactionVoidKeyed() | v.AccountKeyed() | v.GiftCardSaleKeyed() | v.GiftCardReturnKeyed()
-            | v.GiftCardCashOutKeyed()
-        ):  # fmt: skip
-            return refuse("payment-reversing")
         case v.WeightSensed():
             return NOTHING
         case v.CancelKeyed():
