@@ -32,7 +32,8 @@ class RpiPower:
         self._clock = clock
         self._file = -1
         self._state: PowerState | None = None
-        self._is_weak: bool | None = None
+        self._is_weak = False
+        """What was told last, also over a fault: a power that came back while nobody could look is still news."""
         self._weak_s = float("-inf")
         self._dips = 0
 
@@ -43,8 +44,7 @@ class RpiPower:
                 raise DeviceAbsent(f"{self._name}: neither {FIRMWARE} nor an rpi_volt sensor is there")
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self.identity = str(path)
-        self._state = self._is_weak = None
-        self._weak_s = float("-inf")
+        self._state = None
         try:
             await self._look()
         except BaseException:
@@ -88,9 +88,8 @@ class RpiPower:
     def _tell(self, *, is_weak: bool, flags: frozenset[str]) -> None:
         if is_weak != self._is_weak:
             self._dips += is_weak
-            first, self._is_weak = self._is_weak is None, is_weak
-            if is_weak or not first:  # a power that was never weak is no news
-                self._emit(PowerSensed(device=self._name, weak=is_weak, flags=tuple(sorted(flags))))
+            self._is_weak = is_weak
+            self._emit(PowerSensed(device=self._name, weak=is_weak, flags=tuple(sorted(flags))))
 
 
 def find(firmware: Path, hwmon: Path) -> Path | None:

@@ -17,6 +17,7 @@ from drivers.options import RpiPowerOptions
 from drivers.power import RpiPower, find
 from tests.drivers.support import Events, HostClock, Served, until
 
+_LENGTH = 12
 flags = st.frozensets(st.sampled_from(FLAGS))
 
 
@@ -49,9 +50,13 @@ class Board(Served):
         super().__init__(self.driver)
 
     def say(self, text: bytes) -> None:
-        """As sysfs does: the same file, other bytes."""
-        with self.file.open("wb") as file:
-            file.write(text)
+        """As sysfs does: the same file, other bytes, and never a part of them."""
+        self.file.touch()
+        if text:
+            with self.file.open("r+b", buffering=0) as file:
+                file.write(text.ljust(_LENGTH))
+        else:
+            os.truncate(self.file, 0)
 
 
 @pytest_asyncio.fixture
@@ -117,6 +122,18 @@ async def test_weak_from_the_first_look(tmp_path: Path) -> None:
 async def test_a_firmware_that_says_something_else(board: Board, text: bytes, fault: type[Exception]) -> None:
     board.say(text)
     assert isinstance(await board.failure(), fault)
+
+
+async def test_a_power_that_came_back_while_nobody_could_look(board: Board) -> None:
+    """Else the till would go on refusing money for good."""
+    board.say(b"50001\n")
+    await board.events.reach(1)
+    board.say(b"")
+    assert isinstance(await board.failure(), DeviceGone)
+    board.driver.close()
+    board.say(b"50000\n")
+    await board.open()
+    assert (await board.events.reach(2))[1:] == [PowerSensed(device="power", weak=False)]
 
 
 async def test_no_such_file(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ recover_s = 0.1
 async def counter_with_reader(
     root: Path, broker: Mosquitto, power: Path, more: str = ""
 ) -> AsyncIterator[tuple[Countertop, Reader]]:
-    power.write_text("0\n")  # noqa: ASYNC240 # as the kernel does
+    power.touch()  # noqa: ASYNC240
+    firmware_says(power, "0")
     more = _MORE.format(port=broker.port, key="ab" * 32, power=power) + more
     reader = Reader(broker.port, "till-3", {*DEVICES, "power"})
     try:
@@ -50,6 +51,12 @@ async def counter_with_reader(
     finally:
         reader.close()
     assert reader.faults == []
+
+
+def firmware_says(file: Path, bits: str) -> None:
+    """As the kernel has it: other bytes at once, and never a part of them."""
+    with file.open("r+b", buffering=0) as written:
+        written.write(f"{bits:<8}\n".encode())
 
 
 async def until(condition: Callable[[], bool], reader: Reader, what: str) -> None:
@@ -102,9 +109,9 @@ async def test_what_goes_wrong_at_a_counter(tmp_path: Path) -> None:
             bench.drawer.shut()
             await raised(reader)
 
-            power.write_text("1\n")  # under-voltage, now
+            firmware_says(power, "1")  # under-voltage, now
             await raised(reader, "power-low")
-            power.write_text("10000\n")  # it has been, and is over
+            firmware_says(power, "10000")  # it has been, and is over
             await raised(reader)
 
             bench.scanner.unplug()
