@@ -30,8 +30,9 @@ UNLOADED_MAX = 100
 """Gift cards that were taken back too late and are remembered; the oldest are forgotten first."""
 PAPERS_MAX = 50
 """Receipts whose copies and invoices are remembered; of others the journal tells."""
-UNPRINTED_MAX = 20
-"""Receipts that wait for a printer; of more, the oldest are only to be had as a copy from the journal."""
+UNPRINTED_MAX = 64
+"""Receipts that wait for a printer, also over a power cut; of more, the oldest are only to be had as a copy from the
+journal."""
 VoucherRest = Literal["none", "forfeit", "change"]
 DatePolicy = Literal["warn", "refuse"]
 

@@ -16,12 +16,12 @@ import msgspec
 from core import effects as x
 from core import events as v
 from core.ports import CashDrawer, Clock, DeviceError, PaymentDevice, Printer, PrinterFault, Scale, Signer
+from core.state import UNPRINTED_MAX
 from terminald.gift_cards import GiftCardEffect, not_asked, work_gift_card
 from terminald.receipt_seal import sealed
 from terminald.signs import Signs
 from terminald.supervisor import Supervisor
 
-RECEIPTS_MAX = 64
 PAYMENT_TASKS_MAX = 64
 PRINTER_RETRY_S = 1.0
 """A printer that cannot print is tried again so often, or at once when it says that something changed."""
@@ -117,7 +117,7 @@ class Peripherals:
                 assert_never(effect)
 
     def _queue_paper(self, paper: _Paper) -> None:
-        while len(self._receipts) >= RECEIPTS_MAX:
+        while len(self._receipts) >= UNPRINTED_MAX:
             dropped = self._receipts.popleft()
             _log.warning("too many receipts wait: the oldest is left out", extra=_named(dropped))
         self._receipts.append(paper)

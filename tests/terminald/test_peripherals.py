@@ -10,11 +10,13 @@ from core import effects as x
 from core import events as v
 from core.document import Cut, Document, Text
 from core.ports import DeviceError, DeviceGone, DeviceStalled, PaperOut, PrintInterrupted
+from core.state import UNPRINTED_MAX
 from store.keys import TerminalSigner
 from terminald.clock import SystemClock
-from terminald.peripherals import PAYMENT_TASKS_MAX, RECEIPTS_MAX, Peripherals
+from terminald.peripherals import PAYMENT_TASKS_MAX, Peripherals
 from terminald.supervisor import Supervisor
 from tests.countertop import until
+from tests.proofs.shop_days import CoreTill
 from tests.terminald.devices import FakeDevice, FakeDrawer, FakePaymentDevice, FakePrinter
 
 APPROVED = v.PaymentAnswered(reference="1.1", amount_minor=100, poi_transaction="P")
@@ -102,11 +104,25 @@ async def test_a_paper_cut_short_is_uncertain(fault: DeviceError) -> None:
 
 async def test_without_a_printer_receipts_wait_within_a_bound() -> None:
     async with bench() as at:
-        for number in range(RECEIPTS_MAX + 5):
+        for number in range(UNPRINTED_MAX + 5):
             at.peripherals.perform(_receipt(number))
         await asyncio.sleep(0)
-        assert at.peripherals.receipts_waiting == RECEIPTS_MAX
+        assert at.peripherals.receipts_waiting == UNPRINTED_MAX
         assert at.came == []
+
+
+async def test_a_power_cut_forgets_no_receipt_that_waited() -> None:
+    """As many as may wait here are asked for again at the next start."""
+    till = CoreTill()
+    async with bench() as at:
+        for _ in range(UNPRINTED_MAX + 5):
+            till.take(v.Scanned(device="scanner", data="96385074"))
+            for effect in till.take(v.CashKeyed()).effects:
+                if isinstance(effect, x.PrintReceipt):
+                    at.peripherals.perform(effect)
+        again = [effect for effect in till.take(v.Booted()).effects if isinstance(effect, x.PrintReceipt)]
+        assert len(again) == at.peripherals.receipts_waiting
+        assert all(effect.doubtful for effect in again)
 
 
 async def test_drain_waits_for_the_paper_and_not_longer() -> None:
