@@ -114,7 +114,7 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
 _COLUMNS = ", ".join(Issued.__struct_fields__)
 _SELECT = f"SELECT {_COLUMNS} FROM certificate"  # noqa: S608 # names of ours
-_INSERT = f"INSERT INTO certificate ({_COLUMNS}) VALUES ({', '.join('?' * len(Issued.__struct_fields__))})"  # noqa: S608
+_INSERT = f"INSERT INTO certificate ({_COLUMNS}) VALUES ({', '.join('?' * len(Issued.__struct_fields__))})"  # noqa: S608 # names of ours
 
 
 class Book:

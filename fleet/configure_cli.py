@@ -4,10 +4,14 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.arguments import Commands, add_database, add_sign_in, terminal
 from fleet.orders_cli import add_wait
 from fleet.registry_cli import add_filters, filter_of
+
+if TYPE_CHECKING:
+    from fleet.configure import Standing
 
 LOOK_EVERY_S = 0.5
 BYTES_MAX = 1 << 20
@@ -92,7 +96,7 @@ def _show(given: argparse.Namespace) -> int:
     return 0
 
 
-def _print(found: "list", *, as_json: bool) -> int:  # type: ignore[type-arg] # fleet.configure.Standing
+def _print(found: "list[Standing]", *, as_json: bool) -> int:
     import msgspec
 
     from fleet.report import moment
